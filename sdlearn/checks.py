@@ -1,0 +1,65 @@
+"""Is what was asked for possible? Each check returns the value ready for use, or raises one
+sentence that names the argument, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+
+__all__ = ["check_not_blank", "check_num_steps", "check_prompts", "check_side"]
+
+
+def check_prompts(
+    prompt: str | Iterable[str], name: str = "prompt", *, seeds: int | None = None
+) -> list[str]:
+    """One prompt or several as a list; with `seeds`, of one or of as many as there are seeds.
+
+    The empty string is a prompt here: it is what "no text" is for the model.
+    """
+    if isinstance(prompt, str):
+        return [prompt]
+    if not isinstance(prompt, Iterable) or isinstance(prompt, bytes):
+        raise TypeError(f"{name} must be a string or a list of strings; got {prompt!r}")
+    prompts = list(prompt)
+    for item in prompts:
+        if not isinstance(item, str):
+            raise TypeError(f"{name} must be a string or a list of strings; got {item!r} in it")
+    if not prompts:
+        raise ValueError(f"{name} must hold at least one string; got none")
+    if seeds is not None and len(prompts) not in (1, seeds):
+        raise ValueError(
+            f"{name} must be one string or one for each of {seeds} seeds; got {len(prompts)}"
+        )
+    return prompts
+
+
+def check_not_blank(prompts: list[str]) -> list[str]:
+    """Raise `ValueError` for a prompt without a word in it."""
+    for prompt in prompts:
+        if not prompt.strip():
+            raise ValueError(
+                f"prompt must say what to draw; got {prompt!r} "
+                "(guidance_scale=0 draws without regard to the prompt)"
+            )
+    return prompts
+
+
+def check_num_steps(num_steps: int, highest: int = 1000) -> int:
+    """A whole number in 1..`highest`, the number of timesteps that the model was trained on."""
+    if isinstance(num_steps, bool) or not hasattr(num_steps, "__index__"):
+        raise TypeError(f"num_steps must be a whole number; got {num_steps!r}")
+    number = operator.index(num_steps)
+    if not 1 <= number <= highest:
+        raise ValueError(f"num_steps must lie in 1..{highest}; got {number}")
+    return number
+
+
+def check_side(name: str, pixels: int, factor: int) -> int:
+    """A picture's height or width: a positive multiple of the autoencoder's `factor`."""
+    if isinstance(pixels, bool) or not hasattr(pixels, "__index__"):
+        raise TypeError(f"{name} must be a whole number of pixels; got {pixels!r}")
+    number = operator.index(pixels)
+    if number < factor or number % factor:
+        raise ValueError(f"{name} must be a positive multiple of {factor} pixels; got {number}")
+    return number

@@ -1,0 +1,94 @@
+"""Where chance and devices come in: seeds, generators, noise, and which device to run on.
+
+Noise is always drawn on the CPU, from one generator for each picture. So a seed means the same
+noise on every device, and a picture does not change with the batch it is drawn in. There is no
+global seeding anywhere in sdlearn. (Same noise, not same bits in the picture: PyTorch promises
+no bitwise equality across devices and releases, see its notes on reproducibility.)
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+__all__ = ["check_seeds", "generators", "generators_after", "pick_device", "randn"]
+
+HIGHEST_SEED = 2**63 - 1
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """`device` if torch can use it here, or the best there is: cuda, then mps, then the CPU.
+
+    Raises `ValueError` for a device that is unknown or that this machine does not have.
+    """
+    if device is None:
+        kinds = (kind for kind in ("cuda", "mps") if _is_available(kind))
+        return torch.device(next(kinds, "cpu"))
+    try:
+        picked = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'mps'; got {device!r}") from error
+    if picked.type != "cpu" and not _is_available(picked.type):
+        raise ValueError(f"device {device!r} is not available here; leave it out to run anyway")
+    return picked
+
+
+def _is_available(kind: str) -> bool:
+    backend = {"cuda": torch.cuda, "mps": torch.backends.mps}.get(kind)
+    return backend is not None and backend.is_available()
+
+
+def check_seeds(seeds: Iterable[int]) -> list[int]:
+    """`seeds` as a list of Python ints, at least one, each in 0..2**63 - 1.
+
+    Raises `TypeError` for anything but whole numbers and `ValueError` for those out of range.
+    """
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds must be a list of whole numbers such as [7]; got {seeds!r}")
+    checked = [_check_seed(seed) for seed in seeds]
+    if not checked:
+        raise ValueError("seeds must hold at least one seed, one for each picture; got none")
+    return checked
+
+
+def _check_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise TypeError(f"every seed must be a whole number; got {seed!r}")
+    number = operator.index(seed)
+    if not 0 <= number <= HIGHEST_SEED:
+        raise ValueError(f"every seed must lie in 0..2**63 - 1; got {number}")
+    return number
+
+
+def generators(seeds: Iterable[int]) -> list[Generator]:
+    """One CPU generator for each seed."""
+    return [Generator().manual_seed(seed) for seed in check_seeds(seeds)]
+
+
+def randn(
+    shape: Sequence[int],
+    seeds: Iterable[int],
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Unit-variance noise, (B, *shape): for each seed what a generator of its own gives first.
+
+    `shape` is that of one picture. Drawn on the CPU in `dtype`, then moved to `device`.
+    """
+    return _draw(shape, generators(seeds), dtype).to(device)
+
+
+def generators_after(
+    shape: Sequence[int], seeds: Iterable[int], dtype: torch.dtype = torch.float32
+) -> list[Generator]:
+    """The generators as `randn(shape, seeds, dtype=dtype)` leaves them, ready for more noise."""
+    used = generators(seeds)
+    _draw(shape, used, dtype)
+    return used
+
+
+def _draw(shape: Sequence[int], sources: Sequence[Generator], dtype: torch.dtype) -> Tensor:
+    return torch.cat([torch.randn((1, *shape), generator=g, dtype=dtype) for g in sources])
