@@ -1,0 +1,149 @@
+"""Train a small CLIP (Radford et al. 2021, arXiv 2103.00020) on our world.
+
+The contrastive loss of the paper, plus one *near miss* for every caption: the same sentence
+with one attribute changed, or the two subjects' colours swapped. Without them a contrastive
+text tower learns a bag of words (ARO, arXiv 2210.01936) and the U-Net could never know which
+colour belongs to which subject. Each process contrasts within its own share of the batch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from ..world import PICTURE_SIZE, Scene, Thing, caption, scene_at
+from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUBJECTS, TIMES
+from .data import Pictures
+from .loop import Batch, Recipe, Record, fit
+from .tokenizer import MAX_TOKENS
+
+__all__ = ["RECIPE", "CLIPObjective", "build_clip", "draw_batch", "near_miss", "train_clip"]
+
+RECIPE = Recipe(
+    steps=1_500, batch_size=128, lr=1e-3, warmup=100, decay=0.6, betas=(0.9, 0.98), ema=0.99
+)
+MAX_LOGIT_SCALE = 4.6052  # ln 100, the paper's cap on the temperature
+
+
+def build_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
+    """An untrained CLIP: text tower 3 x 128, image tower 4 x 128 on an 8x8 grid of patches."""
+    special = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,  # the true id: 2 would mean legacy pooling
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    size = {
+        "hidden_size": 128,
+        "intermediate_size": 512,
+        "num_attention_heads": 4,
+        "projection_dim": 128,
+    }
+    text = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": MAX_TOKENS,
+        "num_hidden_layers": 3,
+    }
+    vision = {"image_size": PICTURE_SIZE, "patch_size": 16, "num_hidden_layers": 4}
+    return CLIPModel(
+        CLIPConfig(
+            text_config={**size, **text, **special},
+            vision_config={**size, **vision},
+            projection_dim=128,
+        )
+    )
+
+
+class CLIPObjective(nn.Module):
+    """The contrastive loss of one batch of pictures, captions and near misses."""
+
+    def __init__(self, clip: CLIPModel) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, images: Tensor, ids: Tensor, near_miss_ids: Tensor) -> dict[str, Tensor]:
+        """`images` (B, 3, H, W) in [-1, 1]; `ids`, `near_miss_ids` (B, L) → losses, accuracy."""
+        out = self.clip(input_ids=torch.cat([ids, near_miss_ids]), pixel_values=images)
+        logits = out.logits_per_image  # (B, 2B): B captions, then B near misses
+        right = torch.arange(len(images), device=logits.device)
+        by_image = F.cross_entropy(logits, right)
+        by_text = F.cross_entropy(logits[:, : len(images)].T, right)
+        accuracy = (logits.argmax(dim=1) == right).float().mean()
+        too_hot = F.relu(self.clip.logit_scale - MAX_LOGIT_SCALE)
+        return {"loss": (by_image + by_text) / 2 + too_hot, "accuracy": accuracy}
+
+
+def near_miss(scene: Scene, rng: random.Random) -> Scene:
+    """`scene` with one attribute changed; for a pair often the colours or the sides swapped."""
+    if scene.is_pair and rng.random() < 0.7:
+        return replace(scene, things=_swapped(scene.things, rng))
+    field = rng.choice(("subject", "colour", "size", "position", "ground", "time", "sky"))
+    if field == "ground":
+        return replace(scene, ground=_other(scene.ground, GROUNDS, rng))
+    if field == "sky":
+        return replace(scene, sky=_other(scene.sky, SKIES_BY_TIME[scene.time], rng))
+    if field == "time":
+        times = tuple(time for time in TIMES if scene.sky in SKIES_BY_TIME[time])
+        return replace(scene, time=_other(scene.time, times, rng)) if len(times) > 1 else scene
+    if scene.is_pair and field in ("size", "position"):
+        return replace(scene, things=_swapped(scene.things, rng))
+    words = {"subject": SUBJECTS, "colour": COLOURS, "size": SIZES, "position": POSITIONS}[field]
+    thing, *rest = scene.things
+    changed = replace(thing, **{field: _other(getattr(thing, field), words, rng)})
+    return replace(scene, things=(changed, *rest))
+
+
+def _other(word: str, words: tuple[str, ...], rng: random.Random) -> str:
+    return rng.choice([w for w in words if w != word])
+
+
+def _swapped(things: tuple[Thing, ...], rng: random.Random) -> tuple[Thing, ...]:
+    first, second = things
+    field = rng.choice(("colour", "position"))
+    swapped = (getattr(second, field), getattr(first, field))
+    return tuple(replace(t, **{field: v}) for t, v in zip(things, swapped, strict=True))
+
+
+def draw_batch(
+    pictures: Pictures, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
+) -> Batch:
+    """Pictures drawn at random, their captions newly worded, and a near miss for each."""
+    rows = torch.randint(len(pictures), (batch_size,), generator=generator)
+    rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
+    right, wrong = zip(*(_caption_and_near_miss(int(row), rng) for row in rows), strict=True)
+    # Padding to the longest is exact: the tower is causal and pools at the first EOS.
+    ids = tokenizer([*right, *wrong], padding=True, return_tensors="pt").input_ids
+    return {
+        "images": pictures[rows],
+        "ids": ids[:batch_size],
+        "near_miss_ids": ids[batch_size:],
+    }
+
+
+def _caption_and_near_miss(row: int, rng: random.Random) -> tuple[str, str]:
+    scene = replace(scene_at(row), variant=rng.getrandbits(32))  # another wording, same truth
+    right = wrong = caption(scene)
+    while wrong == right:  # the changed attribute may be one that this caption leaves out
+        wrong = caption(near_miss(scene, rng))
+    return right, wrong
+
+
+def train_clip(
+    clip: CLIPModel,
+    tokenizer: CLIPTokenizer,
+    pictures: Pictures,
+    recipe: Recipe = RECIPE,
+    checkpoint: Path | None = None,
+) -> Iterator[Record]:
+    """Train `clip` in place, one record a step."""
+
+    def draw(generator: torch.Generator) -> Batch:
+        return draw_batch(pictures, tokenizer, recipe.batch_size, generator)
+
+    return fit(CLIPObjective(clip), draw, recipe, checkpoint)

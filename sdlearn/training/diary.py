@@ -1,0 +1,77 @@
+"""The diary of a training: small sheets of pictures, drawn with the averaged weights of the
+latest checkpoint, so that one can see what the model could do after how many steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from accelerate import PartialState
+from diffusers import AutoencoderKL
+from PIL import Image
+from transformers import CLIPModel, CLIPTokenizer
+
+from ..pipeline import StableDiffusion, to_pil
+from ..tiles import tile
+from ..world import PICTURE_SIZE
+from ..world.showcase import SHOWCASE
+from . import checkpoint, unet, vae
+from .data import Pictures
+from .loop import Recipe
+from .workshop import Progress, Workshop
+
+__all__ = ["PROMPTS", "is_page", "unet_page", "vae_page"]
+
+PAGES = 8  # in a whole training
+PROMPTS = SHOWCASE[:8]
+
+
+def is_page(step: int, recipe: Recipe) -> bool:
+    """True when a sheet is due after `step` steps: always right after a checkpoint."""
+    every = max(recipe.save_every, recipe.steps // PAGES // recipe.save_every * recipe.save_every)
+    return step % every == 0 or step == recipe.steps
+
+
+def vae_page(shop: Workshop, progress: Progress, pictures: Pictures) -> None:
+    """A row of pictures over the row of their round trips."""
+    if not _is_due(shop, progress):
+        return
+    model = vae.build_vae()
+    checkpoint.load_average(shop.checkpoint("vae"), model)
+    images = pictures[torch.arange(min(8, len(pictures)))]
+    with torch.no_grad():
+        restored = model.decode(model.encode(images).latent_dist.mode()).sample
+    _write(shop, progress, to_pil((torch.cat([images, restored]).clamp(-1, 1) + 1) / 2))
+
+
+def unet_page(shop: Workshop, progress: Progress) -> None:
+    """What the prompts of the diary give, always from the same seeds."""
+    if not _is_due(shop, progress):
+        return
+    text_encoder = CLIPModel.from_pretrained(shop.need("clip")).text_model.eval()
+    model = unet.build_unet(text_encoder.config.hidden_size).eval()
+    checkpoint.load_average(shop.checkpoint("unet"), model)
+    sd = StableDiffusion(
+        name="diary",
+        tokenizer=CLIPTokenizer.from_pretrained(shop.need("tokenizer")),
+        text_encoder=text_encoder,
+        unet=model,
+        vae=AutoencoderKL.from_pretrained(shop.need("vae")).eval(),
+        scheduler=unet.build_scheduler(),
+    )
+    _write(shop, progress, sd.generate(PROMPTS, seeds=range(len(PROMPTS))))
+
+
+def _is_due(shop: Workshop, progress: Progress) -> bool:
+    recipe = shop.plan.recipes[progress.stage]
+    is_main = PartialState().is_main_process
+    return shop.diary is not None and is_main and is_page(progress.done, recipe)
+
+
+def _write(shop: Workshop, progress: Progress, images: Iterable[Image.Image]) -> None:
+    assert shop.diary is not None
+    shop.diary.mkdir(parents=True, exist_ok=True)
+    path = shop.diary / f"{progress.stage}-{progress.done:05d}.png"
+    page = tile([image.resize((PICTURE_SIZE,) * 2) for image in images], columns=8)
+    page.save(path, optimize=True)

@@ -1,0 +1,103 @@
+"""Train the judge on rendered pictures only: never on anything the U-Net drew.
+
+Half of each batch are round trips of other renders through the autoencoder, so that its blur
+does not fool the judge; the rest gets a little noise, blur or brightness. All combinations are
+in, also those held out from the generator: the judge must know what it judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from ..judge import ATTRIBUTES, Judge, labels
+from ..world import scene_at
+from .data import Pictures
+from .loop import Batch, Recipe, Record, fit
+
+__all__ = ["RECIPE", "SPLIT", "JudgeObjective", "draw_batch", "round_trips", "train_judge"]
+
+SPLIT = "judge"  # scenes of its own, held-out combinations included
+RECIPE = Recipe(steps=2_000, batch_size=64, lr=2e-3, warmup=100, decay=0.7, ema=0.99)
+
+
+class JudgeObjective(nn.Module):
+    """The sum of the heads' cross-entropies on one batch."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__()
+        self.judge = judge
+
+    def forward(self, images: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """`images` (B, 3, H, W) in [0, 1]; `truth` (B, attributes) word numbers → losses."""
+        scores = self.judge(images)
+        losses = [F.cross_entropy(scores[n], truth[:, i]) for i, n in enumerate(ATTRIBUTES)]
+        right = torch.stack([scores[n].argmax(1) == truth[:, i] for i, n in enumerate(ATTRIBUTES)])
+        return {"loss": torch.stack(losses).sum(), "all_right": right.all(dim=0).float().mean()}
+
+
+def truth_table(count: int) -> Tensor:
+    """Word numbers of the first `count` scenes of the judge's split, (count, attributes)."""
+    rows = [labels(scene_at(i, SPLIT)) for i in range(count)]
+    return torch.tensor([[ATTRIBUTES[n].index(row[n]) for n in ATTRIBUTES] for row in rows])
+
+
+@torch.no_grad()
+def round_trips(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
+    """The second half of the pictures sent through the autoencoder, (N/2, 3, H, W) uint8."""
+    device = next(vae.parameters()).device
+    rows = torch.arange(len(pictures) // 2, len(pictures)).split(32)
+    restored = [
+        vae.decode(vae.encode(pictures[r].to(device)).latent_dist.mode()).sample.cpu() for r in rows
+    ]
+    return ((torch.cat(restored).clamp(-1, 1) + 1) * 127.5).round().byte()
+
+
+def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """A little noise, blur and brightness, each by a random amount for each picture."""
+    n = len(images)
+    amount = torch.rand(3, n, 1, 1, 1, generator=generator)
+    blurred = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+    images = torch.lerp(images, blurred, amount[0])
+    images = images + (amount[1] - 0.5) * 0.12
+    noise = torch.randn(images.shape, generator=generator)
+    return (images + noise * amount[2] * 0.04).clamp(0, 1)
+
+
+def draw_batch(
+    pictures: Pictures,
+    restored: Tensor,
+    truth: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+) -> Batch:
+    """Half plain renders, half round trips, all slightly changed, with their truth."""
+    half = len(pictures) - len(restored)
+    plain = torch.randint(half, (batch_size // 2,), generator=generator)
+    through = torch.randint(len(restored), (batch_size - len(plain),), generator=generator)
+    images = torch.cat([(pictures[plain] + 1) / 2, restored[through] / 255])
+    return {
+        "images": _augment(images, generator),
+        "truth": torch.cat([truth[plain], truth[through + half]]),
+    }
+
+
+def train_judge(
+    judge: Judge,
+    vae: AutoencoderKL,
+    pictures: Pictures,
+    recipe: Recipe = RECIPE,
+    checkpoint: Path | None = None,
+) -> Iterator[Record]:
+    """Train `judge` in place on the pictures of the judge's split, one record a step."""
+    restored, truth = round_trips(vae, pictures), truth_table(len(pictures))
+
+    def draw(generator: torch.Generator) -> Batch:
+        return draw_batch(pictures, restored, truth, recipe.batch_size, generator)
+
+    return fit(JudgeObjective(judge), draw, recipe, checkpoint)

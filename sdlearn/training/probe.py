@@ -1,0 +1,77 @@
+"""What can be read off the text states by a straight line: the check before the U-Net.
+
+A linear probe is fitted on the state at the caption's end (EOS) to predict each attribute of
+the scene; its accuracy on unseen captions says whether the text tower *knows* the attribute.
+The U-Net cannot draw what the text states do not say.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from ..world import Scene, full_caption, scenes
+
+__all__ = ["PASS_MARK", "end_states", "probe", "probe_text_tower"]
+
+PASS_MARK = 0.95
+
+
+@torch.no_grad()
+def end_states(
+    text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, captions: list[str]
+) -> Tensor:
+    """The state at each caption's EOS, (B, D)."""
+    device = next(text_encoder.parameters()).device
+    ids = tokenizer(captions, padding=True, return_tensors="pt").input_ids.to(device)
+    return torch.cat([text_encoder(chunk).pooler_output for chunk in ids.split(256)]).cpu()
+
+
+def probe(states: Tensor, labels: list[str], test_states: Tensor, test_labels: list[str]) -> float:
+    """Accuracy in [0, 1] on the test part of a ridge regression from states to labels."""
+    words = sorted(set(labels))
+    targets = F.one_hot(torch.tensor([words.index(label) for label in labels])).float()
+    x, test_x = (F.pad(s, (0, 1), value=1.0) for s in (states, test_states))  # a bias column
+    gram = x.T @ x + 1e-2 * torch.eye(x.shape[1])
+    guesses = (test_x @ torch.linalg.solve(gram, x.T @ targets)).argmax(dim=1)
+    return sum(words[g] == t for g, t in zip(guesses.tolist(), test_labels, strict=True)) / len(
+        test_labels
+    )
+
+
+def _attributes(scene: Scene) -> dict[str, str]:
+    thing = scene.things[0]
+    found = {
+        "subject": thing.subject,
+        "colour": thing.colour,
+        "position": thing.position,
+        "ground": scene.ground,
+        "time": scene.time,
+        "sky": scene.sky,
+    }
+    if scene.is_pair:
+        second = scene.things[1]
+        found |= {"second subject": second.subject, "second colour": second.colour}
+    else:
+        found["size"] = thing.size
+    return found
+
+
+def probe_text_tower(
+    text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, count: int = 6000
+) -> dict[str, float]:
+    """Probe accuracy for every attribute, single and paired scenes apart; half is the test."""
+    accuracies = {}
+    for split in ("single", "pairs"):
+        drawn = list(scenes(count, split))
+        states = end_states(text_encoder, tokenizer, [full_caption(s) for s in drawn])
+        attributes = [_attributes(scene) for scene in drawn]
+        half = count // 2
+        for name in attributes[0]:
+            labels = [a[name] for a in attributes]
+            accuracies[f"{split}: {name}"] = probe(
+                states[:half], labels[:half], states[half:], labels[half:]
+            )
+    return accuracies

@@ -1,0 +1,305 @@
+"""Training: the loop's promises (resume, shares), the parts' invariants, the whole chain."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sdlearn.training import checkpoint, clip, judge, loop, probe, tokenizer, unet, vae
+from sdlearn.training.data import Pictures, render_all
+from sdlearn.world import caption, full_caption, scene_at, scenes
+
+RECIPE = loop.Recipe(steps=6, batch_size=4, lr=1e-2, warmup=2, save_every=3)
+
+
+class Line(nn.Module):
+    """The smallest thing that `fit` can train: y = w x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        error = (x @ self.w - x.sum(dim=1)).square().mean()
+        return {"loss": error, "error": error}
+
+
+def draw(generator: torch.Generator) -> loop.Batch:
+    return {"x": torch.randn(4, 3, generator=generator)}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    path = tmp_path_factory.mktemp("pictures") / "train.u8"
+    assert list(render_all(path, 16)) == list(range(1, 17))
+    return Pictures(path)
+
+
+@pytest.fixture(scope="module")
+def tokens() -> tokenizer.CLIPTokenizer:
+    return tokenizer.train_tokenizer(caption(scene) for scene in scenes(1500))
+
+
+def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
+    recipe = loop.Recipe(steps=100, batch_size=1, lr=1.0, warmup=10, decay=0.4)
+    rates = [loop.learning_rate(step, recipe) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[59] == 1.0
+    assert rates[80] == pytest.approx(0.5)
+    assert rates[99] == pytest.approx(0.025)
+
+
+def test_fit_yields_a_record_a_step_and_learns() -> None:
+    model = Line()
+    records = list(loop.fit(model, draw, replace(RECIPE, steps=300, lr=0.1, ema=0.9)))
+    assert [r.step for r in records] == list(range(1, 301))
+    assert records[-1].loss < 1e-3 < records[0].loss
+    assert set(records[0].parts) == {"error"}
+    assert torch.allclose(model.w, torch.ones(3), atol=0.05)
+
+
+def test_a_run_that_resumes_equals_one_that_does_not(tmp_path: Path) -> None:
+    whole, halted = Line(), Line()
+    expected = list(loop.fit(whole, draw, RECIPE))
+    run = loop.fit(halted, draw, RECIPE, tmp_path / "c.safetensors")
+    first = [next(run) for _ in range(4)]  # saved after 3, killed after 4
+    run.close()
+    resumed = Line()
+    rest = list(loop.fit(resumed, draw, RECIPE, tmp_path / "c.safetensors"))
+    assert [r.step for r in rest] == [4, 5, 6]
+    assert [r.loss for r in first[:3] + rest] == [r.loss for r in expected]
+    assert torch.equal(resumed.w, whole.w)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    list(loop.fit(Line(), draw, RECIPE, path))
+    model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="belongs to another model; delete it"):
+        list(loop.fit(model, draw, RECIPE, path))
+
+
+def test_the_average_is_what_fit_leaves_and_what_the_checkpoint_holds(tmp_path: Path) -> None:
+    trained, loaded = Line(), Line()
+    list(loop.fit(trained, draw, RECIPE, tmp_path / "c.safetensors"))
+    checkpoint.load_average(tmp_path / "c.safetensors", loaded)
+    assert torch.equal(trained.w, loaded.w)
+
+
+def test_pictures_are_rendered_once_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "p.u8"
+    half = render_all(path, 4)
+    next(half)
+    assert not path.exists(), "a half-written file must not take the name"
+    assert list(render_all(path, 4)) == [1, 2, 3, 4]
+    assert list(render_all(path, 4)) == [4], "a complete file is kept"
+    batch = Pictures(path)[torch.tensor([2, 0])]
+    assert batch.shape == (2, 3, 128, 128)
+    assert -1 <= batch.min() < batch.max() <= 1
+
+
+def test_folding_evens_out_the_channels_and_keeps_the_round_trip(pictures: Pictures) -> None:
+    torch.manual_seed(0)
+    model = vae.build_vae().eval()
+    images = pictures[torch.arange(8)]
+    with torch.no_grad():
+        before = model.encode(images).latent_dist
+        picture = model.decode(before.mode()).sample
+        vae.fold_normalisation(model, images)
+        after = model.encode(images).latent_dist
+        again = model.decode(after.mode()).sample
+    scaled = after.mode() * model.config.scaling_factor
+    assert torch.allclose(scaled.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-4)
+    assert torch.allclose(scaled.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-4)
+    assert torch.allclose(picture, again, atol=1e-3)
+    ratio = after.mode().std(dim=(0, 2, 3)) / before.mode().std(dim=(0, 2, 3))
+    spread = (after.std / before.std).mean(dim=(0, 2, 3))
+    assert torch.allclose(ratio, spread, rtol=1e-3), "the posterior is scaled with the mean"
+
+
+def test_psnr_of_a_known_error() -> None:
+    class Shift(nn.Module):  # restores every picture 0.2 too bright: mse 0.01 on [0, 1]
+        def __init__(self) -> None:
+            super().__init__()
+            self.p = nn.Parameter(torch.zeros(1))
+            self.latent_dist = self.sample = None
+
+        def encode(self, x: torch.Tensor) -> Shift:
+            self.latent_dist, self.x = self, x
+            return self
+
+        def mode(self) -> torch.Tensor:
+            return self.x
+
+        def decode(self, z: torch.Tensor) -> Shift:
+            self.sample = z + 0.2
+            return self
+
+    assert vae.psnr(Shift(), torch.zeros(2, 3, 8, 8)) == pytest.approx(20.0, abs=1e-4)
+
+
+def test_tokenizer_keeps_known_words_whole_and_splits_others(
+    tokens: tokenizer.CLIPTokenizer,
+) -> None:
+    assert tokens.tokenize("a Purple lighthouse") == ["a</w>", "purple</w>", "lighthouse</w>"]
+    pieces = tokens.tokenize("dragon é")
+    assert len(pieces) > 3
+    assert tokens.unk_token_id not in tokens.convert_tokens_to_ids(pieces)
+    ids = tokens("a cat", padding="max_length").input_ids
+    assert len(ids) == tokenizer.MAX_TOKENS == 77
+    assert ids[0] == tokens.bos_token_id == len(tokens) - 2
+    assert set(ids[3:]) == {tokens.eos_token_id} == {len(tokens) - 1}
+
+
+def test_tokenizer_survives_saving(tokens: tokenizer.CLIPTokenizer, tmp_path: Path) -> None:
+    tokens.save_pretrained(tmp_path)
+    again = tokenizer.CLIPTokenizer.from_pretrained(tmp_path)
+    for text in ("", "a red house", "zürich & 3 dragons"):
+        assert again(text).input_ids == tokens(text).input_ids
+
+
+def test_a_near_miss_differs_from_its_scene_in_what_captions_say() -> None:
+    rng = random.Random(0)
+    for scene in scenes(300):
+        wrong = clip.near_miss(scene, rng)
+        assert wrong.variant == scene.variant
+    swaps = [clip.near_miss(scene_at(i, "pairs"), rng) for i in range(200)]
+    kept = [
+        {t.colour for t in wrong.things} == {t.colour for t in scene_at(i, "pairs").things}
+        for i, wrong in enumerate(swaps)
+    ]
+    assert sum(kept) > 140, "most near misses of a pair keep the words and change the binding"
+
+
+def test_clip_batches_are_captions_beside_near_misses(
+    pictures: Pictures, tokens: tokenizer.CLIPTokenizer
+) -> None:
+    batch = clip.draw_batch(pictures, tokens, 8, torch.Generator().manual_seed(0))
+    again = clip.draw_batch(pictures, tokens, 8, torch.Generator().manual_seed(0))
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    assert batch["images"].shape == (8, 3, 128, 128)
+    assert batch["ids"].shape == batch["near_miss_ids"].shape
+    assert (batch["ids"] != batch["near_miss_ids"]).any(dim=1).all()
+
+
+def test_clip_pools_the_true_end_of_text(tokens: tokenizer.CLIPTokenizer) -> None:
+    model = clip.build_clip(tokens).eval()
+    ids = tokens(["a red house", "a cat"], padding="max_length", return_tensors="pt").input_ids
+    with torch.no_grad():
+        out = model.text_model(ids)
+    ends = (ids == tokens.eos_token_id).int().argmax(dim=1)
+    assert torch.equal(out.pooler_output, out.last_hidden_state[torch.arange(2), ends])
+    short = tokens(["a red house", "a cat"], padding=True, return_tensors="pt").input_ids
+    with torch.no_grad():  # padding to the longest pools the same state
+        assert torch.allclose(model.text_model(short).pooler_output, out.pooler_output, atol=1e-5)
+
+
+def test_probe_reads_what_is_there_and_not_what_is_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(600, 8, generator=generator)
+    told = ["red" if s > 0 else "blue" for s in states[:, 3].tolist()]
+    noise = torch.randint(2, (600,), generator=generator).tolist()
+    untold = ["red" if n else "blue" for n in noise]
+    assert probe.probe(states[:300], told[:300], states[300:], told[300:]) > 0.9
+    assert 0.35 < probe.probe(states[:300], untold[:300], states[300:], untold[300:]) < 0.65
+
+
+def test_unet_objective_by_hand() -> None:
+    """A U-Net that always answers zero has error mean(noise²), weighted by min(SNR, 5) / SNR."""
+
+    class Zero(nn.Module):
+        def forward(self, x: torch.Tensor, t: torch.Tensor, encoder_hidden_states: torch.Tensor):
+            self.sample = torch.zeros_like(x)
+            return self
+
+    objective = unet.UNetObjective(Zero())
+    noise = torch.full((2, 4, 2, 2), 3.0)
+    t = torch.tensor([0, 999])
+    losses = objective(torch.zeros(2, 4, 2, 2), torch.zeros(2, 77, 8), noise, t)
+    snr = 0.99915 / 0.00085  # at t = 0; at 999 the weight is 1
+    assert losses["eps_error"] == pytest.approx(9.0)
+    assert losses["loss"] == pytest.approx(9 * (5 / snr + 1) / 2, rel=1e-3)
+
+
+def test_caption_dropout_uses_the_encoded_empty_string() -> None:
+    examples = unet.Examples(
+        torch.zeros(4, 4, 2, 2), torch.ones(4, 77, 8).half(), torch.full((77, 8), 7.0).half()
+    )
+    batch = unet.draw_batch(examples, 4000, torch.Generator().manual_seed(0))
+    dropped = batch["cond"][:, 0, 0] == 7
+    assert 0.08 < dropped.float().mean() < 0.12
+    assert (batch["cond"][~dropped] == 1).all()
+    assert batch["t"].min() == 0
+    assert batch["t"].max() == 999
+
+
+def test_judge_batches_pair_pictures_with_their_truth(pictures: Pictures) -> None:
+    restored = torch.zeros(8, 3, 128, 128, dtype=torch.uint8)
+    truth = torch.arange(16)[:, None].repeat(1, 9)
+    batch = judge.draw_batch(pictures, restored, truth, 8, torch.Generator().manual_seed(0))
+    assert batch["images"].shape == (8, 3, 128, 128)
+    assert (batch["truth"][:4, 0] < 8).all(), "the first half are plain renders"
+    assert (batch["truth"][4:, 0] >= 8).all(), "the second half are round trips of others"
+    assert batch["images"][4:].mean() < 0.1 < batch["images"][:4].mean()
+
+
+def test_truth_table_names_the_scene() -> None:
+    table = judge.truth_table(5)
+    scene = scene_at(3, judge.SPLIT)
+    assert judge.ATTRIBUTES["ground"][table[3, 4]] == scene.ground
+
+
+def test_full_captions_are_what_the_probe_reads() -> None:
+    assert all(scene.time in probe._attributes(scene).values() for scene in scenes(20))
+    assert len({full_caption(scene) for scene in scenes(50)}) == 50
+
+
+@pytest.mark.slow
+def test_the_whole_chain_at_toy_length(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sdlearn", "train", "all", "--smoke"]
+    paths = ["--workdir", str(tmp_path / "w"), "--output", str(tmp_path / "out")]
+    paths += ["--diary", str(tmp_path / "diary")]
+    done = subprocess.run([*command, *paths], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    sums = json.loads((tmp_path / "out" / "checksums.json").read_text())
+    assert "unet/diffusion_pytorch_model.safetensors" in sums
+    assert (tmp_path / "diary" / "unet-00004.png").exists()
+    from sdlearn import load
+
+    image = load(str(tmp_path / "out")).generate("a red house", seeds=[0], num_steps=2)[0]
+    assert image.size == (128, 128)
+
+
+@pytest.mark.slow
+def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
+    """`accelerate launch` on two CPU processes ends with the weights of one process."""
+    script = tmp_path / "train_line.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path\n"
+        "from accelerate import PartialState\n"
+        "from sdlearn.training import loop\n"
+        "from test_training import RECIPE, Line, draw\n"
+        "list(loop.fit(Line(), draw, RECIPE, Path(sys.argv[1])))\n"
+        "assert PartialState().num_processes == 2\n"
+    )
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    path = tmp_path / "two.safetensors"
+    done = subprocess.run(
+        [*launch, str(script), str(path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    alone, pair = Line(), Line()
+    list(loop.fit(alone, draw, RECIPE))
+    checkpoint.load_average(path, pair)
+    assert torch.allclose(alone.w, pair.w, atol=1e-6)
