@@ -151,10 +151,11 @@ def load_parts(folder: Path, device: torch.device, dtype: torch.dtype) -> Parts:
             "(or delete checksums.json there if you changed them on purpose)"
         )
     classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
-    models = {
-        part: _load_model(cls, folder / part, MODELS[part], device, dtype)
-        for part, cls in classes.items()
-    }
+    with _no_bars():
+        models = {
+            part: _load_model(cls, folder / part, MODELS[part], device, dtype)
+            for part, cls in classes.items()
+        }
     with _says_which_is_damaged(folder / "tokenizer"):
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     path = folder / "scheduler" / "scheduler_config.json"
@@ -171,6 +172,20 @@ def _load_model(
             folder, dtype=dtype, variant=_variant(folder, stem, dtype), use_safetensors=True
         )
     return model.to(device).eval().requires_grad_(False)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without transformers' bar over the loading of a model's tensors, gone before it is seen."""
+    from transformers.utils import logging
+
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            logging.enable_progress_bar()
 
 
 @contextmanager

@@ -27,8 +27,18 @@ from .tokenizer import MAX_TOKENS
 __all__ = ["RECIPE", "CLIPObjective", "build_clip", "draw_batch", "near_miss", "train_clip"]
 
 RECIPE = Recipe(
-    steps=1_500, batch_size=128, lr=1e-3, warmup=100, decay=0.6, betas=(0.9, 0.98), ema=0.99
+    steps=2_700, batch_size=128, lr=1e-3, warmup=100, decay=0.6, betas=(0.9, 0.98), ema=0.99
 )
+# How often each attribute is changed in a near miss, relative to the others.
+NEAR_MISSES = {
+    "position": 6,
+    "subject": 2,
+    "size": 2,
+    "colour": 1,
+    "ground": 1,
+    "time": 1,
+    "sky": 1,
+}
 MAX_LOGIT_SCALE = 4.6052  # ln 100, the paper's cap on the temperature
 
 
@@ -80,10 +90,14 @@ class CLIPObjective(nn.Module):
 
 
 def near_miss(scene: Scene, rng: random.Random) -> Scene:
-    """`scene` with one attribute changed; for a pair often the colours or the sides swapped."""
-    if scene.is_pair and rng.random() < 0.7:
+    """`scene` with one attribute changed; for a pair mostly two subjects' attributes swapped.
+
+    Where things stand is changed most often: the other attributes are learned from the other
+    pictures of the batch, while random negatives seldom differ in the position alone.
+    """
+    if scene.is_pair and rng.random() < 0.85:
         return replace(scene, things=_swapped(scene.things, rng))
-    field = rng.choice(("subject", "colour", "size", "position", "ground", "time", "sky"))
+    [field] = rng.choices(list(NEAR_MISSES), weights=list(NEAR_MISSES.values()))
     if field == "ground":
         return replace(scene, ground=_other(scene.ground, GROUNDS, rng))
     if field == "sky":
@@ -105,7 +119,7 @@ def _other(word: str, words: tuple[str, ...], rng: random.Random) -> str:
 
 def _swapped(things: tuple[Thing, ...], rng: random.Random) -> tuple[Thing, ...]:
     first, second = things
-    field = rng.choice(("colour", "position"))
+    [field] = rng.choices(("position", "colour", "subject"), weights=(3, 2, 1))
     swapped = (getattr(second, field), getattr(first, field))
     return tuple(replace(t, **{field: v}) for t, v in zip(things, swapped, strict=True))
 

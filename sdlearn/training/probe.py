@@ -1,8 +1,10 @@
 """What can be read off the text states by a straight line: the check before the U-Net.
 
-A linear probe is fitted on the state at the caption's end (EOS) to predict each attribute of
-the scene; its accuracy on unseen captions says whether the text tower *knows* the attribute.
-The U-Net cannot draw what the text states do not say.
+A linear probe is fitted on a caption's states to predict each attribute of the scene; its
+accuracy on unseen captions says whether the text tower *knows* the attribute. The U-Net cannot
+draw what the text states do not say. The U-Net attends to all states, so the probe sees the one
+at the caption's end (EOS) and the mean of them all; in pairs the end alone knows the subjects in
+83 % of the captions only.
 """
 
 from __future__ import annotations
@@ -14,19 +16,21 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..world import Scene, full_caption, scenes
 
-__all__ = ["PASS_MARK", "end_states", "probe", "probe_text_tower"]
-
-PASS_MARK = 0.95
+__all__ = ["probe", "probe_text_tower", "summaries"]
 
 
 @torch.no_grad()
-def end_states(
-    text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, captions: list[str]
-) -> Tensor:
-    """The state at each caption's EOS, (B, D)."""
+def summaries(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """The state at each caption's EOS beside the mean of the states up to it, (B, 2D)."""
     device = next(text_encoder.parameters()).device
     ids = tokenizer(captions, padding=True, return_tensors="pt").input_ids.to(device)
-    return torch.cat([text_encoder(chunk).pooler_output for chunk in ids.split(256)]).cpu()
+    found = []
+    for chunk in ids.split(256):
+        states = text_encoder(chunk)  # last_hidden_state (B, L, D), pooler_output (B, D)
+        is_word = ((chunk == tokenizer.eos_token_id).cumsum(dim=1) <= 1).float()[..., None]
+        mean = (states.last_hidden_state * is_word).sum(dim=1) / is_word.sum(dim=1)
+        found.append(torch.cat([states.pooler_output, mean], dim=1))
+    return torch.cat(found).cpu()
 
 
 def probe(states: Tensor, labels: list[str], test_states: Tensor, test_labels: list[str]) -> float:
@@ -66,7 +70,7 @@ def probe_text_tower(
     accuracies = {}
     for split in ("single", "pairs"):
         drawn = list(scenes(count, split))
-        states = end_states(text_encoder, tokenizer, [full_caption(s) for s in drawn])
+        states = summaries(text_encoder, tokenizer, [full_caption(s) for s in drawn])
         attributes = [_attributes(scene) for scene in drawn]
         half = count // 2
         for name in attributes[0]:

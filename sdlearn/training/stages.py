@@ -1,6 +1,6 @@
 """The stages of a whole training, in order; each is a generator of `Progress`.
 
-world → vae → clip (with its tokenizer and the probe) → judge → unet → decoder → export.
+world → vae → clip (with its tokenizer and the probe) → judge → unet → export.
 A stage loads what earlier ones finished, trains from its checkpoint if there is one, and saves
 its part.
 """
@@ -17,7 +17,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from ..judge import Judge, load_judge, save_judge
 from ..world import caption, scenes
-from . import clip, decoder, judge, unet, vae
+from . import clip, judge, unet, vae
 from .data import Pictures, render_all
 from .diary import unet_page, vae_page
 from .export import export
@@ -111,15 +111,6 @@ def unet_stage(shop: Workshop) -> Iterator[Progress]:
     shop.save("unet", model.cpu().save_pretrained)
 
 
-def decoder_stage(shop: Workshop) -> Iterator[Progress]:
-    """Finish the autoencoder's decoder; the latents stay as they are."""
-    model = AutoencoderKL.from_pretrained(shop.need("vae"))
-    recipe, checkpoint = shop.plan.recipes["decoder"], shop.checkpoint("decoder")
-    pictures = _pictures(shop, "train")
-    yield from shop.log("decoder", decoder.train_decoder(model, pictures, recipe, checkpoint))
-    shop.save("decoder", model.cpu().save_pretrained)
-
-
 def export_stage(shop: Workshop, output: Path) -> Iterator[Progress]:
     """Put the finished parts together as a Stable Diffusion folder."""
     if PartialState().is_main_process:
@@ -127,7 +118,7 @@ def export_stage(shop: Workshop, output: Path) -> Iterator[Progress]:
             output,
             tokenizer=CLIPTokenizer.from_pretrained(shop.need("tokenizer")),
             clip=CLIPModel.from_pretrained(shop.need("clip")),
-            vae=AutoencoderKL.from_pretrained(shop.need("decoder")),
+            vae=AutoencoderKL.from_pretrained(shop.need("vae")),
             unet=UNet2DConditionModel.from_pretrained(shop.need("unet")),
             judge=load_judge(shop.need("judge")),
         )
@@ -146,7 +137,6 @@ STAGES: dict[str, Callable[[Workshop], Iterator[Progress]]] = {
     "clip": clip_stage,
     "judge": judge_stage,
     "unet": unet_stage,
-    "decoder": decoder_stage,
 }
 
 

@@ -35,7 +35,7 @@ __all__ = [
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
 
-RECIPE = Recipe(steps=5_000, batch_size=32, lr=1e-3, warmup=200, decay=0.5, ema=0.998)
+RECIPE = Recipe(steps=5_500, batch_size=32, lr=1e-3, warmup=200, decay=0.5, ema=0.998)
 
 
 def build_scheduler() -> DDIMScheduler:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 
-from . import clip, decoder, judge, unet, vae
+from . import clip, judge, unet, vae
 from .loop import Recipe, Record
 
 __all__ = ["FULL", "SMOKE", "Plan", "Progress", "Workshop", "default_folder"]
@@ -34,7 +34,6 @@ class Plan:
             "clip": clip.RECIPE,
             "unet": unet.RECIPE,
             "judge": judge.RECIPE,
-            "decoder": decoder.RECIPE,
         }
     )
 
