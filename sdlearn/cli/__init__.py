@@ -1,0 +1,119 @@
+"""The command line: `sdlearn COMMAND ...`.
+
+A command is a module of this package with `HELP` (one line), `add_arguments(parser)` and
+`run(args) -> int`. Only the module of the command that was asked for is imported, and no command
+imports a heavy library before `run`, so that `--help` answers at once.
+
+Exit codes: 0 done, 1 the doctor found something wrong, 2 something could not be done (one
+sentence on stderr says what), 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import NoReturn
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = ("generate", "lab", "doctor", "evaluate", "train", "world", "sheet")
+DESCRIPTION = "See how Stable Diffusion works, with a real one that fits in a wheel."
+EPILOG = """\
+first steps:
+  sdlearn doctor                         is everything here, and does it work?
+  sdlearn generate "a red house at night"
+  sdlearn lab                            open the lessons in JupyterLab
+
+'sdlearn COMMAND --help' explains a command and shows examples.
+"""
+MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"sdlearn: {message}; see '{self.prog} --help'\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `argv` without the program's name."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser([words[0]] if words and words[0] in COMMANDS else COMMANDS)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit as done:  # --help, --version, or a wrong argument: argparse has said it
+        return int(done.code or 0)
+    if args.version:
+        from .. import __version__
+
+        print(f"sdlearn {__version__}")
+    elif args.command is None:
+        parser.print_help()
+    else:
+        return _run(args)
+    return 0
+
+
+def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="sdlearn",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name in commands:
+        module = import_module(f".{name}", __package__)
+        sub = subparsers.add_parser(
+            name,
+            help=module.HELP,
+            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(sub)
+        sub.add_argument("--debug", action="store_true", help="show an error's whole traceback")
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Call the command; what went wrong becomes one sentence on stderr."""
+    try:
+        with _warnings_as_sentences():
+            return args.run(args)
+    except KeyboardInterrupt:
+        print("\nsdlearn: stopped", file=sys.stderr)
+        return 130
+    except MISTAKES as error:
+        if args.debug:
+            raise
+        print(f"sdlearn: {_sentence(error)}", file=sys.stderr)
+        return 2
+
+
+def _sentence(error: BaseException) -> str:
+    """What went wrong in one line, without the name of the exception's class."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate" in text:
+        return "not enough memory; close other programs, or ask for fewer or smaller pictures"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full; nothing half-written was kept"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return text
+
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(
+            f"sdlearn: {message}", file=sys.stderr
+        )
+        yield

@@ -1,0 +1,232 @@
+"""`sdlearn doctor`: is everything here, does it fit together, and does it draw a picture?
+
+Every check is a function that yields `Finding`s. A check that breaks is itself a finding, so one
+ill part never hides the state of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["HELP", "Finding", "add_arguments", "examine", "run"]
+
+HELP = "check the installation and say how to mend it"
+DESCRIPTION = """\
+Check the installation: versions, device, memory, disk, the model's weights, Jupyter and its
+widgets; then draw one picture. Each line says ok, warn or fail, and how to mend what is wrong.
+The exit code is 1 when something fails.
+"""
+EPILOG = """\
+examples:
+  sdlearn doctor
+  sdlearn doctor --quick                 without drawing a picture
+  sdlearn doctor --json > report.json    to send to someone who helps
+"""
+MEMORY = 1.5  # GB a lesson may need
+DISK = 1.0  # GB
+WIDGETS = "@jupyter-widgets/jupyterlab-manager"
+REINSTALL = f"{sys.executable} -m pip install --force-reinstall"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    status: str  # "ok", "warn" (works, but) or "fail"
+    what: str
+    detail: str
+    mend: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("--quick", action="store_true", help="do not draw a picture")
+    parser.add_argument("--json", action="store_true", help="machine-readable report")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; 1 when something fails."""
+    findings = []
+    for finding in examine(quick=args.quick):
+        findings.append(finding)
+        if not args.json:
+            print(_line(finding), flush=True)
+    failed = [finding.what for finding in findings if finding.status == "fail"]
+    if args.json:
+        print(json.dumps({"ok": not failed, "findings": [asdict(f) for f in findings]}, indent=1))
+    else:
+        print(f"To mend: {', '.join(failed)}." if failed else "sdlearn is ready.")
+    return 1 if failed else 0
+
+
+def examine(*, quick: bool = False) -> Iterator[Finding]:
+    """Every finding, one check after the other; `quick` leaves out the picture."""
+    for check in (_python, _packages, _device, _memory, _disk, _weights, _widgets, _kernel):
+        yield from _guarded(check)
+    if not quick:
+        yield from _guarded(_picture)
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """A doctor must not faint: whatever a check raises becomes a finding."""
+    try:
+        yield from check()
+    except Exception as error:
+        text = " ".join(str(error).split())
+        yield Finding("fail", check.__name__.lstrip("_"), f"{type(error).__name__}: {text}")
+
+
+def _line(finding: Finding) -> str:
+    mend = f"\n      mend: {finding.mend}" if finding.mend else ""
+    return f"{finding.status:4}  {finding.what:18} {finding.detail}{mend}"
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("ok", "python", f"{platform.python_version()} on {platform.platform()}")
+
+
+def _packages() -> Iterator[Finding]:
+    """The installed version of every library against the range that sdlearn declares."""
+    from packaging.requirements import Requirement
+
+    try:
+        declared = metadata.requires("sdlearn") or []
+    except metadata.PackageNotFoundError:
+        mend = f"{sys.executable} -m pip install -e . (in the checkout)"
+        yield Finding("warn", "sdlearn", "runs without being installed", mend)
+        return
+    yield Finding("ok", "sdlearn", metadata.version("sdlearn"))
+    for requirement in map(Requirement, declared):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            mend = f'{sys.executable} -m pip install "{requirement.name}{requirement.specifier}"'
+            try:
+                version = metadata.version(requirement.name)
+            except metadata.PackageNotFoundError:
+                yield Finding("fail", requirement.name, "is not installed", mend)
+                continue
+            detail = f"{version} (supported: {requirement.specifier})"
+            if requirement.specifier.contains(version, prereleases=True):
+                yield Finding("ok", requirement.name, detail)
+            else:
+                yield Finding("warn", requirement.name, detail, mend)
+
+
+def _device() -> Iterator[Finding]:
+    """Where pictures are drawn."""
+    import torch
+
+    from ..noise import pick_device
+
+    device = pick_device()
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        size = properties.total_memory / 2**30
+        yield Finding("ok", "device", f"cuda: {properties.name}, {size:.0f} GB")
+    elif device.type == "cpu" and shutil.which("nvidia-smi"):
+        yield Finding(
+            "warn",
+            "device",
+            "cpu, although this machine has an NVIDIA driver",
+            "install the CUDA build of torch, see https://pytorch.org/get-started",
+        )
+    else:
+        yield Finding("ok", "device", f"{device.type}, {torch.get_num_threads()} threads")
+
+
+def _memory() -> Iterator[Finding]:
+    import psutil
+
+    free = psutil.virtual_memory().available / 1e9
+    yield _enough("memory", free, MEMORY, "close other programs or notebooks that still run")
+
+
+def _disk() -> Iterator[Finding]:
+    free = shutil.disk_usage(os.getcwd()).free / 1e9
+    yield _enough("disk", free, DISK, "make room where your notebooks are kept")
+
+
+def _enough(what: str, free: float, needed: float, mend: str) -> Finding:
+    if free < needed:
+        return Finding("warn", what, f"{free:.1f} GB free; {needed:g} GB are needed", mend)
+    return Finding("ok", what, f"{free:.1f} GB free")
+
+
+def _weights() -> Iterator[Finding]:
+    """The shipped model's files against the SHA-256 written down when they were made."""
+    from ..loading import find_folder, verify
+
+    mend = "git checkout -- sdlearn/weights (checkout), or install sdlearn again"
+    try:
+        folder = find_folder("tiny")
+    except FileNotFoundError as error:
+        yield Finding("fail", "weights", str(error), mend)
+        return
+    if not (folder / "checksums.json").is_file():
+        yield Finding("warn", "weights", "cannot be checked: checksums.json is missing", mend)
+        return
+    if wrong := verify(folder):
+        yield Finding("fail", "weights", f"damaged or missing: {', '.join(wrong)}", mend)
+        return
+    sizes = [path.stat().st_size for path in folder.rglob("*.safetensors")]
+    yield Finding("ok", "weights", f"{len(sizes)} files, {sum(sizes) / 1e6:.0f} MB, all as made")
+
+
+def _widgets() -> Iterator[Finding]:
+    """JupyterLab needs a part of ipywidgets that runs in the browser."""
+    from jupyter_core.paths import jupyter_path
+
+    places = [Path(folder) / WIDGETS / "package.json" for folder in jupyter_path("labextensions")]
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        mend = f"{REINSTALL} --no-deps jupyterlab_widgets"
+        yield Finding("fail", "widgets", "ipywidgets' front end for JupyterLab is missing", mend)
+    else:
+        version = json.loads(found.read_text(encoding="utf-8"))["version"]
+        yield Finding("ok", "widgets", f"front end {version}")
+
+
+def _kernel() -> Iterator[Finding]:
+    """Notebooks must run in this Python, not in another one."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    mend = f"{sys.executable} -m ipykernel install --sys-prefix"
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        yield Finding("fail", "kernel", "Jupyter finds no kernel for Python", mend)
+        return
+    program = spec.argv[0]
+    if program in ("python", "python3", sys.executable):  # a bare name means the running Python
+        yield Finding("ok", "kernel", spec.resource_dir)
+    else:
+        yield Finding("warn", "kernel", f"notebooks run in another Python: {program}", mend)
+
+
+def _picture() -> Iterator[Finding]:
+    """One picture, from nothing to pixels, as a new user's first command does it."""
+    import numpy as np
+
+    from ..pipeline import load
+
+    start = time.perf_counter()
+    sd = load("tiny")
+    [image] = sd.generate("a large red house on green grass", seeds=[7])
+    seconds = time.perf_counter() - start
+    contrast = int(np.ptp(np.asarray(image.convert("L"))))
+    if contrast < 32:
+        detail = f"the picture is empty: its grey values differ by {contrast} of 255"
+        yield Finding("fail", "picture", detail, "see 'weights' above")
+    else:
+        size = f"{image.width}x{image.height}"
+        yield Finding("ok", "picture", f"{size} in {seconds:.1f} s with loading, on {sd.device}")

@@ -1,0 +1,93 @@
+"""`sdlearn lab`: the lessons, opened in JupyterLab.
+
+In a checkout the lessons are opened where they lie. An installed sdlearn copies them to a folder
+of the learner's own first, and on later calls refreshes what the learner has not changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from .. import course
+
+__all__ = ["HELP", "add_arguments", "command", "run"]
+
+HELP = "open the lessons in JupyterLab"
+DESCRIPTION = """\
+Open the lessons in JupyterLab. In a checkout they are opened where they lie; otherwise they are
+copied to a folder first (default: sdlearn-lessons). Your work is safe: a lesson that you changed
+is never written over. Rename it to get a fresh copy beside it.
+"""
+EPILOG = """\
+examples:
+  sdlearn lab
+  sdlearn lab my-course                  copy to my-course and open it
+  sdlearn lab --no-browser --port 8899   on another machine: open the printed address yourself
+  sdlearn lab my-course --copy-only      only copy, for a teacher who prepares a folder
+"""
+DEFAULT_FOLDER = Path("sdlearn-lessons")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument("folder", nargs="?", type=Path, help="where your copies of the lessons are")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 8888 or the next)")
+    parser.add_argument("--copy-only", action="store_true", help="copy the lessons and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Copy the lessons where needed and become JupyterLab."""
+    if not args.copy_only and find_spec("jupyterlab") is None:
+        raise ModuleNotFoundError(
+            f"JupyterLab is not installed beside sdlearn; run: {sys.executable} -m pip install "
+            "jupyterlab ipywidgets"
+        )
+    stay = course.in_checkout() and args.folder is None and not args.copy_only
+    folder = course.lessons_folder() if stay else args.folder or DEFAULT_FOLDER
+    if not stay:
+        _tell(course.copy_lessons(folder), folder)
+    if args.copy_only:
+        return 0
+    return _become(command(folder, browser=not args.no_browser, port=args.port))
+
+
+def command(folder: Path, *, browser: bool = True, port: int | None = None) -> list[str]:
+    """The command line that opens `folder`, at its first lesson, in JupyterLab."""
+    words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
+    notebooks = course.lessons()
+    if notebooks:
+        words.append(f"--LabApp.default_url=/lab/tree/{notebooks[0].path.name}")
+    if not browser:
+        words.append("--no-browser")
+    if port is not None:
+        words.append(f"--port={port}")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        words.append("--allow-root")  # a container: Jupyter refuses to start there without it
+    return words
+
+
+def _tell(copied: course.Copied, folder: Path) -> None:
+    """Say what is new in the folder and what was left alone."""
+    print(f"Lessons in {folder}:")
+    for lesson in course.lessons():
+        print(f"  {lesson.path.name:36} {lesson.title}")
+    if copied.refreshed:
+        print(f"Brought up to date: {', '.join(copied.refreshed)}")
+    if copied.kept:
+        print(f"Kept because you changed them: {', '.join(copied.kept)}")
+        print("  (rename a file and run this again to get a fresh copy of it)")
+
+
+def _become(words: list[str]) -> int:
+    """Replace this process, so that Ctrl-C and the exit code are Jupyter's own."""
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execv(words[0], words)
+    return subprocess.call(words)

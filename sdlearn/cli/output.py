@@ -1,0 +1,107 @@
+"""Where a picture goes: its name, checks before the work starts, writing it whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["check_writable", "plan_paths", "save_image", "slug", "strip_path"]
+
+LONGEST_NAME = 48  # characters of the prompt in a file's name
+
+
+def slug(prompt: str) -> str:
+    """A file's name made of the prompt: "A red house, at night" → "a-red-house-at-night"."""
+    words = "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
+    while len(words) > 1 and len("-".join(words)) > LONGEST_NAME:
+        words.pop()
+    return "-".join(words)[:LONGEST_NAME] or "picture"
+
+
+def plan_paths(
+    prompt: str,
+    seeds: Sequence[int],
+    output: Path | None = None,
+    *,
+    force: bool = False,
+    strips: bool = False,
+) -> list[Path]:
+    """One path for each seed, all of them checked: they can be written and replace nothing.
+
+    Without `output` the name is made of the prompt and the seed, with a number added where such a
+    file is there already. With `output` and several seeds, each seed is added to the name. With
+    `strips`, the films beside the pictures (`strip_path`) are checked too.
+    Raises `ValueError` for a path that cannot be used, `FileExistsError` for a file that would be
+    replaced without `force`, and what the system says when the folder cannot be written to.
+    """
+    if output is None:
+        wanted = [Path(f"{slug(prompt)}-seed{seed}.png") for seed in seeds]
+        paths = [path if force else _free(path, strips) for path in wanted]
+    elif len(seeds) == 1:
+        paths = [output]
+    else:
+        paths = [output.with_name(f"{output.stem}-seed{s}{output.suffix}") for s in seeds]
+    for path in paths:
+        for file in (path, strip_path(path)) if strips else (path,):
+            check_writable(file)
+            if file.exists() and not force:
+                raise FileExistsError(f"{file} is there already; add --force to replace it")
+    return paths
+
+
+def _free(path: Path, strips: bool) -> Path:
+    """`path`, or the first of path-2, path-3 ... that is not taken."""
+    tries = (path if n == 1 else path.with_stem(f"{path.stem}-{n}") for n in count(1))
+    return next(p for p in tries if not p.exists() and not (strips and strip_path(p).exists()))
+
+
+def strip_path(path: Path) -> Path:
+    """Where the filmstrip of the picture at `path` goes: house.png → house-filmstrip.png."""
+    return path.with_stem(f"{path.stem}-filmstrip")
+
+
+def check_writable(path: Path) -> None:
+    """Raise unless a PNG can be written at `path`; leaves nothing behind."""
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"output must be a file that ends in .png; got {str(path)!r}")
+    if path.is_dir():
+        raise ValueError(f"output must be a file, not a folder; got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"output's folder must exist; there is no folder {str(path.parent)!r}")
+    probe = _partial(path)
+    try:
+        probe.touch()
+    except OSError as error:
+        raise OSError(f"output cannot be written to {path}: {error.strerror}") from error
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def save_image(image: Image, path: Path, text: Mapping[str, object] | None = None) -> None:
+    """Write `image` as PNG with `text` as its text chunks; `path` changes only when all is written.
+
+    Raises `ValueError` or `OSError` when that cannot be done, and leaves nothing half-written.
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    check_writable(path)
+    info = PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, str(value))
+    partial = _partial(path)
+    try:
+        with open(partial, "wb") as file:
+            image.save(file, format="PNG", pnginfo=info)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -1,0 +1,116 @@
+"""`sdlearn train`: make the tiny model again, from the drawn world to the shipped folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..training.workshop import Plan, Progress, Workshop
+
+__all__ = ["HELP", "add_arguments", "run"]
+
+HELP = "train the tiny model: world, vae, clip, judge, unet, or all of it"
+CHOICES = ("world", "vae", "clip", "judge", "unet", "export", "all")
+EPILOG = """\
+stages, in order:
+  world   render the pictures (a minute)
+  vae     the autoencoder, 128x128x3 -> 16x16x4 and back
+  clip    the tokenizer and both CLIP towers, then a probe of what the text tower knows
+  judge   the classifier that reads pictures back into attributes
+  unet    the noise predictor
+  export  put the parts together as a Stable Diffusion folder
+
+examples:
+  sdlearn train all --smoke              the whole chain at toy length, under two minutes
+  sdlearn train all                      hours on two cores; stop and start again at will
+  sdlearn train unet --steps 20000       go on where the checkpoint is, for longer
+  accelerate launch --num_processes 2 -m sdlearn train unet
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("stage", choices=CHOICES, help="what to train")
+    parser.add_argument("--smoke", action="store_true", help="toy length: does the chain run?")
+    parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
+    parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    parser.add_argument("--lr", type=float, help="highest learning rate instead of the recipe's")
+    parser.add_argument("--decay", type=float, help="last share of the steps with a falling rate")
+    parser.add_argument("--pictures", type=int, help="how many pictures to render and learn from")
+    parser.add_argument(
+        "--workdir", type=Path, help="pictures, checkpoints, parts (default: in ~/.cache/sdlearn)"
+    )
+    parser.add_argument("--output", type=Path, help="folder for the exported model")
+    parser.add_argument("--diary", type=Path, help="folder for sample sheets drawn on the way")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train what was asked for, with a progress bar for each stage."""
+    from ..training.stages import STAGES, export_stage, train_all
+    from ..training.workshop import Workshop, default_folder
+
+    folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
+    shop = Workshop(folder, _plan(args), args.diary)
+    output = args.output or folder / "export"
+    if args.stage == "all":
+        stages = train_all(shop, output)
+    elif args.stage == "export":
+        stages = export_stage(shop, output)
+    else:
+        stages = STAGES[args.stage](shop)
+    _show(stages)
+    _say_where(shop, args.stage, output)
+    return 0
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    from ..training.workshop import FULL, SMOKE
+
+    plan = SMOKE if args.smoke else FULL
+    changed = {
+        name: value
+        for name in ("steps", "batch_size", "lr", "decay")
+        if (value := getattr(args, name)) is not None
+    }
+    for name, value in changed.items():
+        if value <= 0:
+            raise ValueError(f"{name} must be above 0; got {value}")
+    recipes = {name: replace(recipe, **changed) for name, recipe in plan.recipes.items()}
+    return replace(plan, recipes=recipes, pictures=args.pictures or plan.pictures)
+
+
+def _show(stages: Iterator[Progress]) -> None:
+    """One bar for each stage, on the main process only."""
+    from accelerate import PartialState
+    from tqdm import tqdm
+
+    bar: tqdm | None = None
+    for progress in stages:
+        if bar is None or bar.desc != f"{progress.stage}: ":
+            if bar is not None:
+                bar.close()
+            bar = tqdm(
+                total=progress.total,
+                desc=progress.stage,
+                initial=progress.done - 1,
+                disable=not PartialState().is_main_process,
+                file=sys.stderr,
+                mininterval=1.0,
+            )
+        bar.set_postfix({k: f"{v:.4f}" for k, v in progress.numbers.items()}, refresh=False)
+        bar.update(progress.done - bar.n)
+    if bar is not None:
+        bar.close()
+
+
+def _say_where(shop: Workshop, stage: str, output: Path) -> None:
+    from accelerate import PartialState
+
+    if PartialState().is_main_process:
+        print(f"model in {output}" if stage in ("all", "export") else f"done, in {shop.folder}")

@@ -1,0 +1,135 @@
+"""The lessons: where they lie, which there are, and copying them to a folder of the learner's own.
+
+In a checkout the lessons stand beside the package; a wheel carries them inside it. A copy is never
+written over something that a learner changed: what was copied is remembered by its SHA-256 in
+`.sdlearn-copied.json`, so an old copy that nobody touched is refreshed and any other file is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
+
+PACKAGE = Path(__file__).parent
+MANIFEST = ".sdlearn-copied.json"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A notebook of the course and the first heading in it."""
+
+    path: Path
+    title: str
+
+
+@dataclass
+class Copied:
+    """What `copy_lessons` did, as paths relative to the folder."""
+
+    new: list[str] = field(default_factory=list)
+    refreshed: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)  # changed by the learner, not touched
+
+
+def in_checkout() -> bool:
+    """Whether sdlearn runs from its repository rather than from an installed wheel."""
+    return not (PACKAGE / "_lessons").is_dir()
+
+
+def lessons_folder() -> Path:
+    """Where the lessons that belong to this installation lie.
+
+    Raises `FileNotFoundError` when they are missing.
+    """
+    folder = PACKAGE.parent / "lessons" if in_checkout() else PACKAGE / "_lessons"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder} with the lessons; install sdlearn again")
+    return folder
+
+
+def lessons() -> list[Lesson]:
+    """The notebooks of this installation in the order of their numbers."""
+    return [Lesson(path, _title(path)) for path in sorted(lessons_folder().glob("*.ipynb"))]
+
+
+def _title(notebook: Path) -> str:
+    """The first heading of a notebook; its file name where there is none."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            for line in "".join(cell["source"]).splitlines():
+                if line.startswith("# "):
+                    return line.removeprefix("# ").strip()
+    return notebook.stem
+
+
+def copy_lessons(target: Path) -> Copied:
+    """Bring the lessons in `target` up to date without touching a learner's work.
+
+    A file that is missing is copied, an older copy that was not changed is replaced, and a file
+    that was changed is kept. Raises `OSError` when `target` cannot be written to.
+    """
+    source = lessons_folder()
+    copied = Copied()
+    if target.resolve() == source.resolve():
+        return copied
+    target.mkdir(parents=True, exist_ok=True)
+    known = _read_manifest(target)
+    for name in _files(source):
+        content = (source / name).read_bytes()
+        kind = _compare(target / name, content, known.get(name))
+        if kind in ("new", "refreshed"):
+            _write(target / name, content)
+        if kind != "kept":
+            known[name] = _sha256(content)
+        getattr(copied, kind).append(name)
+    _write(target / MANIFEST, json.dumps(known, indent=1, sort_keys=True).encode())
+    return copied
+
+
+def _compare(path: Path, content: bytes, known: str | None) -> str:
+    """The list of `Copied` that a file belongs to; `known` is the SHA-256 of the last copy."""
+    if not path.exists():
+        return "new"
+    here = _sha256(path.read_bytes())
+    if here == _sha256(content):
+        return "same"
+    return "refreshed" if here == known else "kept"
+
+
+def _files(source: Path) -> Iterator[str]:
+    """Every file below `source` that belongs to the course, as a relative path with slashes."""
+    for path in sorted(source.rglob("*")):
+        parts = path.relative_to(source).parts
+        if path.is_file() and not any(p.startswith((".", "__pycache__")) for p in parts):
+            yield "/".join(parts)
+
+
+def _read_manifest(target: Path) -> dict[str, str]:
+    """What was copied before; nothing when the list is missing or damaged, so all is kept."""
+    try:
+        known = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

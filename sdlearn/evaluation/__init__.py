@@ -1,0 +1,41 @@
+"""How well is the prompt obeyed, how different are the pictures, what does the autoencoder lose?
+
+Numbers with intervals, ceilings and floors, for `sdlearn evaluate` and for the lessons:
+`adherence(sd, scenes, seeds, guidance_scale=2)` generates and counts, `judge_pictures` counts
+pictures that are there already. Left out: FID and its kin, whose features know photographs and not
+our world, and CLIP scores, which would ask the tower that the pictures were generated from.
+"""
+
+from .adherence import adherence, checks, judge_pictures, mistakes, tally, to_batch
+from .autoencoder import Fidelity, fidelity, psnr, round_trips, ssim
+from .diversity import diversity, pixel_distance, world_diversity
+from .intervals import Rate, wilson
+from .report import Diversity, Report, Row, Sampling, Settings, evaluate
+from .table import format_report, to_json
+
+__all__ = [
+    "Diversity",
+    "Fidelity",
+    "Rate",
+    "Report",
+    "Row",
+    "Sampling",
+    "Settings",
+    "adherence",
+    "checks",
+    "diversity",
+    "evaluate",
+    "fidelity",
+    "format_report",
+    "judge_pictures",
+    "mistakes",
+    "pixel_distance",
+    "psnr",
+    "round_trips",
+    "ssim",
+    "tally",
+    "to_batch",
+    "to_json",
+    "wilson",
+    "world_diversity",
+]

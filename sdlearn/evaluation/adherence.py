@@ -1,0 +1,173 @@
+"""Is the prompt obeyed? Pictures read by the judge and compared with the scene that was asked for.
+
+The design of GenEval (arXiv 2310.11513): an independent classifier reads each attribute, a picture
+counts for an attribute or not, and "all right" asks for every one of them. Left out: how *good* the
+picture looks, which no attribute measures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..judge import Judge, Reading, labels, load_judge
+from ..world import Scene, full_caption
+from .intervals import Rate
+
+if TYPE_CHECKING:
+    from ..pipeline import StableDiffusion
+
+__all__ = [
+    "PAIR_COLUMNS",
+    "SINGLE_COLUMNS",
+    "adherence",
+    "batches",
+    "checks",
+    "judge_pictures",
+    "mistakes",
+    "read_generated",
+    "tally",
+    "to_batch",
+]
+
+T = TypeVar("T")
+
+BACKDROP = ("ground", "time", "sky")
+SINGLE_COLUMNS = ("subject", "colour", "size", "position", *BACKDROP, "all_right")
+PAIR_COLUMNS = (
+    "both_subjects",
+    "both_colours",
+    "both_subjects_and_colours",
+    "colours_swapped",
+    *BACKDROP,
+    "all_right",
+)
+
+
+def checks(reading: Reading, scene: Scene) -> dict[str, bool]:
+    """What one picture gets right: `SINGLE_COLUMNS` of one subject, `PAIR_COLUMNS` of two.
+
+    A pair's size (always medium) and position (one on each side) say nothing and are left out.
+    A second subject where one was asked for is a mistake in "all_right"; its colour is no further
+    one.
+    """
+    right = reading.right(scene)
+    if scene.is_pair:
+        return _pair_checks(reading, scene, right)
+    found = {name: right[name] for name in SINGLE_COLUMNS[:-1]}
+    return {**found, "all_right": all(found.values()) and right["second_subject"]}
+
+
+def _pair_checks(reading: Reading, scene: Scene, right: dict[str, bool]) -> dict[str, bool]:
+    subjects = right["subject"] and right["second_subject"]
+    colours = right["colour"] and right["second_colour"]
+    words, truth = reading.words, labels(scene)
+    swapped = (words["colour"], words["second_colour"]) == (truth["second_colour"], truth["colour"])
+    backdrop = {name: right[name] for name in BACKDROP}
+    return {
+        "both_subjects": subjects,
+        "both_colours": colours,
+        "both_subjects_and_colours": subjects and colours,
+        "colours_swapped": subjects and swapped,  # the one column where less is better
+        **backdrop,
+        "all_right": subjects and colours and all(backdrop.values()),
+    }
+
+
+def tally(readings: Sequence[Reading], scenes: Sequence[Scene]) -> dict[str, Rate]:
+    """`checks` counted over many pictures; each column counts the pictures that it applies to.
+
+    Raises `ValueError` when there is nothing to count or the two are not equally many.
+    """
+    _require_equally_many(len(readings), len(scenes), "pictures")
+    rows = [checks(reading, scene) for reading, scene in zip(readings, scenes, strict=True)]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return {
+        name: Rate(sum(row.get(name, False) for row in rows), sum(name in row for row in rows))
+        for name in columns
+    }
+
+
+def mistakes(readings: Sequence[Reading], scenes: Sequence[Scene]) -> dict[str, dict[str, int]]:
+    """The judge's table of confusions: attribute → "asked for → seen" → how often.
+
+    The most frequent come first. What `checks` leaves out of a scene is left out here.
+    """
+    found: dict[str, Counter[str]] = {}
+    for reading, scene in zip(readings, scenes, strict=True):
+        ignored = ("size", "position") if scene.is_pair else ("second_colour",)
+        for name, truth in labels(scene).items():
+            if reading.words[name] != truth and name not in ignored:
+                found.setdefault(name, Counter())[f"{truth} → {reading.words[name]}"] += 1
+    return {name: dict(counter.most_common()) for name, counter in found.items()}
+
+
+def judge_pictures(
+    judge: Judge, images: Tensor | Sequence[Image.Image], scenes: Sequence[Scene]
+) -> dict[str, Rate]:
+    """How many of `images` show what `scenes` say, by column.
+
+    `images`: (B, 3, H, W) in [0, 1], or PIL pictures of one size; `scenes`: one for each.
+    """
+    _require_equally_many(len(images), len(scenes), "images")
+    batch = images if isinstance(images, Tensor) else to_batch(images)
+    return tally(judge.read(batch), scenes)
+
+
+def adherence(
+    sd: StableDiffusion,
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    *,
+    judge: Judge | None = None,
+    batch_size: int = 16,
+    **sampling: Any,
+) -> dict[str, Rate]:
+    """Generate one picture for each scene's full caption and count what the judge finds right.
+
+    `seeds`: one for each scene. `judge`: the shipped one when left out. `sampling`: arguments of
+    `StableDiffusion.generate`, such as `guidance_scale=2` or `num_steps=10`.
+    """
+    _require_equally_many(len(seeds), len(scenes), "seeds")
+    judge = judge or load_judge()
+    readings = read_generated(sd, scenes, seeds, judge, batch_size=batch_size, **sampling)
+    return tally(list(readings), scenes)
+
+
+def read_generated(
+    sd: StableDiffusion,
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    judge: Judge,
+    *,
+    batch_size: int = 16,
+    **sampling: Any,
+) -> Iterator[Reading]:
+    """The judge's readings of generated pictures, in order; only one batch is held at a time."""
+    for some in batches(list(zip(scenes, seeds, strict=True)), batch_size):
+        prompts, chosen = [full_caption(scene) for scene, _ in some], [seed for _, seed in some]
+        yield from judge.read(to_batch(sd.generate(prompts, seeds=chosen, **sampling)))
+
+
+def to_batch(images: Sequence[Image.Image]) -> Tensor:
+    """PIL pictures of one size → (B, 3, H, W) float in [0, 1]."""
+    pixels = np.stack([np.asarray(image.convert("RGB")) for image in images])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+
+
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """`items` in order, `size` at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _require_equally_many(count: int, scenes: int, name: str) -> None:
+    if scenes < 1:
+        raise ValueError("scenes must hold at least one scene; got none")
+    if count != scenes:
+        raise ValueError(f"{name} must be as many as scenes ({scenes}); got {count}")

@@ -1,0 +1,146 @@
+"""The judge: what it is asked, how it reads, how it is kept, and how well the shipped one sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sdlearn.judge import ATTRIBUTES, Judge, Reading, labels, load_judge, save_judge
+from sdlearn.world import Scene, Thing, render, scenes
+
+SINGLE = Scene((Thing("castle", "pink", "small", "right"),), "snow", "night", "moon")
+PAIR = Scene(  # the left one is named last
+    (Thing("car", "blue", "medium", "right"), Thing("cat", "red", "medium", "left")), sky="sun"
+)
+
+
+def pictures(drawn: list[Scene]) -> Tensor:
+    """Renders as (B, 3, H, W) in [0, 1]."""
+    arrays = np.stack([np.asarray(render(scene)) for scene in drawn])
+    return torch.from_numpy(arrays).permute(0, 3, 1, 2) / 255
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Judge:
+    torch.manual_seed(0)
+    return Judge().eval()
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Judge:
+    return load_judge()
+
+
+def test_labels_of_one_subject() -> None:
+    assert labels(SINGLE) == {
+        "subject": "castle",
+        "colour": "pink",
+        "size": "small",
+        "position": "right",
+        "ground": "snow",
+        "time": "night",
+        "sky": "moon",
+        "second_subject": "none",
+        "second_colour": "none",
+    }
+
+
+def test_labels_of_a_pair_go_from_left_to_right() -> None:
+    found = labels(PAIR)
+    assert (found["colour"], found["subject"]) == ("red", "cat")
+    assert (found["second_colour"], found["second_subject"]) == ("blue", "car")
+    assert (found["size"], found["position"]) == ("medium", "left")
+
+
+@pytest.mark.parametrize("split", ["judge", "pairs", "held_out"])
+def test_the_judge_has_a_word_for_every_truth(split: str) -> None:
+    for scene in scenes(500, split):
+        assert all(truth in ATTRIBUTES[name] for name, truth in labels(scene).items())
+
+
+def test_a_reading_is_compared_attribute_by_attribute() -> None:
+    words = {**labels(SINGLE), "colour": "red", "sky": "cloud"}
+    right = Reading(words, dict.fromkeys(words, 1.0)).right(SINGLE)
+    assert set(right) == set(ATTRIBUTES)
+    assert [name for name, is_right in right.items() if not is_right] == ["colour", "sky"]
+
+
+def test_logits_have_one_column_a_word(untrained: Judge) -> None:
+    logits = untrained(pictures([SINGLE, PAIR]))
+    assert {name: tuple(table.shape) for name, table in logits.items()} == {
+        name: (2, len(words)) for name, words in ATTRIBUTES.items()
+    }
+
+
+def test_a_reading_is_the_likeliest_word_and_its_probability(untrained: Judge) -> None:
+    images = pictures([SINGLE, PAIR])
+    first, second = untrained.read(images)
+    for name, logits in untrained(images).items():
+        probabilities = logits.detach().softmax(dim=1)
+        for reading, row in zip((first, second), probabilities, strict=True):
+            assert reading.words[name] == ATTRIBUTES[name][int(row.argmax())]
+            assert reading.confidence[name] == pytest.approx(float(row.max()), abs=1e-5)
+
+
+def test_pictures_read_together_read_as_they_do_alone(untrained: Judge) -> None:
+    images = pictures(list(scenes(5, "judge")))
+    alone = [untrained.read(image[None])[0].words for image in images]
+    assert [reading.words for reading in untrained.read(images)] == alone
+
+
+@pytest.mark.parametrize("shape", [(3, 128, 128), (1, 1, 128, 128), (1, 128, 128, 3)])
+def test_other_shapes_are_refused(untrained: Judge, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"images must have shape \(B, 3, H, W\); got \("):
+        untrained.read(torch.zeros(shape))
+
+
+def test_half_precision_pictures_are_read_too(untrained: Judge) -> None:
+    images = pictures([SINGLE])
+    assert untrained.read(images.half())[0].words == untrained.read(images)[0].words
+
+
+def test_weights_come_back_as_they_were_written(untrained: Judge, tmp_path: Path) -> None:
+    save_judge(untrained, tmp_path / "new" / "judge")
+    loaded = load_judge(tmp_path / "new" / "judge")
+    assert not loaded.training
+    for name, value in untrained.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value.half().float())
+    assert {path.name for path in (tmp_path / "new" / "judge").iterdir()} == {"judge.safetensors"}
+
+
+def test_no_judge_is_one_sentence_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no judge at .*; make one with 'sdlearn train"):
+        load_judge(tmp_path)
+
+
+def test_the_shipped_judge_reads_renders(shipped: Judge) -> None:
+    drawn = [*scenes(140, "single"), *scenes(30, "held_out"), *scenes(30, "pairs")]
+    readings = shipped.read(pictures(drawn))
+    right = [reading.right(scene) for reading, scene in zip(readings, drawn, strict=True)]
+    for name in ATTRIBUTES:
+        assert np.mean([row[name] for row in right]) >= 0.98, name
+
+
+@pytest.mark.parametrize("size", [64, 256, 512])
+def test_the_shipped_judge_reads_pictures_of_other_sizes(shipped: Judge, size: int) -> None:
+    drawn = list(scenes(20, "single"))
+    scaled = torch.nn.functional.interpolate(
+        pictures(drawn), size=(size, size), mode="bilinear", antialias=True
+    )
+    readings = shipped.read(scaled)
+    right = [reading.right(scene) for reading, scene in zip(readings, drawn, strict=True)]
+    assert np.mean([row["subject"] for row in right]) >= 0.9
+    assert np.mean([row["colour"] for row in right]) >= 0.9
+
+
+def test_the_shipped_judge_is_surer_of_its_world_than_of_noise(shipped: Judge) -> None:
+    noise = torch.rand(20, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    seen, unseen = (
+        np.mean([reading.confidence["subject"] for reading in shipped.read(images)])
+        for images in (pictures(list(scenes(20, "single"))), noise)
+    )
+    assert seen > unseen

@@ -1,0 +1,249 @@
+"""The package as a whole: its architecture, its size, its quick start, and the wheel."""
+
+import ast
+import importlib.metadata
+import json
+import os
+import statistics
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from PIL import Image
+
+import sdlearn
+from sdlearn.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "sdlearn"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {"torch", "diffusers", "transformers", "matplotlib", "numpy", "PIL", "jupyterlab"}
+
+# From the top down: a module imports what stands below it, never beside or above.
+LAYERS = [
+    {"__main__"},
+    {"cli"},
+    {"course"},
+    {"training"},
+    {"evaluation"},
+    {"judge"},
+    {"pipeline"},
+    {"loading", "denoising"},
+    {"schedulers"},
+    {"world"},
+    {"viz"},
+    {"guidance"},
+    {"diffusion"},
+    {"checks", "noise", "tiles"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+
+def name_of(path: Path) -> str:
+    """sdlearn/cli/lab.py → cli.lab; a package's __init__.py → the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a module imports of sdlearn, wherever the import stands, as dotted names below it."""
+    package = ["sdlearn", *path.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            names = [".".join([*base, *filter(None, [node.module]), a.name]) for a in node.names]
+        else:
+            continue
+        yield from (name.removeprefix("sdlearn.") for name in names if name.startswith("sdlearn."))
+
+
+ARROWS = [
+    (name_of(path), target)
+    for path in MODULES
+    if path != PACKAGE / "__init__.py"  # its public names are imported on demand
+    for target in imported(path)
+    if target != "__version__"
+]
+
+
+def test_every_module_has_its_place_in_the_layers():
+    tops = {name_of(path).split(".")[0] for path in MODULES} - {""}
+    assert tops <= set(RANK)
+
+
+def test_the_arrows_were_found():
+    assert ("cli.generate", "pipeline.load") in ARROWS
+    assert ("judge", "world.scene.Scene") in ARROWS
+
+
+@pytest.mark.parametrize(("module", "target"), ARROWS)
+def test_arrows_point_down(module: str, target: str):
+    upper, lower = module.split(".")[0], target.split(".")[0]
+    assert lower in RANK, f"{module} imports {target} through the package; name its module"
+    assert upper == lower or RANK[upper] < RANK[lower], f"{module} must not import {target}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_are_short_and_explain_themselves(path: Path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 250
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_functions_are_short():
+    lengths = {
+        f"{name_of(path)}.{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {name: n for name, n in lengths.items() if n > 40} == {}
+    assert statistics.median(lengths.values()) <= 10
+
+
+def run_python(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import sdlearn", "from sdlearn.cli import main; main(['--help'])"]
+    + [f"from sdlearn.cli import main; main([{name!r}, '--help'])" for name in COMMANDS],
+)
+def test_a_quick_start_loads_nothing_heavy(code: str):
+    answer = run_python(f"{code}; import sys; print(); print(*sys.modules)")
+    assert HEAVY & set(answer.splitlines()[-1].split()) == set()
+
+
+def test_help_takes_less_than_half_a_second_of_cpu():
+    def seconds() -> float:
+        before = os.times()
+        subprocess.run(
+            [sys.executable, "-m", "sdlearn", "--help"], cwd=ROOT, check=True, capture_output=True
+        )
+        after = os.times()
+        user = after.children_user - before.children_user
+        return user + after.children_system - before.children_system
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_public_names_are_all_there():
+    assert {"load", "StableDiffusion", "Step", "Scene", "render"} <= set(sdlearn.__all__)
+    for name in sdlearn.__all__:
+        assert getattr(sdlearn, name) is not None
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.13"])
+def test_constraints_hold_one_fitting_version_of_every_requirement(python: str):
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    versions: dict[str, list[str]] = {}
+    for pin in pins:
+        if pin.marker is None or pin.marker.evaluate({"python_version": python}):
+            versions.setdefault(pin.name, []).append(str(pin.specifier).removeprefix("=="))
+    assert {name: pinned for name, pinned in versions.items() if len(pinned) > 1} == {}
+    for requirement in map(Requirement, importlib.metadata.requires("sdlearn") or []):
+        [version] = versions[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement} against {version}"
+    assert versions["torch"] == ["2.13.0"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this tree with the build backend that is installed here."""
+    folder = tmp_path_factory.mktemp("wheel")
+    words = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [path] = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment that holds the wheel alone, away from the checkout.
+
+    The libraries (gigabytes of them) are lent by the environment that runs the tests. A folder on
+    a .pth line lends its packages but not its own .pth files, so not the checkout either.
+    """
+    folder = tmp_path_factory.mktemp("outside") / "env"
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-qq", "--no-index"]
+    subprocess.run([*pip, "--no-deps", str(wheel)], check=True)
+    [site] = folder.glob("lib/python*/site-packages")
+    (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder
+
+
+def run_installed(folder: Path, *words: str) -> str:
+    """Run a program of the new environment in the folder beside it; its output."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "no-cache")}
+    environment["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")  # lent as well
+    done = subprocess.run(
+        [folder / "bin" / words[0], *words[1:]],
+        cwd=folder.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_is_what_is_imported(installed: Path):
+    where = run_installed(installed, "python", "-c", "import sdlearn; print(sdlearn.__file__)")
+    assert Path(where.strip()).is_relative_to(installed)
+    assert ROOT not in Path(where.strip()).parents
+
+
+@pytest.mark.slow
+def test_the_wheel_draws_a_picture_outside_of_the_checkout(installed: Path):
+    words = ["a large red house on green grass", "--seed", "7", "-o", "house.png"]
+    assert run_installed(installed, "sdlearn", "generate", *words) == "house.png\n"
+    with Image.open(installed.parent / "house.png") as image:
+        assert image.size == (128, 128)
+        low, high = image.convert("L").getextrema()
+        assert high - low > 64
+
+
+@pytest.mark.slow
+def test_the_wheel_passes_its_own_doctor(installed: Path):
+    report = json.loads(run_installed(installed, "sdlearn", "doctor", "--json"))
+    assert [f for f in report["findings"] if f["status"] == "fail"] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_brings_the_lessons(installed: Path):
+    run_installed(installed, "sdlearn", "lab", "--copy-only")
+    copies = {p.name: p.read_bytes() for p in installed.parent.glob("sdlearn-lessons/*.ipynb")}
+    lessons = {p.name: p.read_bytes() for p in (ROOT / "lessons").glob("*.ipynb")}
+    assert copies == lessons
+    assert "00_start_here.ipynb" in copies
+
+
+@pytest.mark.slow
+def test_the_wheel_is_small_and_typed_and_holds_no_rubbish(wheel: Path):
+    assert wheel.stat().st_size < 45e6
+    names = zipfile.ZipFile(wheel).namelist()
+    tiny = [f"sdlearn/weights/tiny/{file}" for file in ("README.md", "checksums.json")]
+    assert {"sdlearn/py.typed", "sdlearn/_lessons/00_start_here.ipynb", *tiny} <= set(names)
+    parts = {n.split("/")[3] for n in names if n.endswith(".safetensors")}
+    assert parts == {"clip", "judge", "text_encoder", "unet", "vae"}
+    assert any(n.endswith(".dist-info/licenses/LICENSE") for n in names)
+    assert [n for n in names if "checkpoints" in n or "__pycache__" in n] == []
+    assert [n for n in names if not n.startswith(("sdlearn/", "sdlearn-"))] == []
