@@ -154,7 +154,7 @@ def test_constraints_hold_one_fitting_version_of_every_requirement(python: str):
         if pin.marker is None or pin.marker.evaluate({"python_version": python}):
             versions.setdefault(pin.name, []).append(str(pin.specifier).removeprefix("=="))
     assert {name: pinned for name, pinned in versions.items() if len(pinned) > 1} == {}
-    for requirement in map(Requirement, importlib.metadata.requires("sdlearn") or []):
+    for requirement in map(Requirement, importlib.metadata.requires("sdlearn")):
         [version] = versions[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement} against {version}"
     assert versions["torch"] == ["2.13.0"]

@@ -25,7 +25,7 @@ HEADINGS = {
     "colours_swapped": "swapped",
     "all_right": "all right",
 }
-LABEL_WIDTH, COLUMN_WIDTH = 40, 10
+LABEL_WIDTH, COLUMN_WIDTH = 38, 9
 NOTES = """\
 Per cent of the pictures, with Wilson's 95 % interval below. renders: pictures drawn by the world,
 what the judge can read. VAE round trips: the ceiling. shuffled captions: the floor, chance.
@@ -34,7 +34,7 @@ colour (less is better)."""
 
 
 def format_report(report: Report) -> str:
-    """The report as a table of at most 120 columns."""
+    """The report as a table of at most 110 columns."""
     blocks = [_heading(report)]
     for split in dict.fromkeys(row.split for row in report.rows):
         rows = [row for row in report.rows if row.split == split]
@@ -50,9 +50,9 @@ def _heading(report: Report) -> str:
 
 def _table(rows: list[Row], prompts: int) -> Iterator[str]:
     columns = PAIR_COLUMNS if rows[0].split == "pairs" else SINGLE_COLUMNS
-    title = f"{TITLES[rows[0].split]}, {prompts} prompts"
     headings = (HEADINGS.get(name, name) for name in columns)
-    yield f"{title:{LABEL_WIDTH}}" + "".join(f"{name:>{COLUMN_WIDTH}}" for name in headings)
+    yield f"{TITLES[rows[0].split]}, {prompts} prompts"
+    yield " " * LABEL_WIDTH + "".join(f"{name:>{COLUMN_WIDTH}}" for name in headings)
     for row in rows:
         rates = [row.rates[name] for name in columns]
         label = str(row.sampling) if row.source == "generated" else row.source

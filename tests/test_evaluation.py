@@ -1,0 +1,301 @@
+"""The evaluation counts what it says: worked numbers, a judge made by hand, ceilings and floors."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sdlearn import load
+from sdlearn.cli import main
+from sdlearn.evaluation import (
+    Rate,
+    Settings,
+    adherence,
+    checks,
+    evaluate,
+    fidelity,
+    format_report,
+    judge_pictures,
+    mistakes,
+    pixel_distance,
+    psnr,
+    ssim,
+    tally,
+    to_batch,
+    to_json,
+    wilson,
+    world_diversity,
+)
+from sdlearn.judge import Judge, Reading, labels, save_judge
+from sdlearn.world import Scene, Thing, render, scenes
+
+HOUSE = Scene((Thing("house", "red", "large", "left"),), "grass", "day", "none")
+PAIR = Scene(
+    (Thing("cat", "blue", "medium", "left"), Thing("boat", "green", "medium", "right")),
+    "sand",
+    "night",
+    "moon",
+)
+
+
+def seen(scene: Scene, **wrong: str) -> Reading:
+    """What a perfect judge reads in the picture of `scene`, but for what is `wrong`."""
+    words = {**labels(scene), **wrong}
+    return Reading(words, dict.fromkeys(words, 1.0))
+
+
+class PerfectJudge:
+    """Answers with the truth about the scenes it was told of, in their order."""
+
+    def __init__(self, truths):
+        self.truths = iter(truths)
+
+    def read(self, images):
+        return [seen(next(self.truths)) for _ in images]
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [(5, 10, 0.2366, 0.7634), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (81, 263, 0.255, 0.366)],
+)
+def test_wilson_by_hand(right, total, low, high):
+    """The last is the worked example of Newcombe 1998, table I, method 3."""
+    assert wilson(right, total) == pytest.approx((low, high), abs=5e-4)
+
+
+@pytest.mark.parametrize(("right", "total"), [(1, 0), (-1, 5), (6, 5)])
+def test_wilson_refuses_what_is_no_share(right, total):
+    with pytest.raises(ValueError, match="right must be"):
+        wilson(right, total)
+
+
+def test_an_interval_holds_the_truth_in_95_of_100_cases():
+    draws = np.random.default_rng(0).binomial(50, 0.9, 4000)
+    inside = [low <= 0.9 <= high for low, high in (wilson(int(k), 50) for k in draws)]
+    assert 0.93 < np.mean(inside) < 0.98
+
+
+def test_a_picture_that_is_right_is_right_in_everything():
+    assert all(checks(seen(HOUSE), HOUSE).values())
+    found = checks(seen(PAIR), PAIR)
+    assert not found.pop("colours_swapped")
+    assert all(found.values())
+
+
+@pytest.mark.parametrize("name", ["subject", "colour", "size", "position", "ground", "time", "sky"])
+def test_one_wrong_attribute_makes_all_right_wrong(name):
+    other = {**labels(PAIR), "position": "right", "subject": "tree"}[name]
+    found = checks(seen(HOUSE, **{name: other}), HOUSE)
+    assert [column for column, right in found.items() if not right] == [name, "all_right"]
+
+
+def test_a_second_subject_that_nobody_asked_for_is_a_mistake():
+    assert not checks(seen(HOUSE, second_subject="cat"), HOUSE)["all_right"]
+
+
+def test_swapped_colours_are_told_from_wrong_ones():
+    swapped = checks(seen(PAIR, colour="green", second_colour="blue"), PAIR)
+    assert swapped["colours_swapped"]
+    assert swapped["both_subjects"]
+    assert not swapped["both_colours"]
+    assert not swapped["all_right"]
+    assert not checks(seen(PAIR, colour="red"), PAIR)["colours_swapped"]
+
+
+def test_a_tally_counts_each_column_over_the_pictures_it_applies_to():
+    rates = tally([seen(HOUSE), seen(HOUSE, sky="sun"), seen(PAIR)], [HOUSE, HOUSE, PAIR])
+    assert rates["sky"] == Rate(2, 3)
+    assert rates["subject"] == Rate(2, 2)
+    assert rates["both_subjects"] == Rate(1, 1)
+    assert rates["all_right"] == Rate(2, 3)
+    with pytest.raises(ValueError, match=r"pictures must be as many as scenes \(1\); got 2"):
+        tally([seen(HOUSE)] * 2, [HOUSE])
+
+
+def test_mistakes_say_what_was_taken_for_what():
+    readings = [seen(HOUSE, colour="yellow")] * 2 + [seen(HOUSE, colour="blue", sky="sun")]
+    assert mistakes(readings, [HOUSE] * 3) == {
+        "colour": {"red → yellow": 2, "red → blue": 1},
+        "sky": {"none → sun": 1},
+    }
+
+
+def test_psnr_and_ssim_by_hand():
+    image = torch.rand((3, 32, 32), generator=torch.Generator().manual_seed(0)) * 0.8
+    assert psnr(image, image + 0.1) == pytest.approx(20.0, abs=1e-4)  # 10 log10(1 / 0.01)
+    assert ssim(image, image) == pytest.approx(1.0)
+    assert ssim(image, 1 - image) < 0
+
+
+def test_fidelity_is_the_mean_over_pictures_not_over_pixels():
+    image = torch.full((2, 3, 32, 32), 0.5)
+    restored = image + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
+    found = fidelity([(image, restored)])
+    assert found.pictures == 2
+    assert found.psnr_mean == pytest.approx((20 + 40) / 2, abs=1e-3)
+    assert found.psnr_worst == pytest.approx(20, abs=1e-3)
+
+
+def test_pixel_distance_by_hand():
+    black, white = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)
+    assert pixel_distance(torch.cat([black, white])) == pytest.approx(1.0)
+    assert pixel_distance(torch.cat([black, black, white])) == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="at least two pictures; got 1"):
+        pixel_distance(black)
+    assert world_diversity([HOUSE], 4) > 0.01
+
+
+def test_a_batch_of_pictures_keeps_every_value():
+    image = render(HOUSE)
+    batch = to_batch([image, image])
+    assert batch.shape == (2, 3, 128, 128)
+    assert torch.equal((batch[0] * 255).byte().permute(1, 2, 0), torch.tensor(np.asarray(image)))
+
+
+def test_judge_pictures_asks_the_judge_about_each_scene():
+    pictures = [render(HOUSE), render(PAIR)]
+    rates = judge_pictures(PerfectJudge([HOUSE, PAIR]), pictures, [HOUSE, PAIR])
+    assert rates["all_right"] == Rate(2, 2)
+    rates = judge_pictures(PerfectJudge([PAIR, PAIR]), pictures, [HOUSE, PAIR])
+    assert rates["all_right"] == Rate(1, 2)
+    with pytest.raises(ValueError, match=r"images must be as many as scenes \(2\); got 1"):
+        judge_pictures(PerfectJudge([]), pictures[:1], [HOUSE, PAIR])
+
+
+@pytest.fixture(scope="module")
+def sd(tiny_folder):
+    return load(tiny_folder, device="cpu")
+
+
+def test_adherence_draws_the_full_caption_with_the_seed_of_its_scene(sd, monkeypatch):
+    asked = []
+    generate = type(sd).generate
+
+    def watched(self, prompts, *, seeds, **how):
+        asked.append((prompts, seeds, how))
+        return generate(self, prompts, seeds=seeds, **how)
+
+    monkeypatch.setattr(type(sd), "generate", watched)
+    drawn = list(scenes(3, "single"))
+    rates = adherence(
+        sd, drawn, [5, 6, 7], judge=PerfectJudge(drawn), batch_size=2, num_steps=1, guidance_scale=2
+    )
+    assert rates["all_right"] == Rate(3, 3)
+    assert [seeds for _, seeds, _ in asked] == [[5, 6], [7]]
+    assert asked[0][2] == {"num_steps": 1, "guidance_scale": 2}
+    for scene, prompt in zip(drawn, asked[0][0] + asked[1][0], strict=True):
+        assert scene.things[0].colour in prompt
+
+
+SMALL = Settings(
+    prompts=3,
+    guidance=(0.0, 2.0),
+    steps=(1,),
+    batch_size=2,
+    vae_pictures=3,
+    diversity_prompts=1,
+    diversity_seeds=2,
+)
+
+
+@pytest.fixture(scope="module")
+def report(sd):
+    return evaluate(sd, Judge().eval(), SMALL)
+
+
+def test_a_report_has_ceiling_rows_and_floor_for_every_split(report):
+    for split in ("single", "held_out", "pairs"):
+        sources = [row.source for row in report.rows if row.split == split]
+        expected = ["renders", "VAE round trips", "generated", "generated", "shuffled captions"]
+        assert sources == expected
+    assert report.autoencoder.pictures == 3
+    assert [d.source for d in report.diversity] == ["renders", "generated", "generated"]
+
+
+def test_the_floor_pairs_no_picture_with_its_own_prompt(sd):
+    """A judge that always sees what was asked for leaves only chance to the floor."""
+
+    class Echo:
+        def __init__(self):
+            self.count = 0
+
+        def read(self, images):
+            start, self.count = self.count, self.count + len(images)
+            return [seen(drawn[i % len(drawn)]) for i in range(start, self.count)]
+
+    settings = replace(SMALL, prompts=6, guidance=(0.0,))
+    found = {}
+    for split in ("single", "held_out", "pairs"):
+        drawn = list(scenes(settings.prompts, split))
+        report = evaluate(sd, Echo(), settings)
+        found[split] = {
+            r.source: r.rates["all_right"].share for r in report.rows if r.split == split
+        }
+        assert found[split].pop("shuffled captions") < 1
+        assert set(found[split].values()) == {1.0}
+
+
+def test_the_report_is_the_same_again(sd, report):
+    again = evaluate(sd, Judge().eval(), SMALL)
+    assert [r.source for r in again.rows] == [r.source for r in report.rows]
+    assert again.diversity == report.diversity
+    assert again.autoencoder == report.autoencoder
+
+
+def test_the_table_is_readable_and_the_json_complete(report):
+    table = format_report(report)
+    assert max(map(len, table.splitlines())) <= 110
+    for text in ("one subject", "held-out", "two subjects", "guidance 2, 1 step", "PSNR"):
+        assert text in table
+    data = json.loads(to_json(report))
+    assert data["settings"]["prompts"] == 3
+    assert data["versions"]["torch"]
+    [first, *_] = data["rows"]
+    rate = first["rates"]["all_right"]
+    assert rate["low"] <= rate["share"] <= rate["high"]
+    assert rate["share"] == rate["right"] / rate["total"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompts": 1}, "prompts must be at least 2; got 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1; got 0"),
+        ({"diversity_seeds": 1}, "diversity_seeds must be at least 2; got 1"),
+        ({"guidance": ()}, "guidance, steps and schedulers must each hold"),
+    ],
+)
+def test_settings_that_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **change)
+
+
+def test_a_bad_sampling_is_refused_before_the_work_begins(sd):
+    settings = replace(SMALL, guidance=(1.0, math.nan))
+    with pytest.raises(ValueError, match="guidance_scale must be a finite number"):
+        evaluate(sd, PerfectJudge([]), settings)
+
+
+def test_the_command_prints_the_table_and_writes_the_json(tiny_folder, tmp_path, capsys):
+    save_judge(Judge(), tmp_path / "judge")
+    path = tmp_path / "report.json"
+    words = ["evaluate", "--quick", "--prompts", "2", "--steps", "1", "--model", str(tiny_folder)]
+    assert main([*words, "--judge", str(tmp_path / "judge"), "--json", str(path)]) == 0
+    assert "guidance 5, 1 step" in capsys.readouterr().out
+    assert json.loads(path.read_text())["settings"]["steps"] == [1]
+    assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
+
+
+def test_the_command_checks_where_it_may_write_before_it_works(tmp_path, capsys):
+    assert main(["evaluate", "--json", str(tmp_path / "none" / "x.json")]) == 2
+    assert "json must be a file in a folder that exists" in capsys.readouterr().err
+
+
+def test_the_command_says_when_there_is_no_judge(tiny_folder, tmp_path: Path, capsys):
+    words = ["evaluate", "--model", str(tiny_folder), "--judge", str(tmp_path)]
+    assert main(words) == 2
+    assert "no judge at" in capsys.readouterr().err
