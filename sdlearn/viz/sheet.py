@@ -17,6 +17,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 __all__ = [
     "FAINT",
@@ -76,8 +78,12 @@ class Sheet(Figure):
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
-        file = io.BytesIO()
-        FigureCanvasAgg(self).print_png(file, metadata={"Description": self.alt, "Software": None})
+        canvas = FigureCanvasAgg(self)
+        canvas.draw()
+        image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # no alpha: smaller
+        note, file = PngInfo(), io.BytesIO()
+        note.add_text("Description", self.alt)
+        image.save(file, format="PNG", optimize=True, pnginfo=note)
         width = round(self.get_figwidth() * SCREEN_DPI)
         return (
             {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": self.alt},
