@@ -7,9 +7,8 @@
 
 `generate` is these calls in a row. Every operation comes in the order of diffusers'
 `StableDiffusionPipeline`, so the pictures are the same, bit for bit. Left out: all that a picture
-from text does not need (LoRA, adapters, image prompts, the safety checker).
-
-Letters: B pictures, 77 tokens, D width of a text state, h w latent, H W pixels.
+from text does not need (LoRA, adapters, image prompts, the safety checker). Letters: B pictures,
+77 tokens, D width of a text state, h w latent, H W pixels.
 """
 
 from __future__ import annotations
@@ -132,7 +131,7 @@ class StableDiffusion:
         uncond: Tensor | None = None,
         *,
         num_steps: int = 20,
-        guidance_scale: float = 5.0,
+        guidance_scale: float = 3.0,
         scheduler: str | None = None,
         seeds: Iterable[int] | None = None,
     ) -> Iterator[Step]:
@@ -140,8 +139,9 @@ class StableDiffusion:
 
         `latents` (B, 4, h, w) is unit-variance noise, as from `init_latents`; `cond` and `uncond`
         (B or 1, 77, D) come from `encode_text`. At `guidance_scale` 1 only `cond` is evaluated,
-        at 0 only `uncond` (`sdlearn.guidance`). `scheduler` is a name in `sdlearn.schedulers`,
-        None for the model's own; one that draws noise as it goes needs the `seeds` of `latents`.
+        at 0 only `uncond` (`sdlearn.guidance`); SD 1.5 likes 7.5. `scheduler` is a name in
+        `sdlearn.schedulers`, None for the model's own; one that draws noise as it goes needs the
+        `seeds` of `latents`.
         Raises `ValueError` or `TypeError` at the call, not at the first step.
         """
         num_steps = check_num_steps(num_steps, self.scheduler.config.num_train_timesteps)
@@ -185,7 +185,7 @@ class StableDiffusion:
         seeds: Iterable[int] = (0,),
         negative_prompt: str | Iterable[str] = "",
         num_steps: int = 20,
-        guidance_scale: float = 5.0,
+        guidance_scale: float = 3.0,
         scheduler: str | None = None,
         height: int | None = None,
         width: int | None = None,

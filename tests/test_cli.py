@@ -244,7 +244,7 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
             "negative_prompt": "Schnee ☃",
             "seed": "3",
             "num_steps": "2",
-            "guidance_scale": "5.0",
+            "guidance_scale": "3.0",
             "scheduler": "the model's own",
             "model": str(tiny_folder),
             "Software": "sdlearn 0.1.0",

@@ -285,7 +285,7 @@ def test_the_command_prints_the_table_and_writes_the_json(tiny_folder, tmp_path,
     path = tmp_path / "report.json"
     words = ["evaluate", "--quick", "--prompts", "2", "--steps", "1", "--model", str(tiny_folder)]
     assert main([*words, "--judge", str(tmp_path / "judge"), "--json", str(path)]) == 0
-    assert "guidance 5, 1 step" in capsys.readouterr().out
+    assert "guidance 3, 1 step" in capsys.readouterr().out
     assert json.loads(path.read_text())["settings"]["steps"] == [1]
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 

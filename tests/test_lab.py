@@ -75,6 +75,17 @@ def test_a_changed_lesson_is_kept_and_an_untouched_one_refreshed(installed: Path
     assert course.copy_lessons(mine).kept == ["00_start_here.ipynb"]  # and on every later day
 
 
+def test_a_change_that_was_taken_back_is_no_change(installed: Path, tmp_path: Path):
+    mine = tmp_path / "mine"
+    course.copy_lessons(mine)
+    first = (mine / "01_noise.ipynb").read_bytes()
+    (mine / "01_noise.ipynb").write_text("my answers", encoding="utf-8")
+    (installed / "01_noise.ipynb").write_text(notebook("A newer edition"), encoding="utf-8")
+    assert course.copy_lessons(mine).kept == ["01_noise.ipynb"]
+    (mine / "01_noise.ipynb").write_bytes(first)
+    assert course.copy_lessons(mine).refreshed == ["01_noise.ipynb"]
+
+
 @pytest.mark.parametrize("manifest", [None, "{ damaged", "[]"])
 def test_without_a_manifest_everything_that_differs_is_kept(
     installed: Path, tmp_path: Path, manifest: str | None

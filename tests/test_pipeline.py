@@ -98,7 +98,7 @@ def test_several_prompts_and_another_size_equal_those_of_diffusers(both):
         num_inference_steps=3,
         height=96,
         width=160,
-        guidance_scale=5.0,
+        guidance_scale=3.0,
     )
     ours = sd.generate(prompts, seeds=[7, 8], num_steps=3, height=96, width=160)
     assert [image.size for image in ours] == [(160, 96)] * 2

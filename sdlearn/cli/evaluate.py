@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", default="tiny", help="tiny, a folder, or a hub id (default: tiny)")
     add("--prompts", type=int, metavar="N", help="in each of three splits (default: 200)")
-    add("--guidance", type=float, nargs="+", default=[5.0], metavar="X", help="(default: 5)")
+    add("--guidance", type=float, nargs="+", default=[3.0], metavar="X", help="(default: 3)")
     add("--steps", type=int, nargs="+", default=[20], metavar="N", help="(default: 20)")
     add("--scheduler", nargs="+", metavar="NAME", help="(default: the model's own)")
     add("--batch-size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")

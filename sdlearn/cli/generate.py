@@ -55,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--guidance",
         type=float,
-        default=5.0,
+        default=3.0,
         metavar="X",
-        help="how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: 5)",
+        help="how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: 3)",
     )
     add("--negative", default="", metavar="TEXT", help="what to steer away from")
     add("--scheduler", metavar="NAME", help="ddim, pndm, euler, euler_a, dpm++, unipc, ...")

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="tiny", help="tiny, sd15, a folder, or a hub id")
     parser.add_argument("--seed", type=int, default=0, help="of the first picture; then counted up")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("-o", "--output", type=Path, default=Path("sheet.png"))
     parser.add_argument("--list", action="store_true", help="print the prompts too")
@@ -35,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
 
     check_writable(args.output)
     prompts = _prompts(args.prompts)
+    if args.columns < 1:
+        raise ValueError(f"columns must be at least 1; got {args.columns}")
 
     from tqdm import tqdm
 

@@ -94,7 +94,7 @@ class Settings:
     """What to measure and on how much."""
 
     prompts: int = 200  # in each split
-    guidance: tuple[float, ...] = (5.0,)
+    guidance: tuple[float, ...] = (3.0,)
     steps: tuple[int, ...] = (20,)
     schedulers: tuple[str | None, ...] = (None,)
     batch_size: int = 16  # pictures generated at a time
