@@ -16,10 +16,12 @@ from sdlearn.evaluation import (
     Settings,
     adherence,
     checks,
+    diversity,
     evaluate,
     fidelity,
     format_report,
     judge_pictures,
+    mean_interval,
     mistakes,
     pixel_distance,
     psnr,
@@ -30,8 +32,10 @@ from sdlearn.evaluation import (
     wilson,
     world_diversity,
 )
+from sdlearn.evaluation.report import SPLITS
 from sdlearn.judge import Judge, Reading, labels, save_judge
-from sdlearn.world import Scene, Thing, render, scenes
+from sdlearn.training.workshop import FULL
+from sdlearn.world import Scene, Thing, caption, full_caption, render, scenes
 
 HOUSE = Scene((Thing("house", "red", "large", "left"),), "grass", "day", "none")
 PAIR = Scene(
@@ -58,6 +62,11 @@ class PerfectJudge:
         return [seen(next(self.truths)) for _ in images]
 
 
+@pytest.fixture(scope="module")
+def sd(tiny_folder):
+    return load(tiny_folder, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("right", "total", "low", "high"),
     [(5, 10, 0.2366, 0.7634), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (81, 263, 0.255, 0.366)],
@@ -65,6 +74,14 @@ class PerfectJudge:
 def test_wilson_by_hand(right, total, low, high):
     """The last is the worked example of Newcombe 1998, table I, method 3."""
     assert wilson(right, total) == pytest.approx((low, high), abs=5e-4)
+
+
+def test_the_interval_of_a_mean_by_hand():
+    """Mean 2, standard deviation 1, Student's t 4.303 with two degrees of freedom."""
+    low, high = mean_interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
+    with pytest.raises(ValueError, match="values must hold at least two numbers; got 1"):
+        mean_interval([1.0])
 
 
 @pytest.mark.parametrize(("right", "total"), [(1, 0), (-1, 5), (6, 5)])
@@ -138,6 +155,8 @@ def test_fidelity_is_the_mean_over_pictures_not_over_pixels():
     assert found.pictures == 2
     assert found.psnr_mean == pytest.approx((20 + 40) / 2, abs=1e-3)
     assert found.psnr_worst == pytest.approx(20, abs=1e-3)
+    assert found.psnr_interval == pytest.approx((30 - 127.06, 30 + 127.06), abs=0.02)  # t 12.706
+    assert found.ssim_worst < found.ssim_mean < 1
 
 
 def test_pixel_distance_by_hand():
@@ -146,7 +165,15 @@ def test_pixel_distance_by_hand():
     assert pixel_distance(torch.cat([black, black, white])) == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="at least two pictures; got 1"):
         pixel_distance(black)
-    assert world_diversity([HOUSE], 4) > 0.01
+
+
+def test_diversity_is_one_number_for_each_prompt(sd):
+    assert all(distance > 0.01 for distance in world_diversity([HOUSE, PAIR], 4))
+    drawn = diversity(sd, [HOUSE, PAIR], [3, 4], num_steps=1)
+    pictures = sd.generate(full_caption(PAIR), seeds=[3, 4], num_steps=1)
+    assert drawn[1] == pytest.approx(pixel_distance(to_batch(pictures)))
+    assert len(drawn) == 2
+    assert diversity(sd, [HOUSE], [3, 3], num_steps=1) == [0.0]
 
 
 def test_a_batch_of_pictures_keeps_every_value():
@@ -166,11 +193,6 @@ def test_judge_pictures_asks_the_judge_about_each_scene():
         judge_pictures(PerfectJudge([]), pictures[:1], [HOUSE, PAIR])
 
 
-@pytest.fixture(scope="module")
-def sd(tiny_folder):
-    return load(tiny_folder, device="cpu")
-
-
 def test_adherence_draws_the_full_caption_with_the_seed_of_its_scene(sd, monkeypatch):
     asked = []
     generate = type(sd).generate
@@ -187,8 +209,7 @@ def test_adherence_draws_the_full_caption_with_the_seed_of_its_scene(sd, monkeyp
     assert rates["all_right"] == Rate(3, 3)
     assert [seeds for _, seeds, _ in asked] == [[5, 6], [7]]
     assert asked[0][2] == {"num_steps": 1, "guidance_scale": 2}
-    for scene, prompt in zip(drawn, asked[0][0] + asked[1][0], strict=True):
-        assert scene.things[0].colour in prompt
+    assert asked[0][0] + asked[1][0] == [full_caption(scene) for scene in drawn]
 
 
 SMALL = Settings(
@@ -197,14 +218,29 @@ SMALL = Settings(
     steps=(1,),
     batch_size=2,
     vae_pictures=3,
-    diversity_prompts=1,
+    diversity_prompts=2,
     diversity_seeds=2,
 )
 
 
 @pytest.fixture(scope="module")
-def report(sd):
-    return evaluate(sd, Judge().eval(), SMALL)
+def untrained():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Judge().eval()
+
+
+@pytest.fixture(scope="module")
+def report(sd, untrained):
+    return evaluate(sd, untrained, SMALL)
+
+
+def test_every_guidance_is_taken_with_every_number_of_steps_and_every_scheduler():
+    settings = Settings(guidance=(1.0, 2.0), steps=(5, 10), schedulers=("ddim", None))
+    names = [str(sampling) for sampling in settings.samplings]
+    assert len(set(names)) == 8
+    assert names[0] == "guidance 1, 5 steps, ddim"
+    assert names[-1] == "guidance 2, 10 steps, own scheduler"
 
 
 def test_a_report_has_ceiling_rows_and_floor_for_every_split(report):
@@ -216,48 +252,75 @@ def test_a_report_has_ceiling_rows_and_floor_for_every_split(report):
     assert [d.source for d in report.diversity] == ["renders", "generated", "generated"]
 
 
-def test_the_floor_pairs_no_picture_with_its_own_prompt(sd):
-    """A judge that always sees what was asked for leaves only chance to the floor."""
-
-    class Echo:
-        def __init__(self):
-            self.count = 0
-
-        def read(self, images):
-            start, self.count = self.count, self.count + len(images)
-            return [seen(drawn[i % len(drawn)]) for i in range(start, self.count)]
-
+def test_the_ceiling_and_the_floor_of_a_perfect_model(sd):
+    """A judge that sees what was asked for in every picture leaves nothing to the floor."""
     settings = replace(SMALL, prompts=6, guidance=(0.0,))
-    found = {}
-    for split in ("single", "held_out", "pairs"):
-        drawn = list(scenes(settings.prompts, split))
-        report = evaluate(sd, Echo(), settings)
-        found[split] = {
-            r.source: r.rates["all_right"].share for r in report.rows if r.split == split
-        }
-        assert found[split].pop("shuffled captions") < 1
-        assert set(found[split].values()) == {1.0}
+    asked = {split: list(scenes(6, split)) for split in SPLITS}
+    sources = ("renders", "VAE round trips", "generated")
+    judge = PerfectJudge([scene for split in SPLITS for _ in sources for scene in asked[split]])
+    for row in evaluate(sd, judge, settings).rows:
+        expected = 0 if row.source == "shuffled captions" else 6
+        assert row.rates["all_right"] == Rate(expected, 6), row
+        assert row.mistakes == {}
 
 
-def test_the_report_is_the_same_again(sd, report):
-    again = evaluate(sd, Judge().eval(), SMALL)
-    assert [r.source for r in again.rows] == [r.source for r in report.rows]
-    assert again.diversity == report.diversity
-    assert again.autoencoder == report.autoencoder
+def test_the_report_is_the_same_again(sd, untrained, report):
+    assert to_json(evaluate(sd, untrained, SMALL)) == to_json(report)
 
 
-def test_the_table_is_readable_and_the_json_complete(report):
+def test_every_progress_bar_reaches_its_end(sd, untrained):
+    watched = {}
+
+    def watch(items, label, total):
+        watched[label] = (0, total)
+        for count, item in enumerate(items, 1):
+            watched[label] = (count, total)
+            yield item
+
+    evaluate(sd, untrained, replace(SMALL, guidance=(0.0,)), watch)
+    assert len(watched) == 3 * 3 + 2
+    assert all(count == total > 0 for count, total in watched.values()), watched
+
+
+def test_what_is_new_to_the_model_is_as_the_docstring_says():
+    def shown(scene):
+        return frozenset(scene.things), scene.ground, scene.time, scene.sky
+
+    drawn = list(scenes(FULL.pictures))
+    known, words = {shown(scene) for scene in drawn}, {caption(scene) for scene in drawn}
+    shares = {
+        split: sum(shown(scene) in known for scene in scenes(1000, split)) / 1000
+        for split in (*SPLITS, "test")
+    }
+    assert shares == {"single": 0.759, "held_out": 0.0, "pairs": 0.083, "test": 0.601}
+    assert sum(full_caption(scene) in words for scene in scenes(1000, "single")) == 2
+
+
+def test_the_table_fits_a_terminal(report):
     table = format_report(report)
-    assert max(map(len, table.splitlines())) <= 110
-    for text in ("one subject", "held-out", "two subjects", "guidance 2, 1 step", "PSNR"):
+    name, *lines = table.splitlines()
+    assert name == f"model {report.model}"  # a folder, as long as it is
+    assert max(map(len, lines)) <= 100
+    for text in ("one subject", "held-out", "two subjects", "guidance 2 ", "  1 step, own", "PSNR"):
         assert text in table
+    renders = next(line for line in lines if line.startswith("renders"))
+    assert len(renders.split()) == 1 + 8
+
+
+def test_the_json_holds_settings_versions_and_an_interval_for_every_number(report):
     data = json.loads(to_json(report))
     assert data["settings"]["prompts"] == 3
-    assert data["versions"]["torch"]
-    [first, *_] = data["rows"]
-    rate = first["rates"]["all_right"]
-    assert rate["low"] <= rate["share"] <= rate["high"]
-    assert rate["share"] == rate["right"] / rate["total"]
+    assert data["settings"]["seed"] == 0
+    assert data["own_scheduler"] == "DDIMScheduler"
+    assert {"sdlearn", "python", "torch", "pillow", "scikit-image"} <= set(data["versions"])
+    for rate in (rate for row in data["rows"] for rate in row["rates"].values()):
+        assert rate["low"] <= rate["share"] <= rate["high"]
+        assert rate["share"] == rate["right"] / rate["total"]
+    for entry in data["diversity"]:
+        assert entry["interval"][0] <= entry["distance"] <= entry["interval"][1]
+    vae = data["autoencoder"]
+    assert vae["psnr_interval"][0] <= vae["psnr_mean"] <= vae["psnr_interval"][1]
+    assert vae["ssim_interval"][0] <= vae["ssim_mean"] <= vae["ssim_interval"][1]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +348,7 @@ def test_the_command_prints_the_table_and_writes_the_json(tiny_folder, tmp_path,
     path = tmp_path / "report.json"
     words = ["evaluate", "--quick", "--prompts", "2", "--steps", "1", "--model", str(tiny_folder)]
     assert main([*words, "--judge", str(tmp_path / "judge"), "--json", str(path)]) == 0
-    assert "guidance 3, 1 step" in capsys.readouterr().out
+    assert "guidance 3, 1 step, own scheduler" in capsys.readouterr().out
     assert json.loads(path.read_text())["settings"]["steps"] == [1]
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 

@@ -216,6 +216,12 @@ def test_scenes_do_not_depend_on_the_interpreters_hash_seed() -> None:
     assert found == {f"{[scene_at(index) for index in range(3)]}\n"}
 
 
+def test_the_first_training_scene_is_what_it_was_when_the_weights_were_trained() -> None:
+    """A change of how scenes are drawn would mix the training's scenes with the test's."""
+    house = Thing("house", "yellow", "small", "left")
+    assert scene_at(0) == Scene((house,), "grass", "night", "moon", variant=3851868344)
+
+
 def test_the_splits_named_after_a_count_have_it() -> None:
     assert not any(scene.is_pair for scene in scenes(300, "single"))
     assert all(scene.is_pair for scene in scenes(300, "pairs"))

@@ -9,7 +9,7 @@ our world, and CLIP scores, which would ask the tower that the pictures were gen
 from .adherence import adherence, checks, judge_pictures, mistakes, tally, to_batch
 from .autoencoder import Fidelity, fidelity, psnr, round_trips, ssim
 from .diversity import diversity, pixel_distance, world_diversity
-from .intervals import Rate, wilson
+from .intervals import Rate, mean_interval, wilson
 from .report import Diversity, Report, Row, Sampling, Settings, evaluate
 from .table import format_report, to_json
 
@@ -28,6 +28,7 @@ __all__ = [
     "fidelity",
     "format_report",
     "judge_pictures",
+    "mean_interval",
     "mistakes",
     "pixel_distance",
     "psnr",

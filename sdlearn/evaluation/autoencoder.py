@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..world import Scene, render
 from .adherence import batches, to_batch
+from .intervals import mean_interval
 
 if TYPE_CHECKING:
     from ..pipeline import StableDiffusion
@@ -31,8 +32,10 @@ class Fidelity:
 
     pictures: int
     psnr_mean: float  # dB, mean over pictures of each picture's own
+    psnr_interval: tuple[float, float]  # 95 %, of the mean
     psnr_worst: float
     ssim_mean: float  # 1 = equal
+    ssim_interval: tuple[float, float]
     ssim_worst: float
 
 
@@ -71,7 +74,7 @@ def ssim(image: Tensor, restored: Tensor) -> float:
 
 
 def fidelity(trips: Iterable[tuple[Tensor, Tensor]]) -> Fidelity:
-    """PSNR and SSIM, mean and worst, of `round_trips`."""
+    """PSNR and SSIM, mean and worst, of `round_trips` of at least two pictures."""
     pairs = [
         (psnr(one, other), ssim(one, other))
         for images, restored in trips
@@ -79,5 +82,11 @@ def fidelity(trips: Iterable[tuple[Tensor, Tensor]]) -> Fidelity:
     ]
     decibels, similarities = zip(*pairs, strict=True)
     return Fidelity(
-        len(pairs), fmean(decibels), min(decibels), fmean(similarities), min(similarities)
+        pictures=len(pairs),
+        psnr_mean=fmean(decibels),
+        psnr_interval=mean_interval(decibels),
+        psnr_worst=min(decibels),
+        ssim_mean=fmean(similarities),
+        ssim_interval=mean_interval(similarities),
+        ssim_worst=min(similarities),
     )

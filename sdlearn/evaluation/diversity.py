@@ -2,7 +2,8 @@
 
 Guidance buys adherence with diversity (Ho and Salimans 2022, arXiv 2207.12598), so the two are
 reported together. The measure is plain: the root mean square difference of pixels, averaged over
-pairs of seeds. It knows nothing of content: noise is "diverse" too, so read it beside adherence.
+all pairs of one prompt's pictures; one number for each prompt, so that the spread over prompts is
+known. It knows nothing of content: noise is "diverse" too, so read it beside adherence.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,26 +38,26 @@ def pixel_distance(images: Tensor) -> float:
 
 def diversity(
     sd: StableDiffusion, scenes: Sequence[Scene], seeds: Sequence[int], **sampling: Any
-) -> float:
-    """`pixel_distance` over `seeds`, averaged over the scenes' prompts.
+) -> list[float]:
+    """`pixel_distance` over `seeds`, one for each scene's full caption.
 
     `sampling`: arguments of `StableDiffusion.generate`, such as `guidance_scale=2`.
     """
-    return fmean(
+    return [
         pixel_distance(to_batch(sd.generate(full_caption(scene), seeds=seeds, **sampling)))
         for scene in scenes
-    )
+    ]
 
 
-def world_diversity(scenes: Sequence[Scene], count: int) -> float:
+def world_diversity(scenes: Sequence[Scene], count: int) -> list[float]:
     """The same of the world itself: `count` renders of each scene that differ in `variant` only.
 
     What a model has that draws exactly what it was taught.
     """
     rng = random.Random("diversity")
-    return fmean(
+    return [
         pixel_distance(
             to_batch([render(replace(s, variant=rng.getrandbits(32))) for _ in range(count)])
         )
         for s in scenes
-    )
+    ]

@@ -1,33 +1,42 @@
-"""Shares and how sure one can be of them: `Rate`, with Wilson's interval.
+"""Shares and means, and how sure one can be of them: 95 % intervals.
 
-The interval is Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212), which
-stays inside 0..1 and keeps its promise for few trials and for shares near 0 or 1, where the
-textbook's p ± 1.96 sqrt(p(1-p)/n) does not (Brown, Cai and DasGupta 2001, Stat. Sci. 16, 101-133).
-Left out: the continuity correction, and any correction for looking at many rows at once.
+For shares Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212), which stays
+inside 0..1 and keeps its promise for few trials and for shares near 0 or 1, where the textbook's
+p ± 1.96 sqrt(p(1-p)/n) does not (Brown, Cai and DasGupta 2001, Stat. Sci. 16, 101-133). For means
+Student's t. Left out: the continuity correction, and any correction for looking at many rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import fmean, stdev
 
-__all__ = ["Rate", "wilson"]
+from scipy import stats  # type: ignore[import-untyped]
+
+__all__ = ["Rate", "mean_interval", "wilson"]
+
+CONFIDENCE = 0.95
 
 
-def wilson(right: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval that holds the true share, (low, high) in 0..1.
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The 95 % interval for the true share, (low, high) in 0..1.
 
-    Raises `ValueError` unless 0 <= right <= total, total >= 1 and 0 < confidence < 1.
+    Raises `ValueError` unless total >= 1 and 0 <= right <= total.
     """
     if total < 1 or not 0 <= right <= total:
         raise ValueError(f"right must be 0..total and total at least 1; got {right} of {total}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1; got {confidence}")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)  # 1.96 for 95 %
-    share, shrink = right / total, 1 + z**2 / total
-    centre = (share + z**2 / (2 * total)) / shrink
-    half = z / shrink * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = stats.binomtest(right, total).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval for the true mean, (low, high), of at least two independent `values`."""
+    if len(values) < 2:
+        raise ValueError(f"values must hold at least two numbers; got {len(values)}")
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)  # 1.96 for very many
+    half = float(quantile) * stdev(values) / len(values) ** 0.5
+    return fmean(values) - half, fmean(values) + half
 
 
 @dataclass(frozen=True)

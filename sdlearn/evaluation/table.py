@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from .adherence import PAIR_COLUMNS, SINGLE_COLUMNS
 from .intervals import Rate
-from .report import Report, Row
+from .report import Report, Row, Sampling
 
 __all__ = ["format_report", "to_json"]
 
@@ -25,27 +26,32 @@ HEADINGS = {
     "colours_swapped": "swapped",
     "all_right": "all right",
 }
-LABEL_WIDTH, COLUMN_WIDTH = 38, 9
+WIDTH = 99  # a label and eight columns
+LABEL_WIDTH, COLUMN_WIDTH = 27, 9
 NOTES = """\
 Per cent of the pictures, with Wilson's 95 % interval below. renders: pictures drawn by the world,
 what the judge can read. VAE round trips: the ceiling. shuffled captions: the floor, chance.
 both: both subjects and both colours, each on its side. swapped: both subjects, with each other's
-colour (less is better)."""
+colour (less is better). In brackets: Student's 95 % interval of a mean over prompts or pictures."""
 
 
 def format_report(report: Report) -> str:
-    """The report as a table of at most 110 columns."""
+    """The report as a table for a terminal of 100 columns."""
     blocks = [_heading(report)]
     for split in dict.fromkeys(row.split for row in report.rows):
         rows = [row for row in report.rows if row.split == split]
         blocks.append("\n".join(_table(rows, report.settings.prompts)))
-    blocks += [NOTES, "\n".join(_diversity(report)), _autoencoder(report)]
+    blocks += [NOTES, "\n".join(_diversity(report)), "\n".join(_autoencoder(report))]
     return "\n\n".join(blocks)
 
 
 def _heading(report: Report) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
-    return f"model {report.model} on {report.device}, {report.dtype}\n{versions}"
+    return (
+        f"model {report.model}\n"
+        f"{report.device}, {report.dtype}, own scheduler {report.own_scheduler}, "
+        f"seeds from {report.settings.seed}\n{textwrap.fill(versions, WIDTH)}"
+    )
 
 
 def _table(rows: list[Row], prompts: int) -> Iterator[str]:
@@ -55,11 +61,21 @@ def _table(rows: list[Row], prompts: int) -> Iterator[str]:
     yield " " * LABEL_WIDTH + "".join(f"{name:>{COLUMN_WIDTH}}" for name in headings)
     for row in rows:
         rates = [row.rates[name] for name in columns]
-        label = str(row.sampling) if row.source == "generated" else row.source
+        label, detail = _labels(row.source, row.sampling)
         yield f"{label:{LABEL_WIDTH}}" + "".join(
             f"{100 * rate.share:{COLUMN_WIDTH}.1f}" for rate in rates
         )
-        yield " " * LABEL_WIDTH + "".join(f"{_interval(rate):>{COLUMN_WIDTH}}" for rate in rates)
+        yield f"{detail:{LABEL_WIDTH}}" + "".join(
+            f"{_interval(rate):>{COLUMN_WIDTH}}" for rate in rates
+        )
+
+
+def _labels(source: str, sampling: Sampling | None) -> tuple[str, str]:
+    """What stands before a row's two lines: "guidance 3" and "  20 steps, ddim"."""
+    if sampling is None or source != "generated":
+        return source, ""
+    guidance, rest = str(sampling).split(", ", 1)
+    return guidance, f"  {rest}"
 
 
 def _interval(rate: Rate) -> str:
@@ -74,16 +90,18 @@ def _diversity(report: Report) -> Iterator[str]:
         f"mean over {settings.diversity_prompts} prompts"
     )
     for entry in report.diversity:
-        yield f"{entry.sampling or entry.source!s:{LABEL_WIDTH}}{entry.distance:{COLUMN_WIDTH}.3f}"
+        low, high = entry.interval
+        label = str(entry.sampling or entry.source)
+        yield f"{label:{LABEL_WIDTH + COLUMN_WIDTH}} {entry.distance:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _autoencoder(report: Report) -> str:
+def _autoencoder(report: Report) -> Iterator[str]:
     found = report.autoencoder
-    return (
-        f"VAE round trips of {found.pictures} unseen pictures: "
-        f"PSNR {found.psnr_mean:.2f} dB (worst {found.psnr_worst:.2f}), "
-        f"SSIM {found.ssim_mean:.4f} (worst {found.ssim_worst:.4f})"
-    )
+    yield f"VAE round trips of {found.pictures} unseen pictures"
+    low, high = found.psnr_interval
+    yield f"PSNR {found.psnr_mean:.2f} dB ({low:.2f} to {high:.2f}), worst {found.psnr_worst:.2f}"
+    low, high = found.ssim_interval
+    yield f"SSIM {found.ssim_mean:.4f} ({low:.4f} to {high:.4f}), worst {found.ssim_worst:.4f}"
 
 
 def to_json(report: Report) -> str:

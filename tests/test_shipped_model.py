@@ -1,0 +1,102 @@
+"""What ships is what the model card says: small, whole, in the standard layout, and good."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import CLIPModel
+
+from sdlearn import load
+from sdlearn.evaluation import adherence, fidelity, round_trips
+from sdlearn.loading import TINY
+from sdlearn.training.export import checksums
+from sdlearn.training.probe import probe_text_tower
+from sdlearn.viz import to_tensor
+from sdlearn.world import Scene, full_caption, render, scenes
+
+
+@pytest.fixture(scope="module")
+def sd():
+    return load("tiny", device="cpu")
+
+
+def test_the_weights_are_small_half_precision_and_as_made():
+    files = sorted(TINY.rglob("*.safetensors"))
+    assert sum(file.stat().st_size for file in files) <= 40e6
+    for file in files:
+        kinds = {tensor.dtype for tensor in load_file(file).values()}
+        assert kinds <= {torch.float16, torch.int64}, file
+    assert checksums(TINY) == json.loads((TINY / "checksums.json").read_text())
+    assert "@@" not in (TINY / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tokenizer_ends_with_its_own_end(sd):
+    config = sd.text_encoder.config
+    assert config.eos_token_id == sd.tokenizer.eos_token_id != 2  # 2 would mean legacy pooling
+    ids = sd.tokenize("a red house")[0].tolist()
+    assert ids[0] == sd.tokenizer.bos_token_id
+    assert ids[4:] == [sd.tokenizer.eos_token_id] * 73
+    assert len(sd.tokenizer("dragon").input_ids) > 3  # an unknown word falls into pieces
+
+
+def test_the_text_encoder_is_clips_text_tower(sd):
+    tower = CLIPModel.from_pretrained(TINY / "clip", dtype=torch.float32).text_model
+    for name, value in sd.text_encoder.state_dict().items():
+        assert torch.equal(tower.state_dict()[name], value), name
+
+
+def test_no_word_of_the_world_falls_into_pieces(sd):
+    words = {word for scene in scenes(500) for word in full_caption(scene).replace(",", "").split()}
+    assert {w for w in words if len(sd.tokenizer(w).input_ids) != 3 and "-" not in w} == set()
+
+
+def test_latents_have_unit_variance_in_every_channel(sd):
+    images = to_tensor([render(scene) for scene in scenes(64, "test")])
+    std = sd.encode_image(images).std(dim=(0, 2, 3))
+    assert ((std > 0.8) & (std < 1.25)).all(), std
+
+
+@pytest.mark.slow
+def test_the_text_states_know_what_the_prompt_says(sd):
+    found = probe_text_tower(sd.text_encoder, sd.tokenizer, 3000)
+    assert min(found.values()) > 0.93, found  # the training demands 0.95 of twice as many captions
+
+
+def swapped(scene: Scene) -> Scene:
+    """The scene with its two subjects' colours changed over."""
+    first, second = scene.things
+    things = replace(first, colour=second.colour), replace(second, colour=first.colour)
+    return replace(scene, things=things)
+
+
+@pytest.mark.slow
+def test_clip_tells_whose_colour_is_whose(sd):
+    clip = CLIPModel.from_pretrained(TINY / "clip", dtype=torch.float32).eval()
+    drawn = list(scenes(64, "pairs"))
+    captions = [full_caption(s) for s in drawn] + [full_caption(swapped(s)) for s in drawn]
+    pixels = to_tensor([render(scene) for scene in drawn]) * 2 - 1
+    with torch.no_grad():
+        out = clip(input_ids=sd.tokenize(captions), pixel_values=pixels)
+    right, wrong = out.logits_per_image.chunk(2, dim=1)
+    assert (right.diagonal() > wrong.diagonal()).float().mean() > 0.9
+
+
+@pytest.mark.slow
+def test_round_trips_keep_the_picture(sd):
+    found = fidelity(round_trips(sd, list(scenes(48, "test"))))
+    print(f"\nPSNR {found.psnr_mean:.2f} dB, SSIM {found.ssim_mean:.4f}")
+    assert found.psnr_mean > 30
+    assert found.ssim_mean > 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("split", "column", "least"),
+    [("single", "all_right", 0.9), ("pairs", "both_subjects_and_colours", 0.5)],
+)
+def test_prompts_are_obeyed(sd, split: str, column: str, least: float):
+    rates = adherence(sd, list(scenes(48, split)), range(48))
+    print(f"\n{split}: {rates[column]}")
+    assert rates[column].share >= least
