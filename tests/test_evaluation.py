@@ -134,11 +134,13 @@ def test_a_tally_counts_each_column_over_the_pictures_it_applies_to():
 
 
 def test_mistakes_say_what_was_taken_for_what():
-    readings = [seen(HOUSE, colour="yellow")] * 2 + [seen(HOUSE, colour="blue", sky="sun")]
-    assert mistakes(readings, [HOUSE] * 3) == {
-        "colour": {"red → yellow": 2, "red → blue": 1},
-        "sky": {"none → sun": 1},
-    }
+    readings = [seen(HOUSE, colour="blue", sky="sun"), *[seen(HOUSE, colour="yellow")] * 2]
+    found = mistakes(readings, [HOUSE] * 3)
+    assert found == {"colour": {"red → yellow": 2, "red → blue": 1}, "sky": {"none → sun": 1}}
+    assert list(found["colour"]) == ["red → yellow", "red → blue"]  # the most frequent first
+    lone = seen(HOUSE, second_subject="cat", second_colour="red")
+    assert mistakes([lone], [HOUSE]) == {"second_subject": {"none → cat": 1}}
+    assert mistakes([seen(PAIR, size="large", position="right")], [PAIR]) == {}
 
 
 def test_psnr_and_ssim_by_hand():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -291,12 +292,21 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
         "from test_training import RECIPE, Line, draw\n"
         "list(loop.fit(Line(), draw, RECIPE, Path(sys.argv[1])))\n"
         "assert PartialState().num_processes == 2\n"
+        "PartialState().wait_for_everyone()\n"
+        "PartialState().destroy_process_group()\n"
     )
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # On CPUs accelerate wants MPI for several processes, unless it is told to use its launcher of
+    # processes for GPUs, torchrun, and then not to use GPUs.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launch += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    launch += ["--dynamo_backend", "no", "--main_process_port", "0"]
     path = tmp_path / "two.safetensors"
     done = subprocess.run(
-        [*launch, str(script), str(path)], capture_output=True, text=True, timeout=120
+        [*launch, str(script), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     alone, pair = Line(), Line()

@@ -29,7 +29,8 @@ examples:
   sdlearn train all --smoke              the whole chain at toy length, under two minutes
   sdlearn train all                      hours on two cores; stop and start again at will
   sdlearn train unet --steps 20000       go on where the checkpoint is, for longer
-  accelerate launch --num_processes 2 -m sdlearn train unet
+  accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
+                                         two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
 """
 
 
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         stages = STAGES[args.stage](shop)
     _show(stages)
     _say_where(shop, args.stage, output)
+    _part()
     return 0
 
 
@@ -107,6 +109,14 @@ def _show(stages: Iterator[Progress]) -> None:
         bar.update(progress.done - bar.n)
     if bar is not None:
         bar.close()
+
+
+def _part() -> None:
+    """Let several processes end together: gloo aborts one whose partner is gone."""
+    from accelerate import PartialState
+
+    PartialState().wait_for_everyone()
+    PartialState().destroy_process_group()
 
 
 def _say_where(shop: Workshop, stage: str, output: Path) -> None:
