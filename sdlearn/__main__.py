@@ -1,6 +1,6 @@
 """`python -m sdlearn` is the same as `sdlearn`; `accelerate launch -m sdlearn` needs it."""
 
-from .cli import main
+from .cli import entry
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    entry()

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -388,3 +389,15 @@ def test_ctrl_c_while_drawing_writes_nothing(
     monkeypatch.setattr(sys.modules["sdlearn.pipeline"], "to_pil", impatient)
     assert draw(tiny_folder, "--filmstrip") == 130
     assert names(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [(["--version"], 0, "sdlearn 0.", ""), (["generate"], 2, "", "required: PROMPT")],
+)
+def test_from_the_shell_all_output_arrives_and_the_exit_code_is_right(words, code, out, err):
+    command = [sys.executable, "-m", "sdlearn", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code
+    assert out in done.stdout
+    assert err in done.stderr

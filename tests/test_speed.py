@@ -47,7 +47,7 @@ def interleaved(repeats: int, *actions: Callable[[], object]) -> list[float]:
     return [statistics.median(taken) for taken in seconds]
 
 
-def test_from_the_shell_sdlearn_is_no_slower_than_a_plain_diffusers_script(tmp_path: Path):
+def test_from_the_shell_sdlearn_is_faster_than_a_plain_diffusers_script(tmp_path: Path):
     ours, theirs = tmp_path / "ours.png", tmp_path / "theirs.png"
     words = ["generate", PROMPT, "--seed", "7", "--quiet", "--force", "-o", str(ours)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -64,7 +64,7 @@ def test_from_the_shell_sdlearn_is_no_slower_than_a_plain_diffusers_script(tmp_p
     )
     print(f"\ncold, shell to PNG: sdlearn {cold:.2f} s, plain diffusers script {plain:.2f} s")
     assert np.array_equal(np.asarray(Image.open(ours)), np.asarray(Image.open(theirs)))
-    assert cold < 1.1 * plain  # both spend most of it on importing torch and diffusers
+    assert cold < plain
 
 
 def test_a_warm_picture_takes_no_longer_than_diffusers():

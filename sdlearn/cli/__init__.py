@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "entry", "main"]
 
 COMMANDS = ("generate", "lab", "doctor", "evaluate", "train", "world", "sheet")
 DESCRIPTION = "See how Stable Diffusion works, with a real one that fits in a wheel."
@@ -37,6 +38,17 @@ MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError)
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"sdlearn: {message}; see '{self.prog} --help'\n")
+
+
+def entry() -> NoReturn:
+    """What the shell runs: `main`, then out at once.
+
+    Python would spend most of a second on taking torch and diffusers apart before it ends.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
