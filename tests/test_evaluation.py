@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,6 +306,8 @@ def test_the_table_fits_a_terminal(report):
         assert text in table
     renders = next(line for line in lines if line.startswith("renders"))
     assert len(renders.split()) == 1 + 8
+    headings = [line.split() for line in lines if line.strip().startswith("subject")]
+    assert [words[-2:] for words in headings] == [["sky", "all"]] * 3
 
 
 def test_the_json_holds_settings_versions_and_an_interval_for_every_number(report):
@@ -345,22 +346,25 @@ def test_a_bad_sampling_is_refused_before_the_work_begins(sd):
         evaluate(sd, PerfectJudge([]), settings)
 
 
+QUICKLY = ["evaluate", "--quick", "--prompts", "2", "--steps", "1", "--model"]
+
+
 def test_the_command_prints_the_table_and_writes_the_json(tiny_folder, tmp_path, capsys):
     save_judge(Judge(), tmp_path / "judge")
     path = tmp_path / "report.json"
-    words = ["evaluate", "--quick", "--prompts", "2", "--steps", "1", "--model", str(tiny_folder)]
+    words = [*QUICKLY, str(tiny_folder)]
     assert main([*words, "--judge", str(tmp_path / "judge"), "--json", str(path)]) == 0
     assert "guidance 3, 1 step, own scheduler" in capsys.readouterr().out
     assert json.loads(path.read_text())["settings"]["steps"] == [1]
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 
 
-def test_the_command_checks_where_it_may_write_before_it_works(tmp_path, capsys):
-    assert main(["evaluate", "--json", str(tmp_path / "none" / "x.json")]) == 2
+@pytest.mark.parametrize("path", ["none/x.json", "."])
+def test_the_command_checks_where_it_may_write_before_it_works(tmp_path, capsys, path):
+    assert main([*QUICKLY, str(tmp_path / "no model"), "--json", str(tmp_path / path)]) == 2
     assert "json must be a file in a folder that exists" in capsys.readouterr().err
 
 
-def test_the_command_says_when_there_is_no_judge(tiny_folder, tmp_path: Path, capsys):
-    words = ["evaluate", "--model", str(tiny_folder), "--judge", str(tmp_path)]
-    assert main(words) == 2
+def test_the_command_says_when_there_is_no_judge(tiny_folder, tmp_path, capsys):
+    assert main([*QUICKLY, str(tiny_folder), "--judge", str(tmp_path)]) == 2
     assert "no judge at" in capsys.readouterr().err

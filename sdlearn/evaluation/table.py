@@ -24,13 +24,14 @@ HEADINGS = {
     "both_colours": "colours",
     "both_subjects_and_colours": "both",
     "colours_swapped": "swapped",
-    "all_right": "all right",
+    "all_right": "all",
 }
 WIDTH = 99  # a label and eight columns
 LABEL_WIDTH, COLUMN_WIDTH = 27, 9
 NOTES = """\
 Per cent of the pictures, with Wilson's 95 % interval below. renders: pictures drawn by the world,
 what the judge can read. VAE round trips: the ceiling. shuffled captions: the floor, chance.
+all: everything that the prompt names is right, and no second subject came unasked.
 both: both subjects and both colours, each on its side. swapped: both subjects, with each other's
 colour (less is better). In brackets: Student's 95 % interval of a mean over prompts or pictures."""
 
