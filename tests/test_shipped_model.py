@@ -28,6 +28,7 @@ def test_the_weights_are_small_half_precision_and_as_made():
     for file in files:
         kinds = {tensor.dtype for tensor in load_file(file).values()}
         assert kinds <= {torch.float16, torch.int64}, file
+    assert all("_name_or_path" not in file.read_text() for file in TINY.glob("*/config.json"))
     assert checksums(TINY) == json.loads((TINY / "checksums.json").read_text())
     assert "@@" not in (TINY / "README.md").read_text(encoding="utf-8")
 

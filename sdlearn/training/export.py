@@ -50,10 +50,19 @@ def export(
     for name in KEPT:
         if (folder / name).exists():
             shutil.copy2(folder / name, building / name)
+    _forget_where_it_was_made(building)
     sums = json.dumps(checksums(building), indent=1)
     (building / "checksums.json").write_text(sums + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
+
+
+def _forget_where_it_was_made(folder: Path) -> None:
+    """diffusers notes in a config the folder that the part was read from; it says nothing here."""
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def checksums(folder: Path) -> dict[str, str]:
