@@ -7,7 +7,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 
-__all__ = ["check_not_blank", "check_num_steps", "check_prompts", "check_side"]
+__all__ = ["check_not_blank", "check_num_steps", "check_prompts", "check_side", "check_whole"]
 
 
 def check_prompts(
@@ -45,11 +45,16 @@ def check_not_blank(prompts: list[str]) -> list[str]:
     return prompts
 
 
+def check_whole(demand: str, value: int) -> int:
+    """`value` as a Python int; a `TypeError` that states the `demand` for anything else."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{demand}; got {value!r}")
+    return operator.index(value)
+
+
 def check_num_steps(num_steps: int, highest: int = 1000) -> int:
     """A whole number in 1..`highest`, the number of timesteps that the model was trained on."""
-    if isinstance(num_steps, bool) or not hasattr(num_steps, "__index__"):
-        raise TypeError(f"num_steps must be a whole number; got {num_steps!r}")
-    number = operator.index(num_steps)
+    number = check_whole("num_steps must be a whole number", num_steps)
     if not 1 <= number <= highest:
         raise ValueError(f"num_steps must lie in 1..{highest}; got {number}")
     return number
@@ -57,9 +62,7 @@ def check_num_steps(num_steps: int, highest: int = 1000) -> int:
 
 def check_side(name: str, pixels: int, factor: int) -> int:
     """A picture's height or width: a positive multiple of the autoencoder's `factor`."""
-    if isinstance(pixels, bool) or not hasattr(pixels, "__index__"):
-        raise TypeError(f"{name} must be a whole number of pixels; got {pixels!r}")
-    number = operator.index(pixels)
+    number = check_whole(f"{name} must be a whole number of pixels", pixels)
     if number < factor or number % factor:
         raise ValueError(f"{name} must be a positive multiple of {factor} pixels; got {number}")
     return number

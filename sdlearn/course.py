@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from .files import written_whole
 
 __all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
 
@@ -123,12 +124,8 @@ def _read_manifest(target: Path) -> dict[str, str]:
 def _write(path: Path, content: bytes) -> None:
     """Write a whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with written_whole(path) as partial:
         partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _sha256(content: bytes) -> str:

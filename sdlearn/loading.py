@@ -9,7 +9,6 @@ one sentence that says what to do. Left out: the safety checker, which is not lo
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .files import sha256
 from .schedulers import load_scheduler
 
 __all__ = ["SD15", "TINY", "Parts", "find_folder", "load_parts", "verify"]
@@ -124,14 +124,9 @@ def verify(folder: Path) -> list[str]:
     return [
         name
         for name, expected in known.items()
-        if name.endswith(".safetensors") and _sha256(folder / name) != expected
+        if name.endswith(".safetensors")
+        and not ((folder / name).is_file() and sha256(folder / name) == expected)
     ]
-
-
-def _sha256(path: Path) -> str:
-    if not path.is_file():
-        return "missing"
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def load_parts(folder: Path, device: torch.device, dtype: torch.dtype) -> Parts:

@@ -8,11 +8,12 @@ no bitwise equality across devices and releases, see its notes on reproducibilit
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Generator, Tensor
+
+from .checks import check_whole
 
 __all__ = ["check_seeds", "generators", "generators_after", "pick_device", "randn"]
 
@@ -55,9 +56,7 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
 
 
 def _check_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise TypeError(f"every seed must be a whole number; got {seed!r}")
-    number = operator.index(seed)
+    number = check_whole("every seed must be a whole number", seed)
     if not 0 <= number <= HIGHEST_SEED:
         raise ValueError(f"every seed must lie in 0..2**63 - 1; got {number}")
     return number

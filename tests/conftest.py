@@ -1,4 +1,4 @@
-"""What tests share: a complete Stable Diffusion folder with small random weights."""
+"""What tests share: a folder to work in, and a small model with random weights."""
 
 from pathlib import Path
 
@@ -11,6 +11,15 @@ from sdlearn.training.clip import build_clip
 from sdlearn.training.export import export
 from sdlearn.training.tokenizer import train_tokenizer
 from sdlearn.world import caption, scenes
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of the test's own to work in."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    return home
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,7 @@ from sdlearn.cli import COMMANDS, doctor, generate, main, output
 PROMPT = "a large red house on green grass"
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test works in an empty folder of its own."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    return home
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def names(folder: Path) -> list[str]:

@@ -41,7 +41,8 @@ LAYERS = [
     {"viz"},
     {"guidance"},
     {"diffusion"},
-    {"checks", "noise", "tiles"},
+    {"noise", "tiles"},
+    {"checks", "files"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

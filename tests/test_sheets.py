@@ -15,13 +15,7 @@ from sdlearn.world.showcase import SHOWCASE
 PITCH = 128 + GAP
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test works in an empty folder of its own."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    return home
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def pixels(path: str) -> np.ndarray:

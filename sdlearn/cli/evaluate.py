@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ..files import written_whole
+
 if TYPE_CHECKING:
     from ..evaluation import Settings
 
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     report = evaluate(load(args.model), load_judge(args.judge), settings, watch=_bar)
     print(format_report(report))
     if args.json is not None:
-        write_text(to_json(report), args.json)
+        with written_whole(args.json) as partial:
+            partial.write_text(to_json(report), encoding="utf-8")
         print(f"\n{args.json}")
     return 0
 
@@ -93,13 +96,3 @@ def check_path(path: Path) -> None:
         raise ValueError(f"json must be a file in a folder that exists; got {str(path)!r}")
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"json cannot be written to {path}: its folder is read-only")
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write `text` to `path`, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

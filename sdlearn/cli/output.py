@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..files import partial_path, written_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -74,7 +75,7 @@ def check_writable(path: Path) -> None:
         raise ValueError(f"output must be a file, not a folder; got {str(path)!r}")
     if not path.parent.is_dir():
         raise ValueError(f"output's folder must exist; there is no folder {str(path.parent)!r}")
-    probe = _partial(path)
+    probe = partial_path(path)
     try:
         probe.touch()
     except OSError as error:
@@ -94,14 +95,5 @@ def save_image(image: Image, path: Path, text: Mapping[str, object] | None = Non
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, str(value))
-    partial = _partial(path)
-    try:
-        with open(partial, "wb") as file:
-            image.save(file, format="PNG", pnginfo=info)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with written_whole(path) as partial, open(partial, "wb") as file:
+        image.save(file, format="PNG", pnginfo=info)

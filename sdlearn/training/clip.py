@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -156,8 +157,5 @@ def train_clip(
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `clip` in place, one record a step."""
-
-    def draw(generator: torch.Generator) -> Batch:
-        return draw_batch(pictures, tokenizer, recipe.batch_size, generator)
-
+    draw = partial(draw_batch, pictures, tokenizer, recipe.batch_size)
     return fit(CLIPObjective(clip), draw, recipe, checkpoint)

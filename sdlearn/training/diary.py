@@ -40,9 +40,8 @@ def vae_page(shop: Workshop, progress: Progress, pictures: Pictures) -> None:
     model = vae.build_vae()
     checkpoint.load_average(shop.checkpoint("vae"), model)
     images = pictures[torch.arange(min(8, len(pictures)))]
-    with torch.no_grad():
-        restored = model.decode(model.encode(images).latent_dist.mode()).sample
-    _write(shop, progress, to_pil((torch.cat([images, restored]).clamp(-1, 1) + 1) / 2))
+    both = torch.cat([images, vae.round_trip(model, images)])
+    _write(shop, progress, to_pil((both + 1) / 2))
 
 
 def unet_page(shop: Workshop, progress: Progress) -> None:

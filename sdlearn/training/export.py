@@ -6,7 +6,6 @@ standard parts lie `clip/` (both towers, for the lessons), `judge/` and `checksu
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPModel, CLIPTokenizer
 
+from ..files import sha256
 from ..judge import Judge, save_judge
 from .unet import build_scheduler
 
@@ -69,7 +69,7 @@ def checksums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file that training made, by path relative to `folder`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): sha256(path)
         for path in files
         if path.name not in (*KEPT, "checksums.json")
     }

@@ -8,6 +8,7 @@ in, also those held out from the generator: the judge must know what it judges.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from ..judge import ATTRIBUTES, Judge, labels
 from ..world import scene_at
 from .data import Pictures
 from .loop import Batch, Recipe, Record, fit
+from .vae import round_trip
 
 __all__ = ["RECIPE", "SPLIT", "JudgeObjective", "draw_batch", "round_trips", "train_judge"]
 
@@ -47,15 +49,11 @@ def truth_table(count: int) -> Tensor:
     return torch.tensor([[ATTRIBUTES[n].index(row[n]) for n in ATTRIBUTES] for row in rows])
 
 
-@torch.no_grad()
 def round_trips(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
     """The second half of the pictures sent through the autoencoder, (N/2, 3, H, W) uint8."""
-    device = next(vae.parameters()).device
     rows = torch.arange(len(pictures) // 2, len(pictures)).split(32)
-    restored = [
-        vae.decode(vae.encode(pictures[r].to(device)).latent_dist.mode()).sample.cpu() for r in rows
-    ]
-    return ((torch.cat(restored).clamp(-1, 1) + 1) * 127.5).round().byte()
+    restored = torch.cat([round_trip(vae, pictures[r]) for r in rows])
+    return ((restored + 1) * 127.5).round().byte()
 
 
 def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -97,7 +95,5 @@ def train_judge(
     """Train `judge` in place on the pictures of the judge's split, one record a step."""
     restored, truth = round_trips(vae, pictures), truth_table(len(pictures))
 
-    def draw(generator: torch.Generator) -> Batch:
-        return draw_batch(pictures, restored, truth, recipe.batch_size, generator)
-
+    draw = partial(draw_batch, pictures, restored, truth, recipe.batch_size)
     return fit(JudgeObjective(judge), draw, recipe, checkpoint)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ..diffusion import add_noise, snr
 from ..world import caption, scene_at
 from .data import Pictures
 from .loop import Batch, Recipe, Record, fit
@@ -90,12 +92,12 @@ class UNetObjective(nn.Module):
 
     def forward(self, x0: Tensor, cond: Tensor, noise: Tensor, t: Tensor) -> dict[str, Tensor]:
         """`x0`, `noise` (B, 4, h, w); `cond` (B, 77, D); `t` (B,) in 0..999 → losses."""
-        alpha_bar = self.alphas_cumprod[t][:, None, None, None]
-        x_t = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise  # DDPM eq. 4
+        alpha_bar = self.alphas_cumprod[t]
+        x_t = add_noise(x0, noise, alpha_bar)
         eps = self.unet(x_t, t, encoder_hidden_states=cond).sample
         error = (eps - noise).square().mean(dim=(1, 2, 3))
-        snr = (alpha_bar / (1 - alpha_bar)).flatten()
-        weight = snr.clamp(max=MIN_SNR_GAMMA) / snr
+        ratio = snr(alpha_bar)
+        weight = ratio.clamp(max=MIN_SNR_GAMMA) / ratio
         return {"loss": (weight * error).mean(), "eps_error": error.mean()}
 
 
@@ -143,8 +145,5 @@ def train_unet(
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `unet` in place, one record a step."""
-
-    def draw(generator: torch.Generator) -> Batch:
-        return draw_batch(examples, recipe.batch_size, generator)
-
+    draw = partial(draw_batch, examples, recipe.batch_size)
     return fit(UNetObjective(unet), draw, recipe, checkpoint)
