@@ -62,7 +62,9 @@ def test_latents_have_unit_variance_in_every_channel(sd):
 @pytest.mark.slow
 def test_the_text_states_know_what_the_prompt_says(sd):
     found = probe_text_tower(sd.text_encoder, sd.tokenizer, 3000)
+    unseen = {name: found.pop(name) for name in list(found) if name.startswith("held_out")}
     assert min(found.values()) > 0.93, found  # the training demands 0.95 of twice as many captions
+    assert min(unseen.values()) > 0.95, unseen  # 0.67 when they were learned as wrong answers
 
 
 def swapped(scene: Scene) -> Scene:

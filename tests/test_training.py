@@ -12,11 +12,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from sdlearn.training import checkpoint, clip, judge, loop, probe, tokenizer, unet, vae
+from sdlearn.training import (
+    checkpoint,
+    clip,
+    diary,
+    judge,
+    loop,
+    probe,
+    tokenizer,
+    unet,
+    vae,
+    workshop,
+)
 from sdlearn.training.data import Pictures, render_all
-from sdlearn.world import caption, full_caption, scene_at, scenes
+from sdlearn.world import caption, full_caption, is_held_out, scene_at, scenes
+from sdlearn.world.scene import COLOURS
 
 RECIPE = loop.Recipe(steps=6, batch_size=4, lr=1e-2, warmup=2, save_every=3)
 
@@ -191,6 +204,17 @@ def test_clip_batches_are_captions_beside_near_misses(
     assert (batch["ids"] != batch["near_miss_ids"]).any(dim=1).all()
 
 
+def test_a_held_out_combination_is_never_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a wrong answer only, it would be learned as what is never true."""
+    shown: list[bool] = []
+    monkeypatch.setattr(clip, "caption", lambda s: shown.append(is_held_out(s)) or caption(s))
+    rng = random.Random(0)
+    for row in range(300):
+        clip._caption_and_near_miss(row, rng)
+    assert len(shown) >= 600
+    assert not any(shown)
+
+
 def test_clip_pools_the_true_end_of_text(tokens: tokenizer.CLIPTokenizer) -> None:
     model = clip.build_clip(tokens).eval()
     ids = tokens(["a red house", "a cat"], padding="max_length", return_tensors="pt").input_ids
@@ -213,7 +237,7 @@ def test_probe_reads_what_is_there_and_not_what_is_not() -> None:
     assert 0.35 < probe.probe(states[:300], untold[:300], states[300:], untold[300:]) < 0.65
 
 
-def test_unet_objective_by_hand() -> None:
+def test_unet_objective_by_hand(tokens: tokenizer.CLIPTokenizer) -> None:
     """A U-Net that always answers zero has error mean(noise²), weighted by min(SNR, 5) / SNR."""
 
     class Zero(nn.Module):
@@ -221,23 +245,31 @@ def test_unet_objective_by_hand() -> None:
             self.sample = torch.zeros_like(x)
             return self
 
-    objective = unet.UNetObjective(Zero())
+    tower = clip.build_clip(tokens).text_model
+    objective = unet.UNetObjective(Zero(), tower)
     noise = torch.full((2, 4, 2, 2), 3.0)
     t = torch.tensor([0, 999])
-    losses = objective(torch.zeros(2, 4, 2, 2), torch.zeros(2, 77, 8), noise, t)
+    ids = tokens(["", "a cat"], padding="max_length", return_tensors="pt").input_ids
+    losses = objective(torch.zeros(2, 4, 2, 2), ids, noise, t)
     snr = 0.99915 / 0.00085  # at t = 0; at 999 the weight is 1
     assert losses["eps_error"] == pytest.approx(9.0)
     assert losses["loss"] == pytest.approx(9 * (5 / snr + 1) / 2, rel=1e-3)
+    assert not any(p.requires_grad for p in tower.parameters()), "the text tower is frozen"
 
 
-def test_caption_dropout_uses_the_encoded_empty_string() -> None:
-    examples = unet.Examples(
-        torch.zeros(4, 4, 2, 2), torch.ones(4, 77, 8).half(), torch.full((77, 8), 7.0).half()
-    )
-    batch = unet.draw_batch(examples, 4000, torch.Generator().manual_seed(0))
-    dropped = batch["cond"][:, 0, 0] == 7
+def test_unet_batches_drop_captions_and_word_them_anew(tokens: tokenizer.CLIPTokenizer) -> None:
+    latents = torch.arange(4.0)[:, None, None, None].expand(4, 4, 2, 2)
+    batch = unet.draw_batch(latents, tokens, 2000, torch.Generator().manual_seed(0))
+    dropped = batch["ids"][:, 1] == tokens.eos_token_id
     assert 0.08 < dropped.float().mean() < 0.12
-    assert (batch["cond"][~dropped] == 1).all()
+    words = tokens.batch_decode(batch["ids"][~dropped], skip_special_tokens=True)
+    rows = batch["x0"][~dropped, 0, 0, 0].int().tolist()
+    for row, text in zip(rows, words, strict=True):
+        named = [colour for colour in COLOURS if f" {colour} " in f" {text} "]
+        assert set(named) - {"white", "yellow", "green", "blue"} <= {
+            thing.colour for thing in scene_at(row).things
+        }, "grounds are white, yellow, green or blue; every other colour is a thing's"
+    assert len({text for row, text in zip(rows, words, strict=True) if row == 0}) > 50
     assert batch["t"].min() == 0
     assert batch["t"].max() == 999
 
@@ -263,6 +295,19 @@ def test_full_captions_are_what_the_probe_reads() -> None:
     assert len({full_caption(scene) for scene in scenes(50)}) == 50
 
 
+def test_the_strip_shows_early_pages_and_the_last(tmp_path: Path) -> None:
+    steps = (500, 1000, 1500, 2000, 2500, 3000)
+    for i, step in enumerate(steps):
+        Image.new("RGB", (64, 20), (40 * i, 0, 0)).save(tmp_path / f"unet-{step:05d}.png")
+    shop = workshop.Workshop(tmp_path, diary=tmp_path)
+    for _ in range(2):  # a second time the strip is not taken for a page
+        diary.write_strip(shop, "unet")
+    strip = Image.open(tmp_path / "unet-strip.png")
+    rows = [strip.getpixel((strip.width - 1, y))[0] // 40 for y in (10, 32, 54)]
+    assert [steps[row] for row in rows] == [500, 1000, 3000]
+    assert strip.height == 3 * 20 + 2 * 2
+
+
 @pytest.mark.slow
 def test_the_whole_chain_at_toy_length(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sdlearn", "train", "all", "--smoke"]
@@ -273,6 +318,7 @@ def test_the_whole_chain_at_toy_length(tmp_path: Path) -> None:
     sums = json.loads((tmp_path / "out" / "checksums.json").read_text())
     assert "unet/diffusion_pytorch_model.safetensors" in sums
     assert (tmp_path / "diary" / "unet-00004.png").exists()
+    assert (tmp_path / "diary" / "unet-strip.png").exists()
     from sdlearn import load
 
     image = load(str(tmp_path / "out")).generate("a red house", seeds=[0], num_steps=2)[0]

@@ -3,7 +3,9 @@
 The contrastive loss of the paper, plus one *near miss* for every caption: the same sentence
 with one attribute changed, or the two subjects' colours swapped. Without them a contrastive
 text tower learns a bag of words (ARO, arXiv 2210.01936) and the U-Net could never know which
-colour belongs to which subject. Each process contrasts within its own share of the batch.
+colour belongs to which subject. No near miss is a held-out combination: as nothing but a wrong
+answer, "orange ... on the left" would be learned as what is never true, and its states then say
+something else. Each process contrasts within its own share of the batch.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from ..world import PICTURE_SIZE, Scene, Thing, caption, scene_at
+from ..world import PICTURE_SIZE, Scene, Thing, caption, is_held_out, scene_at
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUBJECTS, TIMES
-from .data import Pictures
+from .data import Pictures, reworded
 from .loop import Batch, Recipe, Record, fit
 from .tokenizer import MAX_TOKENS
 
@@ -142,10 +144,11 @@ def draw_batch(
 
 
 def _caption_and_near_miss(row: int, rng: random.Random) -> tuple[str, str]:
-    scene = replace(scene_at(row), variant=rng.getrandbits(32))  # another wording, same truth
+    scene = reworded(scene_at(row), rng)
     right = wrong = caption(scene)
     while wrong == right:  # the changed attribute may be one that this caption leaves out
-        wrong = caption(near_miss(scene, rng))
+        other = near_miss(scene, rng)
+        wrong = right if is_held_out(other) else caption(other)
     return right, wrong
 
 

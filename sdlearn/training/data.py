@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..world import PICTURE_SIZE, render, scene_at
+from ..world import PICTURE_SIZE, Scene, render, scene_at
 
-__all__ = ["Pictures", "render_all", "to_tensor"]
+__all__ = ["Pictures", "render_all", "reworded", "to_tensor"]
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -52,3 +54,8 @@ class Pictures:
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         return to_tensor(self._raw[rows.numpy()])
+
+
+def reworded(scene: Scene, rng: random.Random) -> Scene:
+    """The same truth, for a caption with other words and another picture of its kind."""
+    return replace(scene, variant=rng.getrandbits(32))

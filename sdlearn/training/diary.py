@@ -1,15 +1,17 @@
 """The diary of a training: small sheets of pictures, drawn with the averaged weights of the
-latest checkpoint, so that one can see what the model could do after how many steps.
+latest checkpoint, so that one can see what the model could do after how many steps. At the end a
+strip shows some of them below each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..pipeline import StableDiffusion, to_pil
@@ -21,10 +23,12 @@ from .data import Pictures
 from .loop import Recipe
 from .workshop import Progress, Workshop
 
-__all__ = ["PROMPTS", "is_page", "unet_page", "vae_page"]
+__all__ = ["PROMPTS", "is_page", "unet_page", "vae_page", "write_strip"]
 
 PAGES = 8  # in a whole training
 PROMPTS = SHOWCASE[:8]
+GROWTH = 1.6  # from one row of the strip to the next: what changes, changes early
+LABEL_WIDTH = 104  # pixels
 
 
 def is_page(step: int, recipe: Recipe) -> bool:
@@ -74,3 +78,25 @@ def _write(shop: Workshop, progress: Progress, images: Iterable[Image.Image]) ->
     path = shop.diary / f"{progress.stage}-{progress.done:05d}.png"
     page = tile([image.resize((PICTURE_SIZE,) * 2) for image in images], columns=8)
     page.save(path, optimize=True)
+
+
+def write_strip(shop: Workshop, stage: str) -> None:
+    """Some pages of a stage below each other, each beside its number of steps; the last ends it."""
+    if shop.diary is None or not PartialState().is_main_process:
+        return
+    steps = sorted(int(path.stem.split("-")[1]) for path in shop.diary.glob(f"{stage}-[0-9]*.png"))
+    chosen: list[int] = []
+    for step in steps:
+        if not chosen or step >= GROWTH * chosen[-1]:
+            chosen.append(step)
+    rows = [_labelled(shop.diary / f"{stage}-{n:05d}.png", n) for n in [*chosen[:-1], steps[-1]]]
+    tile(rows, columns=1).save(shop.diary / f"{stage}-strip.png", optimize=True)
+
+
+def _labelled(path: Path, step: int) -> Image.Image:
+    page = Image.open(path)
+    row = Image.new("RGB", (LABEL_WIDTH + page.width, page.height), "white")
+    row.paste(page, (LABEL_WIDTH, 0))
+    place, font = (LABEL_WIDTH - 8, page.height // 2), ImageFont.load_default(16)
+    ImageDraw.Draw(row).text(place, f"{step:,} steps", fill="#222222", font=font, anchor="rm")
+    return row

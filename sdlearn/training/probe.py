@@ -14,9 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ..world import Scene, full_caption, scenes
+from ..world import Scene, full_caption, scene_at
 
 __all__ = ["probe", "probe_text_tower", "summaries"]
+
+# split that is read → split that the probe was fitted on
+EXAMS = {"single": "single", "pairs": "pairs", "held_out": "single"}
 
 
 @torch.no_grad()
@@ -66,16 +69,28 @@ def _attributes(scene: Scene) -> dict[str, str]:
 def probe_text_tower(
     text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, count: int = 6000
 ) -> dict[str, float]:
-    """Probe accuracy for every attribute, single and paired scenes apart; half is the test."""
+    """Probe accuracy for every attribute, "<split>: <attribute>" → share of `count` / 2 captions.
+
+    Single and paired scenes are read by a probe of their own kind; held-out combinations by the
+    probe that was fitted on the single ones, so it shows whether their states are made of parts.
+    """
+    half = count // 2
+    learned = {split: _read(text_encoder, tokenizer, split, 0, half) for split in EXAMS.values()}
     accuracies = {}
-    for split in ("single", "pairs"):
-        drawn = list(scenes(count, split))
-        states = summaries(text_encoder, tokenizer, [full_caption(s) for s in drawn])
-        attributes = [_attributes(scene) for scene in drawn]
-        half = count // 2
-        for name in attributes[0]:
-            labels = [a[name] for a in attributes]
-            accuracies[f"{split}: {name}"] = probe(
-                states[:half], labels[:half], states[half:], labels[half:]
-            )
+    for split, taught in EXAMS.items():
+        states, labels = learned[taught]
+        test_states, test_labels = _read(text_encoder, tokenizer, split, half, count)
+        for name in labels:
+            found = probe(states, labels[name], test_states, test_labels[name])
+            accuracies[f"{split}: {name}"] = found
     return accuracies
+
+
+def _read(
+    text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, split: str, start: int, stop: int
+) -> tuple[Tensor, dict[str, list[str]]]:
+    """Summaries of the captions of some scenes, and their labels by attribute."""
+    drawn = [scene_at(i, split) for i in range(start, stop)]
+    attributes = [_attributes(scene) for scene in drawn]
+    labels = {name: [a[name] for a in attributes] for name in attributes[0]}
+    return summaries(text_encoder, tokenizer, [full_caption(s) for s in drawn]), labels

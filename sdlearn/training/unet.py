@@ -3,13 +3,13 @@
 Epsilon prediction on SD 1.x's own schedule, min-SNR weighting with gamma 5 (Hang et al. 2023,
 arXiv 2303.09556), 10 % of the captions dropped to the encoded empty string, so that
 classifier-free guidance has its unconditional half (Ho & Salimans 2022, arXiv 2207.12598).
-Latents and text states are computed once.
+Latents are computed once; captions are worded anew whenever a picture is drawn.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,17 +20,16 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..diffusion import add_noise, snr
 from ..world import caption, scene_at
-from .data import Pictures
+from .data import Pictures, reworded
 from .loop import Batch, Recipe, Record, fit
 
 __all__ = [
     "RECIPE",
-    "Examples",
     "UNetObjective",
     "build_scheduler",
     "build_unet",
     "draw_batch",
-    "encode_examples",
+    "encode_pictures",
     "train_unet",
 ]
 
@@ -81,19 +80,21 @@ def build_unet(text_width: int = 128) -> UNet2DConditionModel:
 
 
 class UNetObjective(nn.Module):
-    """The weighted noise-prediction error of one batch."""
+    """The weighted noise-prediction error of one batch; the text tower is frozen."""
 
     alphas_cumprod: Tensor
 
-    def __init__(self, unet: UNet2DConditionModel) -> None:
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
         super().__init__()
         self.unet = unet
+        self.text_encoder = text_encoder.requires_grad_(False)
         self.register_buffer("alphas_cumprod", build_scheduler().alphas_cumprod, persistent=False)
 
-    def forward(self, x0: Tensor, cond: Tensor, noise: Tensor, t: Tensor) -> dict[str, Tensor]:
-        """`x0`, `noise` (B, 4, h, w); `cond` (B, 77, D); `t` (B,) in 0..999 → losses."""
+    def forward(self, x0: Tensor, ids: Tensor, noise: Tensor, t: Tensor) -> dict[str, Tensor]:
+        """`x0`, `noise` (B, 4, h, w); `ids` (B, 77); `t` (B,) in 0..999 → losses."""
         alpha_bar = self.alphas_cumprod[t]
         x_t = add_noise(x0, noise, alpha_bar)
+        cond = self.text_encoder(ids).last_hidden_state  # (B, 77, D)
         eps = self.unet(x_t, t, encoder_hidden_states=cond).sample
         error = (eps - noise).square().mean(dim=(1, 2, 3))
         ratio = snr(alpha_bar)
@@ -101,38 +102,32 @@ class UNetObjective(nn.Module):
         return {"loss": (weight * error).mean(), "eps_error": error.mean()}
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Everything the U-Net trains on, computed once."""
-
-    latents: Tensor  # (N, 4, h, w), scaled
-    cond: Tensor  # (N, 77, D) float16: the captions' text states
-    uncond: Tensor  # (77, D) float16: the empty string's text states
-
-
 @torch.no_grad()
-def encode_examples(
-    vae: AutoencoderKL, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, pictures: Pictures
-) -> Examples:
-    """Latents (posterior means) and text states of all pictures and their captions."""
-    rows = torch.arange(len(pictures)).split(64)
+def encode_pictures(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
+    """The latents (N, 4, h, w) of all pictures: posterior means, scaled."""
     device = next(vae.parameters()).device
+    rows = torch.arange(len(pictures)).split(64)
     latents = [vae.encode(pictures[r].to(device)).latent_dist.mode().cpu() for r in rows]
-    captions = ["", *(caption(scene_at(i)) for i in range(len(pictures)))]
-    ids = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
-    states = [text_encoder(chunk.to(device))[0].half().cpu() for chunk in ids.split(64)]
-    uncond, cond = torch.cat(states).split([1, len(pictures)])
-    return Examples(torch.cat(latents) * vae.config.scaling_factor, cond, uncond[0])
+    return torch.cat(latents) * vae.config.scaling_factor
 
 
-def draw_batch(examples: Examples, batch_size: int, generator: torch.Generator) -> Batch:
-    """Random rows, noise and timesteps; every tenth caption or so becomes the empty string."""
-    rows = torch.randint(len(examples.latents), (batch_size,), generator=generator)
-    x0, cond = examples.latents[rows], examples.cond[rows].float()
-    cond[torch.rand(batch_size, generator=generator) < CAPTION_DROPOUT] = examples.uncond.float()
+def draw_batch(
+    latents: Tensor, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
+) -> Batch:
+    """Random rows, their captions newly worded, noise and timesteps.
+
+    Every tenth caption or so is the empty string.
+    """
+    rows = torch.randint(len(latents), (batch_size,), generator=generator)
+    rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
+    captions = [
+        "" if rng.random() < CAPTION_DROPOUT else caption(reworded(scene_at(int(row)), rng))
+        for row in rows
+    ]
+    x0 = latents[rows]
     return {
         "x0": x0,
-        "cond": cond,
+        "ids": tokenizer(captions, padding="max_length", return_tensors="pt").input_ids,
         "noise": torch.randn(x0.shape, generator=generator),
         "t": torch.randint(1000, (batch_size,), generator=generator),
     }
@@ -140,10 +135,12 @@ def draw_batch(examples: Examples, batch_size: int, generator: torch.Generator) 
 
 def train_unet(
     unet: UNet2DConditionModel,
-    examples: Examples,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    latents: Tensor,
     recipe: Recipe = RECIPE,
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
-    """Train `unet` in place, one record a step."""
-    draw = partial(draw_batch, examples, recipe.batch_size)
-    return fit(UNetObjective(unet), draw, recipe, checkpoint)
+    """Train `unet` in place on `latents` of the pictures of split "train", one record a step."""
+    draw = partial(draw_batch, latents, tokenizer, recipe.batch_size)
+    return fit(UNetObjective(unet, text_encoder), draw, recipe, checkpoint)

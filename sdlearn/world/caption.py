@@ -49,7 +49,7 @@ SKY_WORDS = {
     "rainbow": ("under a rainbow", "with a rainbow", "with a rainbow above"),
     "balloon": ("under a balloon", "under a hot-air balloon", "with a balloon above"),
 }
-COMPLETE_SHARE = 0.75  # of captions name every attribute
+COMPLETE_SHARE = 0.5  # of captions name every attribute
 DROP_CHANCE = 0.4  # of each attribute in the other captions
 
 
