@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sdlearn import load
 from sdlearn.cli import main
@@ -31,6 +32,7 @@ from sdlearn.evaluation import (
     wilson,
     world_diversity,
 )
+from sdlearn.evaluation.plots import figures, plot_steps
 from sdlearn.evaluation.report import SPLITS
 from sdlearn.judge import Judge, Reading, labels, save_judge
 from sdlearn.training.workshop import FULL
@@ -359,10 +361,56 @@ def test_the_command_prints_the_table_and_writes_the_json(tiny_folder, tmp_path,
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 
 
-@pytest.mark.parametrize("path", ["none/x.json", "."])
-def test_the_command_checks_where_it_may_write_before_it_works(tmp_path, capsys, path):
-    assert main([*QUICKLY, str(tmp_path / "no model"), "--json", str(tmp_path / path)]) == 2
-    assert "json must be a file in a folder that exists" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--json", "none/x.json"), "json's folder must exist"),
+        (("--json", "old.txt"), "json must be a file that ends in .json"),
+        (("--json", "old.json"), "old.json is there already; add --force to replace it"),
+        (("--figures", "plots"), "guidance.png is there already; add --force to replace it"),
+        (("--splits", "single", "odd"), "splits must be some of single, held_out, pairs"),
+    ],
+)
+def test_the_command_checks_what_it_was_told_before_it_works(
+    tmp_path, monkeypatch, capsys, option, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plots").mkdir()
+    old = [tmp_path / "old.json", tmp_path / "plots" / "guidance.png"]
+    for path in old:
+        path.write_text("old")
+    assert main([*QUICKLY, "no model", *option]) == 2
+    assert message in capsys.readouterr().err
+    assert [path.read_text() for path in old] == ["old", "old"]
+
+
+def test_the_command_draws_what_was_measured(tiny_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_judge(Judge(), tmp_path / "judge")
+    words = ["evaluate", "--quick", "--prompts", "2", "--model", str(tiny_folder)]
+    words += ["--judge", "judge", "--guidance", "1", "2", "--steps", "1", "2"]
+    assert main([*words, "--figures", "plots"]) == 0
+    drawn = sorted((tmp_path / "plots").iterdir())
+    assert [path.name for path in drawn] == ["composition.png", "guidance.png", "steps.png"]
+    assert all(Image.open(path).width >= 1000 for path in drawn)
+    (tmp_path / "plots" / "steps.png").unlink()
+    few = ["--splits", "single", "--figures", "plots", "--force"]
+    assert main([*words[:7], *few, "--judge", "judge", "--steps", "1"]) == 0
+    assert not (tmp_path / "plots" / "steps.png").exists(), "one number of steps is no curve"
+
+
+def test_figures_tell_their_numbers(report):
+    drawn = figures(report)
+    assert set(drawn) == {"composition", "guidance"}
+    shown = 100 * report.rows[2].rates["all_right"].share
+    assert f"one subject, all right: {shown:.0f} at {report.settings.guidance[0]:g}" in (
+        drawn["guidance"].alt
+    )
+    bars = drawn["composition"].axes[0].patches
+    assert len(bars) == 16
+    assert bars[0].get_width() == pytest.approx(100 * report.rows[2].rates["subject"].share)
+    with pytest.raises(ValueError, match="steps must hold at least two values"):
+        plot_steps(report)
 
 
 def test_the_command_says_when_there_is_no_judge(tiny_folder, tmp_path, capsys):

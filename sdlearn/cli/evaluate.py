@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..files import written_whole
+from .output import check_writable
 
 if TYPE_CHECKING:
-    from ..evaluation import Settings
+    from ..evaluation import Report, Settings
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -30,9 +30,10 @@ EPILOG = """\
 examples:
   sdlearn evaluate --quick                                  a first look, few prompts
   sdlearn evaluate --prompts 1000 --json evaluation.json    95 % interval: 3.1 points or less
-  sdlearn evaluate --guidance 0 1 2 5 12 --json sweep.json  adherence and diversity
-  sdlearn evaluate --steps 5 10 20 --scheduler ddim dpm++ euler
+  sdlearn evaluate --guidance 0 1 2 5 12 --figures plots    adherence and diversity, drawn
+  sdlearn evaluate --splits single --steps 5 10 20 --scheduler ddim dpm++ euler --figures plots
 """
+FIGURES = ("composition", "guidance", "steps")
 QUICK = {"prompts": 24, "vae_pictures": 32, "diversity_prompts": 2, "diversity_seeds": 4}
 
 
@@ -47,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scheduler", nargs="+", metavar="NAME", help="(default: the model's own)")
     add("--batch-size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")
     add("--seed", type=int, default=0, help="of the first picture (default: 0)")
+    add("--splits", nargs="+", metavar="NAME", help="(default: single held_out pairs)")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    add("--figures", type=Path, metavar="FOLDER", help="draw what was measured, as PNGs")
+    add("--force", action="store_true", help="replace files that are there already")
     add("--judge", type=Path, metavar="FOLDER", help="another judge than the shipped one")
     add("--quick", action="store_true", help="few prompts and few pictures: does it work at all?")
 
@@ -55,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate with a progress bar, print the table and write the JSON."""
     settings = _settings(args)
-    if args.json is not None:
-        check_path(args.json)  # better to learn now than after an hour
+    _check_paths(args)  # better to learn now than after an hour
     from ..evaluation import evaluate, format_report, to_json
     from ..judge import load_judge
     from ..pipeline import load
@@ -67,15 +70,36 @@ def run(args: argparse.Namespace) -> int:
         with written_whole(args.json) as partial:
             partial.write_text(to_json(report), encoding="utf-8")
         print(f"\n{args.json}")
+    if args.figures is not None:
+        _draw(report, args.figures)
     return 0
+
+
+def _check_paths(args: argparse.Namespace) -> None:
+    if args.json is not None:
+        check_writable(args.json, name="json", suffix=".json", force=args.force)
+    if args.figures is not None:
+        args.figures.mkdir(parents=True, exist_ok=True)
+        for name in FIGURES:
+            check_writable(args.figures / f"{name}.png", name="figures", force=args.force)
+
+
+def _draw(report: Report, folder: Path) -> None:
+    from ..evaluation.plots import figures
+
+    for name, figure in figures(report).items():
+        path = folder / f"{name}.png"
+        with written_whole(path) as partial:
+            figure.savefig(partial, format="png")
+        print(path)
 
 
 def _settings(args: argparse.Namespace) -> Settings:
     from ..evaluation import Settings
 
     chosen = {**(QUICK if args.quick else {}), "batch_size": args.batch_size, "seed": args.seed}
-    if args.prompts is not None:
-        chosen["prompts"] = args.prompts
+    chosen |= {"prompts": args.prompts} if args.prompts is not None else {}
+    chosen |= {"splits": tuple(args.splits)} if args.splits is not None else {}
     return Settings(
         guidance=tuple(args.guidance),
         steps=tuple(args.steps),
@@ -88,11 +112,3 @@ def _bar(items: Iterable[T], label: str, total: int) -> Iterable[T]:
     from tqdm import tqdm
 
     return tqdm(items, desc=label, total=total, file=sys.stderr, leave=False, mininterval=0.5)
-
-
-def check_path(path: Path) -> None:
-    """Raise `ValueError` or `PermissionError` unless a file can be written at `path`."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"json must be a file in a folder that exists; got {str(path)!r}")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"json cannot be written to {path}: its folder is read-only")

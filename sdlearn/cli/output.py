@@ -50,9 +50,7 @@ def plan_paths(
         paths = [output.with_name(f"{output.stem}-seed{s}{output.suffix}") for s in seeds]
     for path in paths:
         for file in (path, strip_path(path)) if strips else (path,):
-            check_writable(file)
-            if file.exists() and not force:
-                raise FileExistsError(f"{file} is there already; add --force to replace it")
+            check_writable(file, force=force)
     return paths
 
 
@@ -67,19 +65,26 @@ def strip_path(path: Path) -> Path:
     return path.with_stem(f"{path.stem}-filmstrip")
 
 
-def check_writable(path: Path) -> None:
-    """Raise unless a PNG can be written at `path`; leaves nothing behind."""
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"output must be a file that ends in .png; got {str(path)!r}")
+def check_writable(
+    path: Path, *, name: str = "output", suffix: str = ".png", force: bool = False
+) -> None:
+    """Raise unless a file that ends in `suffix` can be written at `path`; leaves nothing behind.
+
+    With `force` it may replace one. `name` is the argument that the messages speak of.
+    """
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{name} must be a file that ends in {suffix}; got {str(path)!r}")
     if path.is_dir():
-        raise ValueError(f"output must be a file, not a folder; got {str(path)!r}")
+        raise ValueError(f"{name} must be a file, not a folder; got {str(path)!r}")
     if not path.parent.is_dir():
-        raise ValueError(f"output's folder must exist; there is no folder {str(path.parent)!r}")
+        raise ValueError(f"{name}'s folder must exist; there is no folder {str(path.parent)!r}")
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} is there already; add --force to replace it")
     probe = partial_path(path)
     try:
         probe.touch()
     except OSError as error:
-        raise OSError(f"output cannot be written to {path}: {error.strerror}") from error
+        raise OSError(f"{name} cannot be written to {path}: {error.strerror}") from error
     finally:
         probe.unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ Numbers with intervals, ceilings and floors, for `sdlearn evaluate` and for the 
 `adherence(sd, scenes, seeds, guidance_scale=2)` generates and counts, `judge_pictures` counts
 pictures that are there already. Left out: FID and its kin, whose features know photographs and not
 our world, and CLIP scores, which would ask the tower that the pictures were generated from.
+`evaluation.plots` draws a report; it stands apart because it needs matplotlib.
 """
 
 from .adherence import adherence, checks, judge_pictures, mistakes, tally, to_batch

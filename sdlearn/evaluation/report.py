@@ -1,10 +1,10 @@
 """The whole evaluation: every row of the table, from ceiling to floor, as frozen records.
 
-For each test split (`SPLITS`) the same rows: renders (how well the judge reads perfect pictures),
-VAE round trips (the best that the decoder can show: the ceiling), generated pictures for each
-`Sampling`, and shuffled captions (the first sampling's pictures judged against another prompt's
-scene: the floor, chance). Prompts are full captions, and picture i has seed `settings.seed + i`, so
-all rows of a split share their scenes and all samplings their noise.
+For each test split the same rows: renders (how well the judge reads perfect pictures), VAE round
+trips (the best that the decoder can show: the ceiling), generated pictures for each `Sampling`, and
+shuffled captions (the first sampling's pictures judged against another prompt's scene: the floor,
+chance). Prompts are full captions, and picture i has seed `settings.seed + i`, so all rows of a
+split share their scenes and all samplings their noise.
 
 What is new to the model? The world has 17,640 combinations of attributes with one subject that are
 not held out, and the shipped model learned from 32,768 pictures. So of the first 1,000 "single"
@@ -95,6 +95,7 @@ class Settings:
     """What to measure and on how much."""
 
     prompts: int = 200  # in each split
+    splits: tuple[str, ...] = SPLITS
     guidance: tuple[float, ...] = (3.0,)
     steps: tuple[int, ...] = (20,)
     schedulers: tuple[str | None, ...] = (None,)
@@ -108,6 +109,8 @@ class Settings:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}")
+        if not self.splits or not set(self.splits) <= set(SPLITS):
+            raise ValueError(f"splits must be some of {', '.join(SPLITS)}; got {self.splits}")
         if not self.samplings:
             raise ValueError("guidance, steps and schedulers must each hold at least one value")
 
@@ -172,7 +175,7 @@ def evaluate(
         dtype=str(sd.dtype),
         versions=_versions(),
         settings=settings,
-        rows=[row for split in SPLITS for row in _rows(sd, judge, split, settings, watch)],
+        rows=[row for split in settings.splits for row in _rows(sd, judge, split, settings, watch)],
         diversity=list(_diversities(sd, settings, watch)),
         autoencoder=fidelity(watch(trips, "VAE", total)),
     )
