@@ -24,7 +24,7 @@ from .sheet import (
     write,
 )
 
-__all__ = ["filmstrip", "grid", "show"]
+__all__ = ["checked_columns", "filmstrip", "grid", "show"]
 
 LONGEST_ROW = 6  # pictures, unless `columns` says otherwise
 LABEL_WIDTH, ARROW_HEIGHT = 104, 16
@@ -53,10 +53,7 @@ def show(
         if len(arrays) != 1:
             raise ValueError(f"images must be one picture when ax is given; got {len(arrays)}")
         return draw(ax, arrays[0], texts[0])
-    columns = _even_rows(len(arrays)) if columns is None else columns
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1; got {columns}")
-    columns = min(columns, len(arrays))
+    columns = checked_columns(columns, len(arrays))
     width, height = cell_size(arrays, columns, size)
     table = Table(len(arrays), columns, width, height, band=text_band(texts, width))
     return _fill(table, arrays, texts, alt or _describe(texts, arrays))
@@ -117,9 +114,16 @@ def grid(
     return sheet
 
 
-def _even_rows(count: int) -> int:
-    """Columns that spread `count` pictures evenly over as few rows as there must be."""
-    return math.ceil(count / math.ceil(count / LONGEST_ROW))
+def checked_columns(columns: int | None, count: int) -> int:
+    """`columns`, or those that spread `count` pictures evenly; no more than there are pictures.
+
+    Raises `ValueError` for less than one.
+    """
+    if columns is None:
+        return math.ceil(count / math.ceil(count / LONGEST_ROW))
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1; got {columns}")
+    return min(columns, count)
 
 
 def _fill(table: Table, arrays: list[np.ndarray], texts: list[str], alt: str) -> Sheet:

@@ -1,0 +1,70 @@
+"""The numbers that figures show: taken from lists, arrays and tensors, or refused; and said.
+
+What is no number, or not finite, is refused rather than left out: a gap in a curve hides what
+made it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+__all__ = ["check_limits", "say", "say_short", "to_numbers"]
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def to_numbers(values: Any, name: str, dimensions: tuple[int, ...] = (1,)) -> np.ndarray:
+    """`values` as a float array with one of these numbers of `dimensions`, none of length 0.
+
+    Raises `ValueError` naming the argument when something is no finite number or out of shape.
+    """
+    array = _to_array(values, name)
+    if array.ndim not in dimensions or 0 in array.shape:
+        wanted = " or ".join(f"{count}" for count in dimensions)
+        raise ValueError(
+            f"{name} must have {wanted} dimensions, none of them empty; got shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must hold finite numbers only; got {_first_bad(array)}")
+    return array
+
+
+def _to_array(values: Any, name: str) -> np.ndarray:
+    if isinstance(values, Tensor):
+        return values.detach().double().cpu().numpy()
+    if isinstance(values, str | bytes | dict):
+        raise ValueError(f"{name} must hold numbers; got {values!r}")
+    try:
+        return np.asarray(values if np.isscalar(values) else list(values), dtype=float)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must hold numbers of one shape; got {values!r}") from error
+
+
+def _first_bad(array: np.ndarray) -> float:
+    return float(array[~np.isfinite(array)][0])
+
+
+def check_limits(limits: Any, name: str = "limits") -> tuple[float, float]:
+    """`limits` as (low, high); raises `ValueError` unless low is below high."""
+    pair = to_numbers(limits, name)
+    if pair.shape != (2,) or pair[0] >= pair[1]:
+        raise ValueError(f"{name} must be a pair (low, high) with low < high; got {limits!r}")
+    return float(pair[0]), float(pair[1])
+
+
+def say(number: float) -> str:
+    """A number as people write it: whole and large ones in full, others in three digits.
+
+    859520964 → "859,520,964"; 0.06827 → "0.0683"; -1234.5 → "−1,234".
+    """
+    number = float(number) or 0.0  # -0.0 is 0
+    whole = number == round(number) or abs(number) >= 1000
+    return (f"{number:,.0f}" if whole else f"{number:.3g}").replace("-", MINUS)
+
+
+def say_short(number: float) -> str:
+    """`say` for places with little room: millions as "860 M"."""
+    return f"{say(number / 1e6)} M" if abs(number) >= 1e6 else say(number)
