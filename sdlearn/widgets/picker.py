@@ -1,0 +1,144 @@
+"""Bring your own picture: an upload button, a preview, and one sentence on what came.
+
+`read_picture` and `to_square` do the work and know of no widget; no file is written, nothing is
+sent anywhere. Left out: colour profiles, all frames but the first, and formats that Pillow reads
+only with another program (EPS) or not at all (HEIC, camera raw).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..checks import check_whole
+from .still import Still
+
+__all__ = ["PicturePicker", "read_picture", "to_square"]
+
+MOST_BYTES = 20_000_000
+MOST_PIXELS = 50_000_000  # a phone's largest; unpacked it takes 200 MB
+SIZES = (8, 1024)  # pixels of a side, from and to
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+WHITE_OF_16_BITS = 65535
+TOO_LARGE = f"the picture must have at most {MOST_PIXELS // 10**6} million pixels"
+
+
+def read_picture(data: bytes, size: int = 128) -> Image.Image:
+    """The picture in a file of any common format, as `to_square` makes it.
+
+    Raises `ValueError` with one sentence when the file is empty, too large or no picture.
+    """
+    if not data:
+        raise ValueError("the file is empty")
+    if len(data) > MOST_BYTES:
+        most, came = MOST_BYTES / 1e6, len(data) / 1e6
+        raise ValueError(f"the file must have at most {most:.0f} MB; it has {came:.1f} MB")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow thinks of details
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return to_square(_open(data), size)
+
+
+def _open(data: bytes) -> Image.Image:
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]  # AVIF is not in every Pillow
+    try:
+        return Image.open(io.BytesIO(data), formats=known)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"{TOO_LARGE}; it has far more") from error
+    except Exception as error:  # decoders of files that anyone may have made raise anything
+        raise ValueError(f"the file must be a picture ({', '.join(known)})") from error
+
+
+def to_square(picture: Image.Image, size: int = 128) -> Image.Image:
+    """The middle of `picture`, RGB, `size` x `size`: turned upright, what is clear made white.
+
+    Takes any mode: greys of 16 bits keep their scale, and of 32 bits, which have none, the
+    darkest becomes black and the lightest white. Raises `ValueError` for what is no PIL image,
+    too large, or damaged.
+    """
+    if not isinstance(picture, Image.Image):
+        raise ValueError(f"picture must be a PIL image; got {type(picture).__name__}")
+    if picture.width * picture.height > MOST_PIXELS:
+        raise ValueError(f"{TOO_LARGE}; it has {picture.width} x {picture.height}")
+    try:
+        colours = _to_colours(ImageOps.exif_transpose(picture))
+    except Exception as error:
+        raise ValueError("the picture is damaged or of a kind that cannot be read") from error
+    return _on_white(ImageOps.fit(colours, (size, size), Image.Resampling.LANCZOS))
+
+
+def _to_colours(picture: Image.Image) -> Image.Image:
+    """Any mode → RGBA where something is clear, else RGB."""
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        picture = _to_levels(picture)
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def _to_levels(picture: Image.Image) -> Image.Image:
+    """Greys of 16 or 32 bits → 256 levels; Pillow would cut off all above 255."""
+    values = np.asarray(picture, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("a picture must hold finite numbers only")
+    of_16_bits = picture.mode.startswith("I;16")
+    low, high = (0, WHITE_OF_16_BITS) if of_16_bits else (values.min(), values.max())
+    levels = (values - low) / (high - low or 1) * 255
+    return Image.fromarray(levels.round().astype(np.uint8))
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        return picture
+    paper = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(paper, picture).convert("RGB")
+
+
+class PicturePicker(Still):
+    """A button to upload a picture, and the picture, which is never missing.
+
+    `picture` is `default` until the learner brings one, always RGB and `size` x `size`. It may
+    be set from code as well: `picker.picture = Image.open("cat.jpg")`. A file that cannot be
+    used is refused in the `status` line, and the last picture stays.
+    """
+
+    def __init__(self, default: Image.Image, size: int = 128) -> None:
+        self._size = check_whole("size must be a whole number of pixels", size)
+        if not SIZES[0] <= size <= SIZES[1]:
+            raise ValueError(f"size must lie in {SIZES[0]}..{SIZES[1]}; got {size}")
+        self._upload = widgets.FileUpload(accept="image/*", description="Your picture")
+        self._upload.observe(self._receive, "value")
+        super().__init__([self._upload])
+        self._take(to_square(default, size), "the picture of the lesson; bring your own")
+
+    @property
+    def picture(self) -> Image.Image:
+        """The picture, RGB, `size` x `size`."""
+        return self._picture
+
+    @picture.setter
+    def picture(self, picture: Image.Image) -> None:
+        self._take(to_square(picture, self._size), "your picture, set from code")
+
+    def _receive(self, change: Any) -> None:
+        """Take an uploaded file or say why not, and make room for the next one."""
+        for file in change["new"]:  # one, or none when the button was emptied
+            try:
+                picture = read_picture(bytes(file["content"]), self._size)
+            except ValueError as error:
+                self.say(f"{file['name']} was not taken: {error}")
+            else:
+                self._take(picture, f"your picture, {file['name']}")
+        self._upload.value = ()
+
+    def _take(self, picture: Image.Image, what: str) -> None:
+        self._picture = picture
+        png = io.BytesIO()
+        picture.save(png, format="PNG")
+        self.show(base64.b64encode(png.getvalue()).decode(), what, self._size)
+        self.say(what)
