@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import diffusion, guidance, viz, world
+    from . import course, diffusion, guidance, viz, widgets, world
     from .pipeline import StableDiffusion, Step, load
     from .world import Scene, Thing, caption, render
 
@@ -26,17 +26,19 @@ __all__ = [
     "Thing",
     "__version__",
     "caption",
+    "course",
     "diffusion",
     "guidance",
     "load",
     "render",
     "viz",
+    "widgets",
     "world",
 ]
 
 __version__ = "0.1.0"
 
-_MODULES = ("diffusion", "guidance", "viz", "world")
+_MODULES = ("course", "diffusion", "guidance", "viz", "widgets", "world")
 _HOMES = {
     "Scene": "world",
     "StableDiffusion": "pipeline",

@@ -15,6 +15,7 @@ import pytest
 
 from sdlearn import course
 from sdlearn.cli import lab, main
+from sdlearn.course import library
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +35,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "01_noise.ipynb").write_text(notebook("Noise"), encoding="utf-8")
     (folder / "images" / "a.png").write_bytes(b"picture")
     (folder / ".ipynb_checkpoints" / "00.ipynb").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(course, "PACKAGE", folder.parent)
+    monkeypatch.setattr(library, "PACKAGE", folder.parent)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.chdir(home)
@@ -49,7 +50,7 @@ def test_first_copy_takes_every_file_of_the_course(installed: Path, tmp_path: Pa
     copied = course.copy_lessons(tmp_path / "mine")
     expected = ["00_start_here.ipynb", "01_noise.ipynb", "images/a.png"]
     assert copied == course.Copied(new=expected)
-    assert files(tmp_path / "mine") == {*expected, course.MANIFEST}
+    assert files(tmp_path / "mine") == {*expected, library.MANIFEST}
     for name in expected:
         assert (tmp_path / "mine" / name).read_bytes() == (installed / name).read_bytes()
 
@@ -94,7 +95,7 @@ def test_without_a_manifest_everything_that_differs_is_kept(
     mine.mkdir()
     (mine / "01_noise.ipynb").write_text("my own file of that name", encoding="utf-8")
     if manifest is not None:
-        (mine / course.MANIFEST).write_text(manifest, encoding="utf-8")
+        (mine / library.MANIFEST).write_text(manifest, encoding="utf-8")
     assert course.copy_lessons(mine).kept == ["01_noise.ipynb"]
     assert (mine / "01_noise.ipynb").read_text(encoding="utf-8") == "my own file of that name"
 
@@ -122,7 +123,7 @@ def test_lessons_have_titles_in_order(installed: Path):
 def test_missing_lessons_give_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(course, "PACKAGE", tmp_path / "sdlearn")
+    monkeypatch.setattr(library, "PACKAGE", tmp_path / "sdlearn")
     assert main(["lab", "--copy-only"]) == 2
     assert capsys.readouterr().err == (
         f"sdlearn: no folder {tmp_path / 'lessons'} with the lessons; install sdlearn again\n"
@@ -180,7 +181,7 @@ def test_a_checkout_opens_its_own_lessons_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[list[str]]
 ):
     (tmp_path / "lessons").mkdir()
-    monkeypatch.setattr(course, "PACKAGE", tmp_path / "sdlearn")
+    monkeypatch.setattr(library, "PACKAGE", tmp_path / "sdlearn")
     monkeypatch.chdir(tmp_path)
     assert main(["lab"]) == 7
     assert f"--ServerApp.root_dir={(tmp_path / 'lessons').resolve()}" in started[0]
@@ -210,8 +211,9 @@ def server(tmp_path: Path) -> Iterator[dict[str, object]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     code = (
-        "import sys; from pathlib import Path; from sdlearn import course, cli;"
-        f"course.PACKAGE = Path({str(tmp_path / 'sdlearn')!r});"
+        "import sys; from pathlib import Path;"
+        "from sdlearn import cli; from sdlearn.course import library;"
+        f"library.PACKAGE = Path({str(tmp_path / 'sdlearn')!r});"
         f"sys.exit(cli.main(['lab', '--no-browser', '--port', '{port}']))"
     )
     environment = {**os.environ, "JUPYTER_TOKEN": "secret", "HOME": str(tmp_path)}

@@ -1,7 +1,9 @@
 """Every lesson keeps the promises made about lessons, and what is stored in it is not stale.
 
 nbval runs the lessons as well and compares the cells marked `# NBVAL_CHECK_OUTPUT`. Here is what
-it does not do: limits of time and memory, no network, pictures, alternative text, exercises.
+it does not do: limits of time and memory, no network, pictures, alternative text, exercises. A
+lesson runs in one kernel for all of this: as it is, once more with its exercises solved, and then
+its exercises alone.
 """
 
 import ast
@@ -9,6 +11,7 @@ import base64
 import importlib
 import inspect
 import io
+import json
 import re
 import subprocess
 import sys
@@ -24,7 +27,11 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
-LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("*.ipynb"))
+from sdlearn import course
+from sdlearn.course import catalogue
+
+TESTS = Path(__file__).parent
+LESSONS = sorted((TESTS.parent / "lessons").glob("*.ipynb"))
 MOST_LINES, MOST_SECONDS = 15, 60
 MOST_BYTES, MOST_MEMORY = 1_500_000, 1_500_000_000
 PICTURE_TOLERANCE = 4  # mean difference in levels of 255; another prompt or model gives far more
@@ -53,10 +60,6 @@ def lesson(path: Path) -> NotebookNode:
     return read(path)
 
 
-def test_there_are_lessons():
-    assert [path.name for path in LESSONS][:1] == ["00_start_here.ipynb"]
-
-
 # What can be seen without running anything
 
 
@@ -79,6 +82,8 @@ def test_a_lesson_was_run_once_from_top_to_bottom_without_errors(lesson: Noteboo
     assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
     kinds = {(o.output_type, o.get("name")) for c in cells for o in c.outputs}
     assert kinds <= {("stream", "stdout"), ("display_data", None), ("execute_result", None)}
+    shown = {mime for c in cells for o in c.outputs for mime in o.get("data", {})}
+    assert shown <= {"image/png", "text/plain"}  # no reference to a widget that is gone
 
 
 def test_a_picture_comes_within_the_first_two_code_cells(lesson: NotebookNode):
@@ -171,9 +176,10 @@ def watch() -> None:
 
 
 def report() -> None:
-    """Runs last in the kernel: the most memory it ever held, in bytes, and `attempts`."""
+    """The time, the most memory that the kernel ever held, in bytes, and `attempts`."""
     import builtins
     import re
+    import time
     from pathlib import Path
 
     import psutil
@@ -183,7 +189,7 @@ def report() -> None:
         peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1])
     else:
         peak = psutil.Process().memory_info().rss
-    print(peak, *builtins.attempts)
+    print(time.time(), peak, *builtins.attempts)
 
 
 def as_code(function) -> str:
@@ -192,33 +198,69 @@ def as_code(function) -> str:
 
 @dataclass
 class Run:
-    """A lesson after it ran in a kernel of its own."""
+    """A lesson after it ran in a kernel of its own, three times over: lists of code cells."""
 
-    notebook: NotebookNode
-    seconds: float
-    memory: int  # bytes
-    attempts: list[str]  # hosts that it tried to reach
+    first: list[NotebookNode]
+    solved: list[NotebookNode]  # all cells once more, the exercises with their solutions
+    alone: list[NotebookNode]  # each exercise at the very end, untouched and solved
+    replies: dict[str, list[list[str]]]  # by exercise: what `probe` found
+    seconds: float  # of the first run
+    memory: int  # bytes, in the first run
+    attempts: list[str]  # hosts that it tried to reach in the first run
 
 
-def run(notebook: NotebookNode, folder: Path) -> Run:
+def run(lesson: str, notebook: NotebookNode, folder: Path) -> Run:
     """Run a notebook in an empty `folder`, on as many threads as a small laptop has."""
-    notebook = nbformat.from_dict(notebook)
-    first, last = (nbformat.v4.new_code_cell(as_code(f)) for f in (watch, report))
-    notebook.cells = [first, *notebook.cells, last]
-    began = time.perf_counter()
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
-    client.execute()
-    seconds = time.perf_counter() - began
-    memory, *attempts = last.outputs[0].text.split()
-    notebook.cells = notebook.cells[1:-1]
-    return Run(notebook, seconds, int(memory), attempts)
+    first = [copy_of(cell) for cell in code_cells(notebook)]
+    answered = [solved(cell) if is_exercise(cell) else copy_of(cell) for cell in first]
+    alone = [make(c) for c in filter(is_exercise, first) for make in (copy_of, solved)]
+    before, after, probes = map(copy_of, (as_code(watch), as_code(report), probing(lesson)))
+    together = nbformat.v4.new_notebook(metadata=notebook.metadata)
+    together.cells = [before, *first, after, *answered, *alone, probes]
+    began = time.time()
+    where = {"metadata": {"path": str(folder)}}
+    NotebookClient(together, timeout=300, resources=where, allow_errors=True).execute()
+    assert errors([before, after, probes]) == []
+    ended, memory, *attempts = said(after).split()
+    replies = json.loads(said(probes).splitlines()[-1])
+    return Run(first, answered, alone, replies, float(ended) - began, int(memory), attempts)
+
+
+def copy_of(cell: NotebookNode | str) -> NotebookNode:
+    """A code cell that did not run."""
+    return nbformat.v4.new_code_cell(cell if isinstance(cell, str) else cell.source)
+
+
+def probing(lesson: str) -> str:
+    """Code for the end: `probe` on each exercise that needs names which only the kernel has."""
+    return f"""import json, sys
+sys.path.insert(0, {str(TESTS)!r})
+from probe import probe
+from sdlearn.course import catalogue
+exercises = catalogue.exercises({lesson!r}).values()
+print(json.dumps({{e.name: [*probe(e, globals())] for e in exercises if e.needs}}))"""
+
+
+def errors(cells: list[NotebookNode]) -> list[str]:
+    """What went wrong, with the cell it went wrong in."""
+    outputs = [(cell, o) for cell in cells for o in cell.outputs if o.output_type == "error"]
+    return [f"{cell.source}\n{output.ename}: {output.evalue}" for cell, output in outputs]
+
+
+def said(cell: NotebookNode) -> str:
+    return "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
 
 
 @pytest.fixture(scope="module", params=LESSONS, ids=lambda path: path.stem)
 def done(request, tmp_path_factory) -> tuple[NotebookNode, Run]:
     """A lesson as it is stored, and as it is after running it now."""
     stored = read(request.param)
-    return stored, run(stored, tmp_path_factory.mktemp("lesson"))
+    return stored, run(lesson_of(request.param), stored, tmp_path_factory.mktemp("lesson"))
+
+
+@pytest.mark.slow
+def test_a_lesson_runs_without_errors(done: tuple[NotebookNode, Run]):
+    assert errors(done[1].first) == []
 
 
 @pytest.mark.slow
@@ -233,7 +275,7 @@ def test_a_lesson_is_quick_and_light_and_stays_offline(done: tuple[NotebookNode,
 @pytest.mark.slow
 def test_stored_outputs_are_not_stale(done: tuple[NotebookNode, Run]):
     stored, fresh = done
-    for old, new in zip(code_cells(stored), code_cells(fresh.notebook), strict=True):
+    for old, new in zip(code_cells(stored), fresh.first, strict=True):
         assert [*map(outline, old.outputs)] == [*map(outline, new.outputs)], old.id
         for before, after in zip(pictures(old), pictures(new), strict=True):
             assert picture_distance(before, after) < PICTURE_TOLERANCE, old.id
@@ -253,66 +295,103 @@ def picture_distance(one: NotebookNode, other: NotebookNode) -> float:
     return float(np.abs(arrays[0] - arrays[1]).mean())
 
 
-# Exercises: a cell "turn-N" is followed by a cell "turn-N-solution" with the solution in it
+# Exercises: a cell "turn-N" below a text "turn-N-text", and the self-check at the end
 
 
-def solution_of(notebook: NotebookNode, id: str) -> str:
-    [text] = [cell.source for cell in notebook.cells if cell.id == f"{id}-solution"]
-    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[-1]
+def lesson_of(path: Path) -> str:
+    """The catalogue's name of a lesson: 00_start_here.ipynb → start."""
+    return catalogue.LESSONS[int(path.name[:2])]
 
 
-def solved(cell: NotebookNode, solution: str) -> str:
-    """An exercise with its first `name = None` line replaced, as a learner does it."""
-    blank = re.compile(r"^\w+ = None.*$", flags=re.MULTILINE)
-    source, count = blank.subn(lambda _: solution, cell.source, count=1)
-    assert count == 1, cell.id
-    return source
+def is_exercise(cell: NotebookNode) -> bool:
+    return "course.exercise(" in cell.source
 
 
-def exercises(notebook: NotebookNode) -> list[NotebookNode]:
-    return [c for c in code_cells(notebook) if re.fullmatch(r"turn-\d+", c.id)]
+def exercise_of(cell: NotebookNode) -> course.Exercise:
+    [name] = re.findall(r'^check = course\.exercise\("([\w.]+)"\)$', cell.source, re.MULTILINE)
+    return catalogue.find(name)
 
 
-def said(cell: NotebookNode) -> str:
-    return "".join(o.text for o in cell.outputs if o.output_type == "stream")
+def solved(cell: NotebookNode) -> NotebookNode:
+    """An exercise with the lines that define `answer` replaced by the solution's."""
+    lines = cell.source.splitlines()
+    [given] = [node for node in ast.parse(cell.source).body if defines_answer(node)]
+    lines[given.lineno - 1 : given.end_lineno] = exercise_of(cell).solution.splitlines()
+    return copy_of("\n".join(lines))
 
 
-def test_there_are_three_untouched_exercises(lesson: NotebookNode):
-    assert len(exercises(lesson)) >= 3
-    assert {said(cell) for cell in exercises(lesson)} == {"not yet tried\n"}
+def defines_answer(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Assign):
+        return [ast.unparse(target) for target in node.targets] == ["answer"]
+    return isinstance(node, ast.FunctionDef) and node.name == "answer"
+
+
+def test_every_lesson_of_the_catalogue_is_there():
+    assert [*map(lesson_of, LESSONS)] == [*catalogue.LESSONS]
+
+
+def test_a_lesson_holds_the_exercises_of_its_catalogue(path: Path, lesson: NotebookNode):
+    cells = [cell for cell in code_cells(lesson) if is_exercise(cell)]
+    names = [exercise_of(cell).name for cell in cells]
+    assert names == [*catalogue.exercises(lesson_of(path))]
+    assert [cell.id for cell in cells] == [f"turn-{n}" for n in range(1, len(cells) + 1)]
+    assert len(cells) >= 3
+
+
+def test_exercises_are_stored_untouched_and_say_how_hard_they_are(lesson: NotebookNode):
+    stars = []
+    for text, cell in zip(lesson.cells, lesson.cells[1:], strict=False):
+        if is_exercise(cell):
+            number = cell.id.removeprefix("turn-")
+            heading = rf"### Your turn {number} · (★+) · \d+ minutes?\n"
+            assert text.id == f"{cell.id}-text"
+            assert (found := re.match(heading, text.source)), cell.id
+            stars.append(len(found[1]))
+            assert cell.source.startswith("# NBVAL_CHECK_OUTPUT\n")
+            assert said(cell) == "Not yet tried.\n"
+    assert stars == sorted(stars)
+    assert len(set(stars)) > 1
+
+
+def test_lines_that_are_switched_off_can_be_switched_on(lesson: NotebookNode):
+    for cell in filter(is_exercise, code_cells(lesson)):
+        switched_on = re.sub(r"^# (check|viz)\.", r"\1.", cell.source, flags=re.MULTILINE)
+        assert {"check.hint()", "check.solution()"} <= calls(ast.parse(switched_on)), cell.id
+
+
+def calls(tree: ast.Module) -> set[str]:
+    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+def test_a_lesson_ends_with_its_self_check_as_a_text(path: Path, lesson: NotebookNode):
+    name = lesson_of(path)
+    [cell] = [c for c in code_cells(lesson) if "course.self_check(" in c.source]
+    assert cell.source.splitlines()[-1] == f'course.self_check("{name}")'
+    [output] = cell.outputs
+    assert dict(output.data) == {"text/plain": repr(course.self_check(name))}
 
 
 @pytest.mark.slow
-def test_a_lesson_runs_to_its_end_with_all_exercises_solved(path: Path, tmp_path: Path):
-    notebook = read(path)
-    for cell in exercises(notebook):
-        cell.source = solved(cell, solution_of(notebook, cell.id))
-    fresh = run(notebook, tmp_path)
-    for cell in exercises(fresh.notebook):
-        assert said(cell).startswith("right: "), cell.id
+def test_a_lesson_runs_again_with_its_exercises_solved(done: tuple[NotebookNode, Run]):
+    assert errors(done[1].solved) == []
+    for cell in filter(is_exercise, done[1].solved):
+        assert re.search(r"^Right: ", said(cell), re.MULTILINE), said(cell)
 
 
-@pytest.mark.parametrize(
-    ("id", "wrong", "message"),
-    [
-        ("turn-1", "mine = [picture]", "three seeds give three pictures; there are 1"),
-        ("turn-1", "mine = [picture] * 3", "two pictures are the same"),
-        ("turn-2", "answer = 384 * 256 * 3 / 64", "64 is for the area"),
-        ("turn-2", "answer = 384 * 256 / 64", "that is one channel"),
-        ("turn-2", "answer = 1024", "not 1,024: each side shrinks 8 times"),
-        ("turn-3", "mine = [picture]", "the judge sees {'"),
-    ],
-)
-def test_wrong_answers_to_lesson_00_are_told_what_is_wrong(id: str, wrong: str, message: str):
-    from sdlearn import load, viz
-    from sdlearn.judge import load_judge
+@pytest.mark.slow
+def test_every_exercise_runs_again_alone(done: tuple[NotebookNode, Run]):
+    assert errors(done[1].alone) == []
+    for untouched, right in zip(done[1].alone[::2], done[1].alone[1::2], strict=True):
+        assert said(untouched) == "Not yet tried.\n"
+        assert re.search(r"^Right: ", said(right), re.MULTILINE), said(right)
 
-    [cell] = [c for c in exercises(read(LESSONS[0])) if c.id == id]
-    picture = Image.new("RGB", (128, 128), "green")
-    names = {"sd": load("tiny"), "viz": viz, "judge": load_judge(), "first": [picture]}
-    names |= {"picture": picture, "display": lambda figure: None}
-    with pytest.raises(AssertionError, match=re.escape(message)):
-        exec(solved(cell, wrong), names)
+
+@pytest.mark.slow
+def test_replies_where_something_of_the_lesson_is_needed(done: tuple[NotebookNode, Run]):
+    for name, replies in done[1].replies.items():
+        for answer, expected, line in replies:
+            assert expected in line, f"{name}, {answer}"
+            assert re.fullmatch(r"[^\n]*[.?]", line), f"{name}, {answer}"
 
 
 # The tools above
@@ -334,6 +413,6 @@ for reach in (
         pass
 {as_code(report)}"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    memory, *attempts = done.stdout.split()
+    _, memory, *attempts = done.stdout.split()
     assert attempts == ["example.org", "192.0.2.1", "192.0.2.2"]
     assert 1_000_000 < int(memory) < MOST_MEMORY

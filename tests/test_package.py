@@ -24,25 +24,28 @@ from sdlearn.cli import COMMANDS
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sdlearn"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = {"torch", "diffusers", "transformers", "matplotlib", "numpy", "PIL", "jupyterlab"}
+HEAVY = {"torch", "diffusers", "transformers", "matplotlib", "numpy", "PIL", "ipywidgets"}
+HEAVY |= {"IPython", "jupyterlab"}
 
 # From the top down: a module imports what stands below it, never beside or above.
 LAYERS = [
     {"__main__"},
     {"cli"},
     {"course"},
+    {"widgets"},
     {"training"},
+    {"anatomy"},
     {"evaluation"},
     {"judge"},
-    {"pipeline"},
+    {"pipeline", "clip"},
     {"loading", "denoising"},
     {"schedulers"},
     {"world"},
     {"viz"},
-    {"guidance"},
+    {"guidance", "attention", "ablation"},
     {"diffusion"},
     {"noise", "tiles"},
-    {"checks", "files"},
+    {"checks", "files", "frontend"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
@@ -119,7 +122,8 @@ def run_python(code: str) -> str:
 
 @pytest.mark.parametrize(
     "code",
-    ["import sdlearn", "from sdlearn.cli import main; main(['--help'])"]
+    ["import sdlearn", "import sdlearn.course"]
+    + ["from sdlearn.cli import main; main(['--help'])"]
     + [f"from sdlearn.cli import main; main([{name!r}, '--help'])" for name in COMMANDS],
 )
 def test_a_quick_start_loads_nothing_heavy(code: str):

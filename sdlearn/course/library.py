@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .files import written_whole
+from ..files import written_whole
 
 __all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 MANIFEST = ".sdlearn-copied.json"
 
 

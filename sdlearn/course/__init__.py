@@ -1,0 +1,30 @@
+"""The course: exercises that check themselves, self-checks, and the lessons as files.
+
+    from sdlearn import course
+
+    check = course.exercise("noise.add_noise")   # then check(answer), check.hint()
+    course.self_check("noise")                   # three questions with an explanation each
+
+What is asked and what is right stands in `catalogue`, one module for each lesson.
+"""
+
+from .checking import Check, exercise
+from .exercises import Exercise, Mistake
+from .library import Copied, Lesson, copy_lessons, in_checkout, lessons, lessons_folder
+from .quiz import Question, Quiz, self_check
+
+__all__ = [
+    "Check",
+    "Copied",
+    "Exercise",
+    "Lesson",
+    "Mistake",
+    "Question",
+    "Quiz",
+    "copy_lessons",
+    "exercise",
+    "in_checkout",
+    "lessons",
+    "lessons_folder",
+    "self_check",
+]

@@ -1,0 +1,372 @@
+"""Exercises as a learner meets them: every reply is one helpful line, whatever was answered.
+
+Exercises that need names of their lesson are tried inside its kernel, by `test_lessons.py`.
+"""
+
+import math
+import re
+from collections import Counter
+from types import FunctionType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from probe import probe
+
+from sdlearn import course
+from sdlearn.course import Exercise, Mistake, catalogue, checking
+from sdlearn.course.answers import difference
+from sdlearn.course.feedback import feedback
+
+EXERCISES = catalogue.exercises()
+HINTS = ("one", "two", "three")
+
+scaled = Exercise(
+    name="test.scaled",
+    solution="def answer(x, factor):\n    return factor * x\n",
+    reason="Scaling multiplies",
+    hints=HINTS,
+    cases=lambda: [(torch.arange(6.0).reshape(2, 3), 2.0), (torch.tensor([[3.0, 1.0]]), 0.5)],
+    mistakes=(
+        Mistake("def answer(x, factor): return factor + x", "you added: multiply"),
+        Mistake("def answer(x, factor): return x.sum()", "that is one number: leave the sum out"),
+    ),
+)
+count = Exercise(
+    name="test.count",
+    solution="answer = len(names)",
+    reason="There are three.",
+    hints=HINTS,
+    needs=("names",),
+    mistakes=(Mistake("answer = 30", "ten times fewer"),),
+)
+
+
+def said(exercise: Exercise, answer: object, **names: object) -> str:
+    line = feedback(exercise, answer, names)
+    assert "\n" not in line
+    return line
+
+
+# Untouched answers
+
+
+def dots(x, factor): ...
+
+
+def only_pass(x, factor):
+    pass
+
+
+def only_text(x, factor):
+    """Scale it."""
+
+
+def text_and_dots(x, factor):
+    """Scale it."""
+    ...
+
+
+def lines_and_dots(x, factor):
+    y = x.clone()
+    y.mul_(factor)
+    ...
+
+
+def returns_none(x, factor):
+    return None
+
+
+UNTOUCHED = [dots, only_pass, only_text, text_and_dots, lines_and_dots, returns_none]
+
+
+@pytest.mark.parametrize("answer", UNTOUCHED, ids=lambda function: function.__name__)
+def test_a_function_without_an_answer_is_not_tried(answer: FunctionType):
+    assert said(scaled, answer) == "Not yet tried."
+
+
+@pytest.mark.parametrize("answer", [..., None, "...", [..., ...], (None,), {0: None, 1: None}])
+def test_a_value_without_an_answer_is_not_tried(answer: object):
+    assert said(count, answer) == "Not yet tried."  # although `names` is missing as well
+
+
+@pytest.mark.parametrize("answer", [[], [1, ...], 0, False, "", lambda x, factor: 5])
+def test_little_is_not_nothing(answer: object):
+    assert said(scaled, answer).startswith("Not yet: ")
+
+
+def test_dots_left_above_an_answer_do_no_harm():
+    def answer(x, factor):
+        ...  # your turn
+        return factor * x
+
+    assert said(scaled, answer) == "Right: Scaling multiplies."
+
+
+# Functions
+
+
+def test_the_right_function_is_told_why():
+    assert said(scaled, lambda x, factor: x * factor) == "Right: Scaling multiplies."
+
+
+def test_arrays_will_do_for_tensors():
+    assert said(scaled, lambda x, factor: x.numpy() * factor).startswith("Right: ")
+
+
+def test_gradients_and_half_precision_will_do():
+    def answer(x, factor):
+        return (factor * x).to(torch.bfloat16).requires_grad_()
+
+    assert said(scaled, answer).startswith("Right: ")
+
+
+def test_a_function_that_changes_its_arguments_harms_nobody():
+    shared = torch.ones(2, 3)
+    exercise = Exercise(
+        name="test.shared",
+        solution="def answer(x, items):\n    return x + items[0]\n",
+        reason="It adds.",
+        hints=HINTS,
+        cases=lambda: [(shared, [shared])],
+    )
+
+    def answer(x, items):
+        items[0] += 5
+        x += 1
+        return x
+
+    assert said(exercise, answer) == "Right: It adds."
+    assert torch.equal(shared, torch.ones(2, 3))
+
+
+def forgot_to_return(x, factor):
+    y = factor * x
+    y.sum()
+
+
+def raises(x, factor):
+    lengths = [x, factor]
+    return lengths[2]
+
+
+FIRST_LINE = raises.__code__.co_firstlineno
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (forgot_to_return, "your function returns nothing: let it end with return and the result."),
+        (
+            raises,
+            "your function stops with IndexError: list index out of range, "
+            f"in line {FIRST_LINE + 2} of the cell.",
+        ),
+        (lambda x: x, "takes 1 positional argument but 2 were given."),
+        (lambda x, factor: x + factor, "you added: multiply."),
+        (lambda x, factor: x.sum(), "that is one number: leave the sum out."),
+        (lambda x, factor: -factor * x, "the sizes are right, the sign is wrong."),
+        (lambda x, factor: 4 * factor * x, "yours are 4 times what they should be."),
+        (lambda x, factor: factor * x - 3, "yours are 3 too small."),
+        (lambda x, factor: (factor * x).T, "yours is (3, 2): the axes are in another order."),
+        (lambda x, factor: factor * x[None], "yours is (1, 2, 3): there is an axis too many."),
+        (lambda x, factor: factor * x[0], "yours is (3,): there is an axis missing."),
+        (lambda x, factor: x[:, :1], "the shape (2, 3) is expected, yours is (2, 1)."),
+        (
+            lambda x, factor: (factor * x).flip(1),
+            "the values are right, but an axis runs backwards.",
+        ),
+        (lambda x, factor: factor * x.roll(1), "the values are right, but in another order."),
+        (lambda x, factor: x * math.nan, "some values are not numbers (nan) or infinite."),
+        (lambda x, factor: factor * x + x % 2, "the values are off, by 1 where it is most."),
+        (lambda x, factor: 2 * x, "right in 1 of 2 cases, but in another the values are off"),
+        (lambda x, factor: [factor * x], "a tensor is expected, yours is a list."),
+        (lambda x, factor: "x", "a tensor is expected, yours is a text."),
+        (lambda x, factor: (row for row in x), "a tensor is expected, yours is of type generator."),
+        (torch.ones(2, 3), "a function is expected, yours is a tensor."),
+    ],
+)
+def test_a_wrong_function_is_told_what_is_wrong(answer: object, sentence: str):
+    line = said(scaled, answer)
+    assert line.startswith("Not yet: ")
+    assert sentence in line
+
+
+# Values
+
+
+def test_values_are_compared_with_what_the_lesson_has():
+    assert said(count, 3, names=["a", "b", "c"]) == "Right: There are three."
+    assert said(count, 3, names=["a", "b"]) == "Not yet: 3 is too large, by one."
+    assert said(count, 30, names=["a", "b"]) == "Not yet: ten times fewer."
+    assert said(count, max, names=[]) == "Not yet: a number is expected, yours is a function."
+
+
+def test_a_lesson_that_did_not_run_is_told():
+    assert said(count, 3) == "Not yet: first run the cells above, which make names."
+    line = said(count, 3, names=7)
+    assert line.startswith("Not yet: first run the cells above again (TypeError: object of type")
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        (3.0, 3),
+        (0.30001, 0.3),
+        (np.float32(0.5), 0.5),
+        (torch.tensor([16384]), 16384),
+        (torch.tensor(True), True),
+        (" a cat ", "a cat"),
+        ((1, "a", [2.0]), [1, "a", (2,)]),
+        (torch.Size([1, 4]), (1, 4)),
+        (np.array([1.0, 2.0]), [1, 2]),
+        (torch.tensor([1, 2]), np.array([1, 2])),
+        (Image.new("RGBA", (4, 2), "red"), Image.new("RGB", (4, 2), "red")),
+    ],
+)
+def test_one_answer_in_many_forms(answer: object, truth: object):
+    assert difference(answer, truth) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "sentence"),
+    [
+        (3.4, 3, "3.4 is too large"),
+        (2, 3, "2 is too small, by one"),
+        (-0.5, 0.5, "the size is right, the sign is wrong"),
+        (7, 0.07, "7 is too large, by a factor of 100"),
+        (8192, 16384, "8,192 is too small, by a factor of 2"),
+        (math.nan, 1.0, "nan is not a finite number"),
+        (0.3002, 0.3, "0.3002 is too large"),
+        (True, 1, "a number is expected, yours is True or False"),
+        (1, True, "True or False is expected, yours is a number"),
+        (False, True, "it is not False"),
+        ("dog", "cat", "it is not 'dog'"),
+        ("A  Cat", "a cat", "the words are right, but not the spaces or capitals"),
+        ([1, 2], [1, 2, 3], "3 items are expected, yours are 2"),
+        ([1, [2, 5]], [1, [2, 3]], "item [1]: item [1]: 5 is too large"),
+        (torch.tensor([1, 2]), torch.tensor([1, 3]), "the values are off, by 1 where it is most"),
+        (torch.tensor([-1.0, 0.2]), torch.tensor([0.5, 0.2]), "yours reach from -1 to 0.2"),
+        (Image.new("L", (4, 2)), Image.new("L", (2, 4)), "2 x 4 pixels are expected, yours are 4"),
+        (Image.new("L", (4, 4), 9), Image.new("L", (4, 4)), "differ by up to 9 of 255 levels"),
+    ],
+)
+def test_values_are_told_what_is_off(answer: object, truth: object, sentence: str):
+    assert sentence in (difference(answer, truth) or "")
+
+
+def test_tolerance_is_the_exercises():
+    assert difference(0.52, 0.5, 0.1) is None
+    assert difference(torch.tensor([0.52]), torch.tensor([0.5]), 0.1) is None
+    assert difference(13, 12, 5) is not None  # whole numbers are exact
+
+
+def test_a_truth_that_cannot_be_compared_wants_a_judge():
+    with pytest.raises(
+        TypeError, match="of type set cannot be compared; give the exercise a judge"
+    ):
+        difference({1}, {1})
+
+
+# Open exercises
+
+
+def test_a_judge_decides_and_survives_any_answer():
+    def judge(answer, names):
+        return None if answer["colour"] in names["colours"] else f"{answer['colour']} is unknown"
+
+    exercise = Exercise("test.open", "", "Any colour will do.", HINTS, judge=judge)
+    assert said(exercise, {"colour": "red"}, colours=["red"]) == "Right: Any colour will do."
+    assert said(exercise, {"colour": "tan"}, colours=["red"]) == "Not yet: tan is unknown."
+    line = said(exercise, 5, colours=["red"])
+    assert line.startswith("Not yet: an answer that is a number does not work here (TypeError: ")
+
+
+# The check, its hints, and names
+
+
+def test_the_check_prints_what_is_to_be_said(capsys: pytest.CaptureFixture[str]):
+    check = checking.Check(scaled, {})
+    assert check(...) is None
+    check(lambda x, factor: x * factor)
+    assert capsys.readouterr().out == "Not yet tried.\nRight: Scaling multiplies.\n"
+    assert repr(check) == "<check of test.scaled>"
+
+
+def test_hints_go_on_when_the_cell_runs_again(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(checking, "_hints_given", Counter())
+    for _ in range(4):
+        checking.Check(scaled, {}).hint()
+    checking.Check(count, {}).hint()  # hints of another exercise are counted apart
+    assert capsys.readouterr().out.splitlines() == [
+        "Hint 1 of 3: one",
+        "Hint 2 of 3: two",
+        "Hint 3 of 3: three",
+        "Hint 3 of 3: three",
+        "Hint 1 of 3: one",
+    ]
+
+
+def test_the_solution_comes_with_its_reason(capsys: pytest.CaptureFixture[str]):
+    checking.Check(scaled, {}).solution()
+    text = capsys.readouterr().out
+    assert text.startswith("# A solution of test.scaled\ndef answer(x, factor):\n")
+    assert text.endswith("\nWhy: Scaling multiplies\n")
+    exec(text.partition("\nWhy:")[0], {})  # what is shown can be pasted
+
+
+@pytest.mark.parametrize("name", ["start.nothing", "nowhere.three", "three", ""])
+def test_an_unknown_exercise_is_answered_with_the_known_ones(name: str):
+    with pytest.raises(ValueError, match=f"must be one of .*start.three.*; got '{name}'"):
+        course.exercise(name)
+
+
+def test_what_is_needed_is_taken_from_the_notebook(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setitem(EXERCISES, count.name, count)
+    monkeypatch.setattr(catalogue, "find", EXERCISES.get)
+    monkeypatch.setattr("__main__.names", ["a", "b", "c"], raising=False)
+    course.exercise("test.count")(3)
+    course.exercise("test.count", {"names": ["a"]})(1)
+    assert capsys.readouterr().out == 2 * "Right: There are three.\n"
+
+
+def test_parts_of_an_exercise_must_fit():
+    with pytest.raises(ValueError, match=r"hints of a\.b must be 3; got 1"):
+        Exercise("a.b", "answer = 1", "One.", ("one",))
+    with pytest.raises(ValueError, match="must read '<lesson>.<word>'; got 'b'"):
+        Exercise("b", "answer = 1", "One.", HINTS)
+
+
+# The catalogue
+
+
+@pytest.fixture(params=EXERCISES.values(), ids=EXERCISES)
+def exercise(request: pytest.FixtureRequest) -> Exercise:
+    return request.param
+
+
+def test_names_say_the_lesson_and_are_used_once():
+    names = [e.name for lesson in catalogue.LESSONS for e in catalogue.exercises(lesson).values()]
+    assert names == list(EXERCISES)
+    for lesson in catalogue.LESSONS:
+        assert len(catalogue.exercises(lesson)) >= 3, lesson
+        assert all(name.startswith(f"{lesson}.") for name in catalogue.exercises(lesson))
+
+
+def test_every_exercise_helps_in_calm_words(exercise: Exercise):
+    assert exercise.mistakes, "which wrong answer do learners give?"
+    texts = [*exercise.hints, exercise.reason, *(m.feedback for m in exercise.mistakes)]
+    assert len(set(texts)) == len(texts)
+    assert not any("!" in text.replace("!=", "") or "\n" in text for text in texts)
+    assert max(map(len, exercise.solution.splitlines())) <= 100
+
+
+FREE = {name: exercise for name, exercise in EXERCISES.items() if not exercise.needs}
+
+
+@pytest.mark.parametrize("exercise", FREE.values(), ids=FREE)
+def test_replies_where_nothing_is_needed(exercise: Exercise):
+    for answer, expected, line in probe(exercise, {}):
+        assert expected in line, answer
+        assert re.fullmatch(r"[^\n]*[.?]", line), answer
