@@ -245,7 +245,7 @@ def test_a_damaged_config_is_named(tiny_folder: Path, folder: Path):
 def test_a_config_of_something_else_is_named(tiny_folder: Path, folder: Path):
     here = configs_of(tiny_folder, folder / "here")
     (here / "vae" / "config.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"vae of '.*' must have 'block_out_channels'"):
+    with pytest.raises(ValueError, match=r"vae of '.*' must have 'in_channels'"):
         anatomy(here)
 
 
@@ -261,7 +261,9 @@ def test_a_model_with_another_kind_of_text_encoder_is_refused(tiny_folder: Path,
 def test_parts_are_found_by_their_path(sd15: Anatomy):
     unet = sd15.parts["unet"]
     assert unet["down_blocks.1.resnets.0"] is unet["down_blocks.1"]["resnets.0"]
-    with pytest.raises(KeyError, match="'unet' has no part 'down_blocks'; its parts are: conv_in"):
+    with pytest.raises(
+        KeyError, match="'unet' has no part 'down_blocks'; its parts are: time_embedding, conv_in"
+    ):
         unet["down_blocks"]
     with pytest.raises(KeyError, match="'conv_in' has no part 'x'; its parts are: none"):
         unet["conv_in"]["x"]

@@ -84,7 +84,7 @@ FIGURES = {
     "matrix": matrix(title="similarity"),
     "pictures": matrix(rows=None, row_pictures=[picture()] * 2, column_pictures=[picture()] * 2),
     "long names": matrix(rows=["a red house on the left, on green grass, at sunset", "b"]),
-    "many": matrix(np.eye(12), rows=range(12), columns=[f"lighthouse {i}" for i in range(12)]),
+    "many": matrix(np.eye(16), rows=range(16), columns=[f"lighthouse {i}" for i in range(16)]),
     "no numbers": matrix(np.eye(30), rows=range(30), columns=range(30), digits=None),
     "heat": viz.heat(np.eye(8), titles=["an error"]),
     "heat without titles": viz.heat(np.stack([np.eye(8)] * 3) / 300),
@@ -365,9 +365,9 @@ def test_higher_numbers_are_lighter():
 
 
 def test_names_of_columns_stand_upright_where_a_word_is_wider_than_its_cell():
-    tall = matrix(np.eye(12), rows=None, columns=[f"lighthouse {i}" for i in range(12)])
+    tall = matrix(np.eye(16), rows=None, columns=[f"lighthouse {i}" for i in range(16)])
     heads = [text for text in texts_of(tall) if text.get_text().startswith("lighthouse")]
-    assert [text.get_rotation() for text in heads] == [90] * 12
+    assert [text.get_rotation() for text in heads] == [90] * 16
     flat = matrix(columns=["sea", "lighthouse"])
     [head] = [text for text in texts_of(flat) if text.get_text() == "lighthouse"]
     assert head.get_rotation() == 0

@@ -413,8 +413,8 @@ def test_most_training_captions_are_complete_and_some_are_short() -> None:
         name: np.mean([says(caption(scene), getattr(scene, name)) for scene in drawn])
         for name in ("ground", "time", "sky")
     }
-    for share in shares.values():  # 75 % complete, of the others each attribute in 60 %
-        assert share == pytest.approx(0.75 + 0.25 * 0.6, abs=0.03)
+    for share in shares.values():  # half are complete, of the others each attribute in 60 %
+        assert share == pytest.approx(0.5 + 0.5 * 0.6, abs=0.03)
     assert any(len(caption(scene).split()) <= 3 for scene in drawn)
 
 

@@ -96,7 +96,7 @@ def save_image(image: Image, path: Path, text: Mapping[str, object] | None = Non
     """
     from PIL.PngImagePlugin import PngInfo
 
-    check_writable(path)
+    check_writable(path, force=True)  # whoever plans a path decides what it may replace
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, str(value))

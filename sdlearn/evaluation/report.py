@@ -8,7 +8,7 @@ split share their scenes and all samplings their noise.
 
 What is new to the model? The world has 17,640 combinations of attributes with one subject that are
 not held out, and the shipped model learned from 32,768 pictures. So of the first 1,000 "single"
-prompts 76 % name a combination that training drew too: new are the wording (of all but 2) and the
+prompts 76 % name a combination that training drew too: new are the wording (of all but 1) and the
 noise. Of the first 1,000 "pairs" 8 % were drawn in training, of "held_out" none.
 "test", where the autoencoder is measured, is mixed as training is: 60 % are known combinations, but
 no picture is known, since hills, stars and places differ.

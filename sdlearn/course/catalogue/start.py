@@ -148,10 +148,10 @@ QUESTIONS = (
     Question(
         text="At which guidance scale do the words have no say?",
         choices=(
-            ("0", "yes: only the prediction without words is left (section 7)"),
             ("1", "no: there you get the prediction with words, as it is"),
             ("3", "no: there the difference that the words make is even exaggerated"),
+            ("0", "yes: only the prediction without words is left (section 7)"),
         ),
-        right=0,
+        right=2,
     ),
 )
