@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["with_fixed_timestep", "without_skips"]
+__all__ = ["SKIPS", "with_fixed_timestep", "without_skips"]
 
 SKIPS = "res_hidden_states_tuple"  # diffusers' name for what a block of the way up is handed
 

@@ -6,8 +6,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-__all__ = ["check_not_blank", "check_num_steps", "check_prompts", "check_side", "check_whole"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "check_images",
+    "check_not_blank",
+    "check_num_steps",
+    "check_prompts",
+    "check_side",
+    "check_whole",
+]
 
 
 def check_prompts(
@@ -66,3 +77,9 @@ def check_side(name: str, pixels: int, factor: int) -> int:
     if number < factor or number % factor:
         raise ValueError(f"{name} must be a positive multiple of {factor} pixels; got {number}")
     return number
+
+
+def check_images(images: Tensor) -> None:
+    """`ValueError` unless `images` is a batch of colour pictures, (B, 3, H, W)."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must have shape (B, 3, H, W); got {tuple(images.shape)}")

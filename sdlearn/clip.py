@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .checks import check_prompts
+from .checks import check_images, check_prompts
 from .loading import TINY
 
 __all__ = ["Clip", "load_clip"]
@@ -62,8 +62,7 @@ class Clip:
         Pictures of other sizes are scaled to the one that the tower was trained on. Raises
         `ValueError` for another shape.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images must have shape (B, 3, H, W); got {tuple(images.shape)}")
+        check_images(images)
         side = self.model.config.vision_config.image_size
         x = F.interpolate(images.cpu().float(), size=(side, side), mode="bilinear", antialias=True)
         pooled = self.model.vision_model(pixel_values=x * 2 - 1).pooler_output

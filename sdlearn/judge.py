@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .checks import check_images
 from .world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES, SUBJECTS, TIMES, Scene
 
 __all__ = ["ATTRIBUTES", "Judge", "Reading", "labels", "load_judge", "save_judge"]
@@ -87,8 +88,7 @@ class Judge(nn.Module):
     @torch.no_grad()
     def read(self, images: Tensor) -> list[Reading]:
         """Read a batch of pictures, (B, 3, H, W) in [0, 1]; other sizes are scaled to 128."""
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images must have shape (B, 3, H, W); got {tuple(images.shape)}")
+        check_images(images)
         device = next(self.parameters()).device
         small = F.interpolate(
             images.to(device, torch.float32), size=(128, 128), mode="bilinear", antialias=True

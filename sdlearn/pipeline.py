@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import noise
-from .checks import check_not_blank, check_num_steps, check_prompts, check_side
+from .checks import check_images, check_not_blank, check_num_steps, check_prompts, check_side
 from .denoising import Step, denoise_steps
 from .guidance import check_guidance_scale
 from .loading import find_folder, load_parts
@@ -165,8 +165,7 @@ class StableDiffusion:
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [0, 1] → latents (B, 4, h, w), the likeliest, scaled."""
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images must have shape (B, 3, H, W); got {tuple(images.shape)}")
+        check_images(images)
         for name, pixels in zip(("height", "width"), images.shape[2:], strict=True):
             check_side(name, pixels, self.vae_scale_factor)
         x = images.to(self.device, self.dtype) * 2 - 1

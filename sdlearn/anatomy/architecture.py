@@ -23,6 +23,7 @@ _NEEDED = {  # without defaults here; all else is left to the libraries' default
     "unet": ("sample_size", "in_channels", "block_out_channels", "cross_attention_dim"),
     "vae": ("in_channels", "latent_channels", "block_out_channels"),
 }
+_PARTS = tuple(_NEEDED)
 
 
 class Loaded(Protocol):
@@ -132,9 +133,6 @@ def architecture_of(model: str | Path | Loaded) -> Architecture:
     name = getattr(model, "name", type(model).__name__)
     text_encoder = model.text_encoder.config.to_dict()
     return Architecture(name, text_encoder, dict(model.unet.config), dict(model.vae.config))
-
-
-_PARTS = ("text_encoder", "unet", "vae")
 
 
 def _read(name: str, folder: Path) -> Architecture:

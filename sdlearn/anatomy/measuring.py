@@ -18,7 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
-from .part import KINDS_OF_WORK, Part, Shape, Skip
+from ..ablation import SKIPS
+from .part import CROSS_ATTENTION, KINDS_OF_WORK, Part, Shape, Skip
 
 __all__ = ["measure", "trace_skips"]
 
@@ -87,7 +88,7 @@ def _kind(module: nn.Module) -> str:
     crosses = getattr(module, "is_cross_attention", None)
     if crosses is None:
         return type(module).__name__
-    return "CrossAttention" if crosses else "SelfAttention"
+    return CROSS_ATTENTION if crosses else "SelfAttention"
 
 
 def _work(counts: Mapping[Any, int]) -> dict[str, int]:
@@ -131,7 +132,7 @@ def trace_skips(unet: nn.Module, *args: Any, **kwargs: Any) -> tuple[Skip, ...]:
 
     def note_taker(name: str) -> Any:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
-            for i, state in enumerate(reversed(kwargs["res_hidden_states_tuple"])):
+            for i, state in enumerate(reversed(kwargs[SKIPS])):
                 source = made[id(state)][0]
                 skips.append(Skip(source, f"{name}.resnets.{i}", tuple(state.shape)))
 

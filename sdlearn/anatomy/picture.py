@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ..world import Scene, Thing, render
 from .drawing import CLEAR, COLOURS, FAINT, Box, Canvas
-from .part import Level, Shape
+from .part import CROSS_ATTENTION, Level, Shape
 from .table import flops_text, share_text
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _draw_block(canvas: Canvas, box: Box, shape: Shape, crosses: int) -> None:
 def _draw_middle(canvas: Canvas, anatomy: Anatomy, left: Box, right: Box, top: float) -> None:
     middle = anatomy.parts["unet"]["mid_block"]
     box = Box(FRAME.centre[0] - 56, top, 112, BOX_HEIGHT)
-    _draw_block(canvas, box, middle.outputs[0], len(middle.of_kind("CrossAttention")))
+    _draw_block(canvas, box, middle.outputs[0], len(middle.of_kind(CROSS_ATTENTION)))
     canvas.arrow(left.south, (left.south[0], box.west[1]), box.west, part="unet")
     canvas.arrow(box.east, (right.south[0], box.east[1]), right.south, part="unet")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .part import Part, Shape
+from .part import CROSS_ATTENTION, Part, Shape
 
 if TYPE_CHECKING:
     from .body import Anatomy
@@ -102,7 +102,7 @@ def _levels_table(anatomy: Anatomy) -> str:
         looks = f"{down} down, {up} up" if down or up else "none"
         rows.append((size, str(level.channels), parameters, flops, looks, str(len(level.skips))))
     middle = anatomy.parts["unet"]["mid_block"]
-    count = len(middle.of_kind("CrossAttention"))
+    count = len(middle.of_kind(CROSS_ATTENTION))
     channels = str(middle.outputs[0][1])
     rows.append(("middle", channels, *_sums(middle), str(count), "0"))
     rest = [p for p in anatomy.parts["unet"].children if "block" not in p.name]

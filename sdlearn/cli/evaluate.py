@@ -33,7 +33,6 @@ examples:
   sdlearn evaluate --guidance 0 1 2 5 12 --figures plots    adherence and diversity, drawn
   sdlearn evaluate --splits single --steps 5 10 20 --scheduler ddim dpm++ euler --figures plots
 """
-FIGURES = ("composition", "guidance", "steps")
 QUICK = {"prompts": 24, "vae_pictures": 32, "diversity_prompts": 2, "diversity_seeds": 4}
 
 
@@ -79,8 +78,10 @@ def _check_paths(args: argparse.Namespace) -> None:
     if args.json is not None:
         check_writable(args.json, name="json", suffix=".json", force=args.force)
     if args.figures is not None:
+        from ..evaluation.plots import NAMES
+
         args.figures.mkdir(parents=True, exist_ok=True)
-        for name in FIGURES:
+        for name in NAMES:
             check_writable(args.figures / f"{name}.png", name="figures", force=args.force)
 
 

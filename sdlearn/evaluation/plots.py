@@ -19,7 +19,7 @@ from .adherence import SINGLE_COLUMNS
 from .intervals import Rate
 from .report import Report, Row, Sampling
 
-__all__ = ["figures", "plot_composition", "plot_guidance", "plot_steps"]
+__all__ = ["NAMES", "figures", "plot_composition", "plot_guidance", "plot_steps"]
 
 GOALS = {  # split → the column that says "as it was asked for", and its name
     "single": ("all_right", "one subject, all right"),
@@ -27,6 +27,7 @@ GOALS = {  # split → the column that says "as it was asked for", and its name
     "held_out": ("all_right", "unseen combination, all right"),
 }
 TEXT = 10  # points
+NAMES = ("composition", "guidance", "steps")  # of all figures there are
 
 
 @dataclass(frozen=True)

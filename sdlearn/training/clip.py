@@ -23,7 +23,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from ..world import PICTURE_SIZE, Scene, Thing, caption, is_held_out, scene_at
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUBJECTS, TIMES
-from .data import Pictures, reworded
+from .data import Pictures, reworded, words_rng
 from .loop import Batch, Recipe, Record, fit
 from .tokenizer import MAX_TOKENS
 
@@ -132,7 +132,7 @@ def draw_batch(
 ) -> Batch:
     """Pictures drawn at random, their captions newly worded, and a near miss for each."""
     rows = torch.randint(len(pictures), (batch_size,), generator=generator)
-    rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
+    rng = words_rng(generator)
     right, wrong = zip(*(_caption_and_near_miss(int(row), rng) for row in rows), strict=True)
     # Padding to the longest is exact: the tower is causal and pools at the first EOS.
     ids = tokenizer([*right, *wrong], padding=True, return_tensors="pt").input_ids

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..world import PICTURE_SIZE, Scene, render, scene_at
 
-__all__ = ["Pictures", "render_all", "reworded", "to_tensor"]
+__all__ = ["Pictures", "render_all", "reworded", "to_tensor", "words_rng"]
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -59,3 +59,8 @@ class Pictures:
 def reworded(scene: Scene, rng: random.Random) -> Scene:
     """The same truth, for a caption with other words and another picture of its kind."""
     return replace(scene, variant=rng.getrandbits(32))
+
+
+def words_rng(generator: torch.Generator) -> random.Random:
+    """The chance that words are chosen by, seeded by the step's own generator."""
+    return random.Random(int(torch.randint(2**31, (1,), generator=generator)))

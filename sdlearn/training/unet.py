@@ -8,7 +8,6 @@ Latents are computed once; captions are worded anew whenever a picture is drawn.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..diffusion import add_noise, snr
 from ..world import caption, scene_at
-from .data import Pictures, reworded
+from .data import Pictures, reworded, words_rng
 from .loop import Batch, Recipe, Record, fit
 
 __all__ = [
@@ -119,7 +118,7 @@ def draw_batch(
     Every tenth caption or so is the empty string.
     """
     rows = torch.randint(len(latents), (batch_size,), generator=generator)
-    rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
+    rng = words_rng(generator)
     captions = [
         "" if rng.random() < CAPTION_DROPOUT else caption(reworded(scene_at(int(row)), rng))
         for row in rows

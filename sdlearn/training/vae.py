@@ -26,7 +26,6 @@ __all__ = [
     "draw_batch",
     "fold_normalisation",
     "pixel_losses",
-    "psnr",
     "round_trip",
     "train_vae",
 ]
@@ -93,13 +92,6 @@ def round_trip(vae: AutoencoderKL, images: Tensor) -> Tensor:
     """`images` (B, 3, H, W) in [-1, 1] through the likeliest latents and back, on the CPU."""
     latents = vae.encode(images.to(next(vae.parameters()).device)).latent_dist.mode()
     return vae.decode(latents).sample.clamp(-1, 1).cpu()
-
-
-def psnr(vae: AutoencoderKL, images: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of the round trip of `images`, mean over pictures."""
-    restored = [round_trip(vae, chunk) for chunk in images.split(16)]
-    mse = ((torch.cat(restored) - images) / 2).square().mean(dim=(1, 2, 3))
-    return float((-10 * mse.log10()).mean())
 
 
 @torch.no_grad()
