@@ -86,7 +86,7 @@ class _Recorder:
         if not self.heads:
             probabilities = probabilities.mean(dim=1, keepdim=True)
         h, w = self._level(probabilities.shape[2])
-        kept = probabilities.detach().float().cpu().unflatten(2, (h, w))
+        kept = probabilities.float().cpu().unflatten(2, (h, w))
         self.maps.append(AttentionMap(self.call, layer, kept))
 
     def _level(self, places: int) -> tuple[int, int]:

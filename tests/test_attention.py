@@ -67,7 +67,14 @@ def test_probabilities_sum_to_1_over_the_tokens(sd):
         assert one.probabilities.dtype == torch.float32
         assert (one.probabilities >= 0).all()
         assert one.probabilities.sum(-1).sub(1).abs().max() < 1e-5
-        assert not one.probabilities.requires_grad
+
+
+def test_maps_carry_no_gradient_where_the_output_does(random_sd):
+    latents, t, cond = inputs(random_sd)
+    with record_attention(random_sd.unet) as maps:
+        eps = random_sd.unet(latents.requires_grad_(), t, encoder_hidden_states=cond).sample
+    assert eps.requires_grad
+    assert {one.probabilities.requires_grad for one in maps} == {False}
 
 
 def test_probabilities_are_those_that_the_layer_mixes_its_values_with(random_sd):

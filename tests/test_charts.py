@@ -83,7 +83,9 @@ FIGURES = {
     "long bars": viz.bars({"without the skip connections at 16 by 16": 1.5, "b": 2}, xlabel="x"),
     "matrix": matrix(title="similarity"),
     "pictures": matrix(rows=None, row_pictures=[picture()] * 2, column_pictures=[picture()] * 2),
-    "long names": matrix(rows=["a red house on the left, on green grass, at sunset", "b"]),
+    "long names": matrix(
+        rows=["a large red house on the left, on green grass, at sunset " * 2] * 2
+    ),
     "many": matrix(np.eye(16), rows=range(16), columns=[f"lighthouse {i}" for i in range(16)]),
     "no numbers": matrix(np.eye(30), rows=range(30), columns=range(30), digits=None),
     "heat": viz.heat(np.eye(8), titles=["an error"]),
@@ -127,6 +129,19 @@ def test_a_page_is_one_png_that_fits_a_notebook(figure: Figure):
     assert page.shape[1] <= 2 * 840
     assert page[0, 0].tolist() == [255, 255, 255]
     assert len(alt) >= 10
+
+
+def test_charts_are_stored_with_a_palette_that_nobody_sees():
+    figure = many_curves(7, title="seven colours", marks={"a mark": 0.5})
+    page, _ = png_of(figure)
+    data, _ = figure._repr_mimebundle_()
+    small = len(data["image/png"])
+    figure.few_colours = False
+    exact, _ = png_of(figure)
+    assert len(figure._repr_mimebundle_()[0]["image/png"]) > 2 * small
+    difference = np.abs(page.astype(float) - exact)
+    assert difference.mean() < 0.1
+    assert difference.max() < 64
 
 
 def test_nothing_is_left_open_and_no_setting_is_changed(tmp_path):
@@ -342,6 +357,11 @@ def test_a_matrix_shows_every_number_where_it_belongs():
     assert boxes["0.1"].x1 < boxes["−0.5"].x0
     assert boxes["0.1"].y0 > boxes["1.0"].y1
     assert boxes["2.0"].x0 > boxes["1.0"].x1
+
+
+def test_what_is_rounded_to_0_has_no_sign():
+    assert {"0.00", "1.00"} <= set(written(matrix([[-0.001, 1], [0, 1]])))
+    assert "−0.00" not in written(matrix([[-0.001, 1], [0, 1]]))
 
 
 def test_numbers_can_be_read_on_every_colour():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sdlearn import load, render, viz
 from sdlearn.clip import Clip, load_clip
+from sdlearn.course import catalogue
 from sdlearn.world import full_caption, scenes
 
 DRAWN = list(scenes(64, "single"))
@@ -45,6 +46,16 @@ def test_they_are_those_of_the_library(clip: Clip, images: Tensor, captions: lis
     torch.testing.assert_close(clip.embed_pictures(images[:4]), out.image_embeds)
     similarity = clip.embed_texts(captions[:4]) @ clip.embed_pictures(images[:4]).T
     torch.testing.assert_close(clip.scale * similarity, out.logits_per_text)
+
+
+def test_the_exercises_loss_is_the_librarys(clip: Clip, images: Tensor, captions: list[str]):
+    exercise = catalogue.find("clip.contrastive")
+    loss = exercise.answer_of(exercise.solution, {})
+    ids = clip.tokenizer(captions[:8], padding=True, return_tensors="pt").input_ids
+    with torch.no_grad():
+        out = clip.model(input_ids=ids, pixel_values=images[:8] * 2 - 1, return_loss=True)
+    similarity = clip.embed_texts(captions[:8]) @ clip.embed_pictures(images[:8]).T
+    torch.testing.assert_close(loss(similarity, clip.scale), out.loss)
 
 
 def test_texts_find_their_pictures(clip: Clip, images: Tensor, captions: list[str]):

@@ -63,7 +63,8 @@ class Frame:
     ) -> None:
         self.own = ax is not None
         self.width, self.height = size
-        self.ax = Sheet(*size, alt).add_axes((0.2, 0.2, 0.6, 0.6)) if ax is None else ax
+        sheet = Sheet(*size, alt, few_colours=True)
+        self.ax = sheet.add_axes((0.2, 0.2, 0.6, 0.6)) if ax is None else ax
         figure = self.ax.figure
         self.figure: Figure = figure if isinstance(figure, Figure) else figure.figure
         self.scale = SCREEN_DPI / self.figure.dpi  # pixels of the screen for each stored one
