@@ -6,20 +6,25 @@ reference to something that is gone; so there a text or a picture is shown inste
 
 from __future__ import annotations
 
+import os
+
 __all__ = ["someone_is_there"]
 
 
 def someone_is_there() -> bool:
-    """Whether the running cell was sent by a front end that could ask a person for input.
+    """Whether a person can use the widgets that the running cell shows.
 
-    JupyterLab, Notebook, VS Code and Colab say in their requests that they could (`allow_stdin`
-    of the Jupyter messaging protocol), nbconvert and nbval that they could not. False outside of
-    notebooks.
+    JupyterLab, Notebook, VS Code and Colab say in their requests that they could ask a person for
+    input (`allow_stdin` of the Jupyter messaging protocol), nbconvert and nbval that they could
+    not. So does Voilà, whose page is for persons all the same; it leaves its address in the
+    environment. False outside of notebooks.
     """
     from IPython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None:
         return False
+    if "VOILA_BASE_URL" in os.environ:
+        return True
     request = kernel.get_parent("shell") or {}
     return bool(request.get("content", {}).get("allow_stdin", True))

@@ -13,6 +13,12 @@ from sdlearn.training.tokenizer import train_tokenizer
 from sdlearn.world import caption, scenes
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--screenshots", metavar="FOLDER", type=Path, help="keep pictures of the explorers there"
+    )
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of the test's own to work in."""

@@ -22,13 +22,14 @@ from typing import NoReturn
 
 __all__ = ["COMMANDS", "entry", "main"]
 
-COMMANDS = ("generate", "lab", "doctor", "evaluate", "train", "world", "sheet")
+COMMANDS = ("generate", "lab", "explore", "doctor", "evaluate", "train", "world", "sheet")
 DESCRIPTION = "See how Stable Diffusion works, with a real one that fits in a wheel."
 EPILOG = """\
 first steps:
   sdlearn doctor                         is everything here, and does it work?
   sdlearn generate "a red house at night"
   sdlearn lab                            open the lessons in JupyterLab
+  sdlearn explore                        move sliders, and the picture follows
 
 'sdlearn COMMAND --help' explains a command and shows examples.
 """

@@ -56,8 +56,8 @@ def lessons_folder() -> Path:
 
 
 def lessons() -> list[Lesson]:
-    """The notebooks of this installation in the order of their numbers."""
-    return [Lesson(path, _title(path)) for path in sorted(lessons_folder().glob("*.ipynb"))]
+    """The numbered notebooks of this installation in their order."""
+    return [Lesson(path, _title(path)) for path in sorted(lessons_folder().glob("[0-9]*.ipynb"))]
 
 
 def _title(notebook: Path) -> str:

@@ -3,7 +3,22 @@
 Each is also a picture with a text, which is what a reader without a running kernel sees.
 """
 
+from .cfg import CfgExplorer
 from .explorer import Explorer
+from .mixer import PromptMixer
+from .noise import NoiseExplorer
+from .painter import LatentPainter
 from .picker import PicturePicker
+from .theatre import DenoisingTheatre
+from .tokens import TokenExplorer
 
-__all__ = ["Explorer", "PicturePicker"]
+__all__ = [
+    "CfgExplorer",
+    "DenoisingTheatre",
+    "Explorer",
+    "LatentPainter",
+    "NoiseExplorer",
+    "PicturePicker",
+    "PromptMixer",
+    "TokenExplorer",
+]

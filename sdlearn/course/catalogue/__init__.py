@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["LESSONS", "exercises", "find", "questions"]
 
-LESSONS = ("start", "noise", "clip", "unet", "vae")  # in the order of the lessons
+LESSONS = (
+    "start",
+    "noise",
+    "clip",
+    "unet",
+    "vae",
+    "pipeline",
+    "guidance",
+)  # in the order of the lessons
 
 
 def exercises(*lessons: str) -> dict[str, Exercise]:

@@ -1,0 +1,200 @@
+"""`sdlearn explore`: an explorer as a page of its own, for a projector.
+
+The page is a notebook of two cells that Voilà runs and shows without its code. It lies in a
+temporary folder that goes away with the server. Left out: JupyterLab, where `sdlearn lab` opens
+`explorers.ipynb` with the same explorers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import socket
+import sys
+import webbrowser
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import ipywidgets
+
+__all__ = ["EXPLORERS", "HELP", "Shown", "add_arguments", "page", "pick_port", "run", "tabs"]
+
+
+class Shown(NamedTuple):
+    """An explorer of `sdlearn.widgets` and how it is announced."""
+
+    kind: str  # the name of its class
+    title: str
+    question: str
+
+
+EXPLORERS = {
+    "cfg": Shown("CfgExplorer", "guidance", "How hard do the words pull?"),
+    "theatre": Shown("DenoisingTheatre", "denoising", "How does a picture come out of noise?"),
+    "noise": Shown("NoiseExplorer", "noise", "How much of a picture is left under noise?"),
+    "tokens": Shown("TokenExplorer", "tokens", "What does the model read, and where does it look?"),
+    "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?"),
+    "painter": Shown("LatentPainter", "painter", "What is in a latent?"),
+}
+HELP = "show an explorer, or all of them, as a page of its own"
+DESCRIPTION = """\
+Show an explorer as a page of its own, without any code: for a projector, or for whoever would
+rather not see a notebook. Without a name all explorers are on one page, each behind a tab. The
+page can be reached from this computer only and needs no network. Ctrl-C stops it.
+"""
+EPILOG = """\
+examples:
+  sdlearn explore
+  sdlearn explore cfg
+  sdlearn explore painter --no-browser --port 8900   open the printed address yourself
+  (put ?theme=dark behind the address for a dark page)
+
+names:
+""" + "".join(f"  {name:10}{shown.question}\n" for name, shown in EXPLORERS.items())
+HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
+# Voilà's own page asks a server on the internet for symbols, which it brings along anyway; with
+# no network, or a slow one, the page would wait for them.
+TEMPLATE = """\
+{% extends 'voila/templates/lab/index.html.j2' %}
+{% import "spinner.macro.html.j2" as spinner %}
+{%- block notebook_css -%}
+{{ resources.include_js("static/voila-style.js") }}
+{{ spinner.css() }}
+<style>.jp-mod-noOutputs.jp-mod-noInput { display: none; }</style>
+{{ super.super() }}
+{%- endblock notebook_css -%}
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument(
+        "name", nargs="?", choices=EXPLORERS, metavar="NAME", help="an explorer (default: all)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--port", type=int, help=f"port to listen on (default: {FIRST_PORT} or the next)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    if find_spec("voila") is None:
+        raise ModuleNotFoundError(
+            f"Voilà is not installed beside sdlearn; run: {sys.executable} -m pip install voila"
+        )
+    port = pick_port(args.port)
+    server = _server(browser=not args.no_browser)
+    with TemporaryDirectory(prefix="sdlearn-explore-") as folder:
+        notebook = Path(folder) / "sdlearn explore.ipynb"
+        notebook.write_text(json.dumps(page(args.name)), encoding="utf-8")
+        (Path(folder) / "index.html.j2").write_text(TEMPLATE, encoding="utf-8")
+        server.initialize(_words(notebook, port, tracebacks=args.debug))
+        server.start()  # until it is stopped
+    return 0
+
+
+def page(name: str | None = None) -> dict[str, Any]:
+    """The notebook that shows one explorer, or all of them."""
+    if name is None:
+        title, source = "Explorers", "from sdlearn.cli.explore import tabs\n\ntabs()"
+    else:
+        kind, _, title = EXPLORERS[name]
+        source = f"from sdlearn import widgets\n\nwidgets.{kind}()"
+    heading = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"}
+    code: dict[str, Any] = {"cell_type": "code", "id": "explorer", "metadata": {}, "source": source}
+    code |= {"execution_count": None, "outputs": []}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "title": f"{title} · sdlearn"}
+    return {"cells": [heading, code], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def tabs() -> ipywidgets.Tab:
+    """All explorers, each behind a tab; it is made when its tab is opened for the first time."""
+    import ipywidgets
+
+    places = [ipywidgets.VBox() for _ in EXPLORERS]
+    shelf = ipywidgets.Tab(places, titles=[shown.title for shown in EXPLORERS.values()])
+
+    def fill(_change: Any = None) -> None:
+        place = places[shelf.selected_index]
+        if not place.children:
+            place.children = _filling([*EXPLORERS.values()][shelf.selected_index])
+
+    shelf.observe(fill, "selected_index")
+    shelf.selected_index = 0
+    fill()
+    return shelf
+
+
+def _filling(shown: Shown) -> list[ipywidgets.Widget]:
+    """A question, and the explorer that answers it or a sentence on why there is none."""
+    import html
+
+    import ipywidgets
+
+    from .. import widgets
+
+    question = ipywidgets.HTML(f"<h2>{html.escape(shown.question)}</h2>")
+    try:
+        return [question, getattr(widgets, shown.kind)()]
+    except Exception as error:  # or it would be lost in the log of the kernel
+        sentence = html.escape(str(error) or type(error).__name__)
+        return [question, ipywidgets.HTML(f'<p role="status">{sentence}</p>')]
+
+
+def pick_port(wanted: int | None = None) -> int:
+    """`wanted`, or the first that is free from 8866 on; 0 stands for any that is free.
+
+    Raises `ValueError` when there is none.
+    """
+    if wanted is not None and not 0 <= wanted <= 65535:
+        raise ValueError(f"port must lie in 0..65535; got {wanted}")
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS) if wanted is None else [wanted]:
+        try:
+            with socket.create_server((HOST, port)) as probe:
+                return probe.getsockname()[1]
+        except OSError:
+            continue
+    which = f"port {wanted}" if wanted is not None else f"every port from {FIRST_PORT} on"
+    raise ValueError(f"{which} is taken or not allowed; choose another one with --port")
+
+
+def _words(notebook: Path, port: int, *, tracebacks: bool) -> list[str]:
+    """The command line of Voilà."""
+    return [
+        str(notebook),
+        f"--port={port}",
+        "--Voila.port_retries=0",
+        f"--Voila.ip={HOST}",
+        f"--Voila.connection_dir_root={notebook.parent}",
+        "--Application.log_level=ERROR",
+        f"--show_tracebacks={tracebacks}",
+    ]
+
+
+def _server(*, browser: bool) -> Any:
+    """A Voilà that says where it is, leaves no file behind, and looks for its page beside it."""
+    from voila.app import Voila
+
+    class Server(Voila):
+        def initialize(self, argv: list[str] | None = None) -> None:
+            super().initialize(argv)
+            if hasattr(signal, "SIGHUP"):  # the terminal was closed
+                signal.signal(signal.SIGHUP, self._handle_signal_stop)
+
+        def setup_template_dirs(self) -> None:
+            super().setup_template_dirs()
+            self.template_paths.insert(0, self.root_dir)
+
+        def launch_browser(self) -> None:
+            print(f"The explorers are at {self.connection_url} (Ctrl-C stops them)", flush=True)
+            if browser:
+                webbrowser.open(self.connection_url)
+
+    return Server()

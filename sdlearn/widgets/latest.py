@@ -1,0 +1,92 @@
+"""The newest job wins: work in the background that can be overtaken between two steps.
+
+A slider that is dragged asks for more pictures than can be drawn. So there is no queue: a new job
+takes the place of the one that waits, and the one that runs is dropped after its current step. A
+thread exists only while there is work, so nothing has to be cleaned up. Left out: any widget.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+__all__ = ["Latest"]
+
+Result = TypeVar("Result")
+
+# All explorers share their models, and one of them may be watching a model's layers while it
+# takes a step. So they take turns, step by step.
+_TURN = threading.Lock()
+
+
+class Latest(Generic[Result]):
+    """Runs the newest job that it was given. A job is an iterator; each `next` is one step of it.
+
+    `deliver` gets each result of a job that has not been overtaken, `failed` the exception that
+    ended it; both are called in the background, one after the other. No result of an older job
+    comes after one of a newer job.
+    """
+
+    def __init__(
+        self, deliver: Callable[[Result], None], failed: Callable[[Exception], None]
+    ) -> None:
+        self._deliver, self._failed = deliver, failed
+        self._lock = threading.Lock()
+        self._waiting: Iterator[Result] | None = None
+        self._overtaken = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job waits or runs."""
+        return self._thread is not None
+
+    def run(self, job: Iterator[Result]) -> None:
+        """Begin `job` as soon as the current step of another one is over."""
+        with self._lock:
+            self._waiting = job
+            self._overtaken.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="explorer", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Drop what waits, and what runs after its current step."""
+        with self._lock:
+            self._waiting = None
+            self._overtaken.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until there is nothing to do, at most `timeout` seconds; whether that is so."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        return not self.busy
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                self._carry_out(job)
+            except Exception as error:
+                if not self._overtaken.is_set():
+                    self._failed(error)
+
+    def _next(self) -> Iterator[Result] | None:
+        """The waiting job; None ends the thread."""
+        with self._lock:
+            job, self._waiting = self._waiting, None
+            self._overtaken.clear()
+            if job is None:
+                self._thread = None
+            return job
+
+    def _carry_out(self, job: Iterator[Result]) -> None:
+        while not self._overtaken.is_set():
+            with _TURN:
+                try:
+                    result = next(job)
+                except StopIteration:
+                    return
+            if not self._overtaken.is_set():
+                self._deliver(result)

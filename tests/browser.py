@@ -1,0 +1,162 @@
+"""A real JupyterLab in a real browser: `lab` serves a folder, `Desk` is a notebook open in it.
+
+Chromium is the system's own, driven by Playwright, without a window. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import nbformat
+from playwright.sync_api import Page, sync_playwright
+
+__all__ = ["Desk", "chromium", "lab", "notebook"]
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+START_SECONDS, RUN_SECONDS = 90, 120
+# What JupyterLab itself complains about, and a test of ours cannot mend.
+NOT_OURS = ("favicon", "api/me", "/api/terminals", "ResizeObserver loop", "404 (Not Found)")
+
+# Resolves when the picture whose alternative text holds `wanted` has been painted.
+PAINTED = """(wanted) => new Promise((done) => {
+  const began = performance.now();
+  const look = () => {
+    for (const image of document.querySelectorAll("figure img")) {
+      if (image.alt.includes(wanted) && image.complete && image.naturalWidth) {
+        return requestAnimationFrame(() => requestAnimationFrame(
+          () => done(performance.now() - window.moved)));
+      }
+    }
+    if (performance.now() - began < 60000) setTimeout(look, 5); else done(null);
+  };
+  look();
+})"""
+WATCH_INPUT = """() => {
+  const note = () => { window.moved = performance.now(); };
+  for (const kind of ["keydown", "mouseup"]) document.addEventListener(kind, note, true);
+}"""
+
+
+def chromium() -> str | None:
+    """The path of a Chromium on this machine."""
+    return next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+
+
+def notebook(path: Path, cells: Sequence[str]) -> None:
+    """Write a notebook of code cells."""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(book, path)
+
+
+@contextmanager
+def lab(folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[str]:
+    """JupyterLab over `folder`, with settings of its own; the address with its token."""
+    _settings(folder / ".settings" / "@jupyterlab", theme)
+    token, log = secrets.token_hex(8), folder / "lab.log"
+    words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"]
+    words += [f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}"]
+    words += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    own = {"JUPYTERLAB_SETTINGS_DIR": folder / ".settings", "JUPYTER_CONFIG_DIR": folder / ".conf"}
+    own |= {"JUPYTER_RUNTIME_DIR": folder / ".run", "JUPYTERLAB_WORKSPACES_DIR": folder / ".work"}
+    with log.open("w") as out:
+        environment = {**os.environ, **{name: str(path) for name, path in own.items()}}
+        server = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, env=environment)
+    try:
+        yield f"{_address(server, log)}/lab/tree/{{}}?token={token}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _settings(folder: Path, theme: str) -> None:
+    """A theme, no news from the network, and all cells on the page at once."""
+    chosen = {
+        "apputils-extension/themes": {"theme": theme},
+        "apputils-extension/notification": {"fetchNews": "false"},
+        "notebook-extension/tracker": {"windowingMode": "none"},
+    }
+    for name, values in chosen.items():
+        path = folder / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+
+def _address(server: subprocess.Popen, log: Path) -> str:
+    """Wait until the server answers."""
+    ends = time.monotonic() + START_SECONDS
+    while time.monotonic() < ends and server.poll() is None:
+        if found := re.search(r"http://(?:127\.0\.0\.1|localhost):(\d+)/lab", log.read_text()):
+            base = f"http://127.0.0.1:{found[1]}"
+            with urlopen(f"{base}/login", timeout=START_SECONDS):
+                return base
+        time.sleep(0.2)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+class Desk:
+    """A notebook that is open in the browser, and what went wrong there."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("console", lambda m: self._hear(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self._hear(str(error)))
+
+    def _hear(self, text: str) -> None:
+        if not any(known in text for known in NOT_OURS):
+            self.errors.append(text)
+
+    @classmethod
+    @contextmanager
+    def open(cls, address: str, *, width: int = 1280, height: int = 1000) -> Iterator[Desk]:
+        """Open a notebook and run all of its cells."""
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium(), args=["--no-sandbox", "--force-color-profile=srgb"]
+            )
+            desk = cls(browser.new_page(viewport={"width": width, "height": height}))
+            desk.page.goto(address)
+            desk.run_all()
+            yield desk
+            browser.close()
+
+    def run_all(self) -> None:
+        """Run ▸ Run All Cells, as a learner would; returns when the kernel has nothing to do."""
+        page = self.page
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+        page.click(".lm-MenuBar-itemLabel >> text=/^Run$/")
+        page.click(".lm-Menu-itemLabel >> text=/^Run All Cells$/")
+        page.wait_for_function(
+            """() => [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
+                     .every((prompt) => /\\d/.test(prompt.textContent))""",
+            timeout=RUN_SECONDS * 1000,
+        )
+        page.evaluate(WATCH_INPUT)
+
+    def painted(self, wanted: str) -> float:
+        """Milliseconds from the last key or mouse button to the picture with that text."""
+        took = self.page.evaluate(PAINTED, wanted)
+        assert took is not None, f"no picture with {wanted!r}; {self.text()}"
+        return took
+
+    def text(self) -> str:
+        """All that can be read in the outputs."""
+        return "\n".join(self.page.locator(".jp-OutputArea").all_inner_texts())
+
+    def handle(self, label: str) -> None:
+        """Give the keyboard to the slider with that label."""
+        row = self.page.locator(".widget-slider", has_text=label).first
+        row.locator(".noUi-handle").focus()

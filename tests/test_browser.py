@@ -1,0 +1,167 @@
+"""Explorers as a learner meets them: in JupyterLab, in a browser, with keyboard and mouse.
+
+They need Chromium, which Debian calls `chromium`. Run `pytest tests/test_browser.py -s` on an idle
+machine to see how long it takes from a key to the picture.
+"""
+
+import os
+import re
+import shutil
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from browser import Desk, chromium, lab, notebook
+
+from sdlearn import load, widgets
+
+pytestmark = pytest.mark.slow
+if chromium() is None and not os.environ.get("CI"):
+    pytest.skip("no Chromium on this machine", allow_module_level=True)
+
+CELLS = [
+    "from sdlearn import widgets\nexplorer = widgets.CfgExplorer(num_steps=20)\nexplorer",
+    "import threading\n[t.name for t in threading.enumerate() if t.name == 'explorer']",
+]
+LECTURE = Path(__file__).parents[1] / "lessons" / "explorers.ipynb"
+EVERY = [name for name in widgets.__all__ if name not in ("Explorer", "PicturePicker")]
+SHOWN = re.compile(r"widgets\.(\w+)\(")
+MOVES = 20
+MOST_SECONDS = 2.5  # loose, as other work may run beside this; alone it is far below 1
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("lab")
+    notebook(folder / "cfg.ipynb", CELLS)
+    with lab(folder) as address, Desk.open(address.format("cfg.ipynb")) as desk:
+        yield desk
+
+
+@pytest.fixture(autouse=True)
+def no_errors(desk: Desk) -> Iterator[None]:
+    """Whatever a test does, the browser's console stays clean."""
+    yield
+    assert desk.errors == []
+
+
+def enter(desk: Desk, label: str, text: str) -> None:
+    """Type into the box with that label, then Enter."""
+    box = desk.page.locator(".widget-text", has_text=label).first.locator("input")
+    box.fill(text)
+    box.press("Enter")
+
+
+def test_it_opens_with_a_picture_and_a_verdict(desk: Desk):
+    desk.page.wait_for_selector('figure img[alt="guidance 3, 20 steps, seed 7"]')
+    assert "✓ right" in desk.text()
+    assert desk.text().count("seen") == 1
+    assert "[]" in desk.text()  # no thread is left when it has nothing to do
+
+
+def test_the_keyboard_moves_a_slider(desk: Desk):
+    desk.handle("guidance scale")
+    desk.page.keyboard.press("ArrowRight")
+    desk.painted("guidance 3.5, 20 steps")
+    desk.page.keyboard.press("ArrowLeft")
+    desk.painted("guidance 3, 20 steps")
+
+
+def test_the_mouse_drags_a_slider(desk: Desk):
+    handle = desk.page.locator(".widget-slider", has_text="guidance scale").locator(".noUi-handle")
+    box = handle.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    desk.page.mouse.move(x, y)
+    desk.page.mouse.down()
+    for distance in range(0, 200, 10):  # nothing is drawn on the way
+        desk.page.mouse.move(x + distance, y)
+    desk.page.mouse.up()
+    readout = desk.page.locator(".widget-slider", has_text="guidance scale").locator(
+        ".widget-readout"
+    )
+    scale = float(readout.inner_text())
+    assert scale > 5
+    desk.painted(f"guidance {scale:g}, 20 steps")
+
+
+def test_a_prompt_counts_on_enter_and_its_picture_is_judged(desk: Desk):
+    enter(desk, "prompt", "a blue cat at night")
+    desk.page.wait_for_function("() => document.body.innerText.includes('night\\tnight')")
+    assert "rainbow" not in desk.page.locator("table").first.inner_text()
+
+
+def test_an_error_is_one_sentence_and_the_explorer_goes_on(desk: Desk):
+    enter(desk, "prompt", " ")
+    desk.page.wait_for_selector("[role=status] >> text=prompt must say what to draw")
+    assert "Traceback" not in desk.text()
+    enter(desk, "prompt", "a red house")
+    desk.page.wait_for_function(
+        "() => [...document.querySelectorAll('[role=status]')].every((s) => s.innerText === '')"
+    )
+    desk.page.wait_for_function("() => document.body.innerText.includes('house\\thouse')")
+
+
+def test_the_kernel_answers_while_a_picture_is_drawn(desk: Desk):
+    desk.page.get_by_role("button", name="grid").click()
+    desk.page.wait_for_selector("[role=status] >> text=/picture \\d+ of 12/")
+    desk.page.locator(".jp-CodeCell").last.locator(".cm-content").click()
+    desk.page.keyboard.press("Control+Enter")
+    desk.page.wait_for_selector(".jp-OutputArea >> text=['explorer']", timeout=10_000)
+    desk.page.wait_for_selector('figure img[alt^="scale 15, steps 20"]', timeout=60_000)
+
+
+def test_running_the_cell_again_leaves_one_explorer_and_no_thread(desk: Desk):
+    desk.run_all()
+    desk.page.wait_for_selector('figure img[alt="guidance 3, 20 steps, seed 7"]')
+    assert desk.page.locator("figure img").count() == 1
+    desk.run_all()
+    assert "[]" in desk.text()
+
+
+def test_from_a_key_to_the_picture(desk: Desk):
+    sd = load("tiny")
+    alone = []
+    desk.handle("guidance scale")
+    took = []
+    for move in range(1, MOVES + 1):
+        began = time.perf_counter()
+        sd.generate("a red house", seeds=[7])
+        alone.append(time.perf_counter() - began)
+        desk.page.keyboard.press("ArrowRight")
+        took.append(desk.painted(f"guidance {3 + move / 2:g}, 20 steps") / 1000)
+        desk.page.wait_for_timeout(300)  # until the curve below it is there as well
+    desk.page.keyboard.press("ArrowLeft")
+    seen = desk.painted(f"guidance {3 + (MOVES - 1) / 2:g}, 20 steps") / 1000
+    print(
+        f"\n{MOVES} moves of the slider, to a picture of 20 steps: median "
+        f"{statistics.median(took):.2f} s, worst {max(took):.2f} s; the pipeline alone "
+        f"{statistics.median(alone):.2f} s; a picture seen before {seen:.3f} s"
+    )
+    assert statistics.median(took) < MOST_SECONDS
+    assert seen < MOST_SECONDS / 5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_explorers_open(theme: str, tmp_path: Path, pytestconfig: pytest.Config):
+    """The notebook for lectures; with `--screenshots FOLDER` its pictures are kept."""
+    book = nbformat.read(LECTURE, as_version=4)
+    kinds = [found[1] for cell in book.cells if (found := SHOWN.search(cell.source))]
+    assert sorted(kinds) == sorted(EVERY)
+    shutil.copy(LECTURE, tmp_path)
+    folder = pytestconfig.getoption("--screenshots") or tmp_path / "shots"
+    name = f"JupyterLab {theme.capitalize()}"
+    with lab(tmp_path, theme=name) as address, Desk.open(address.format(LECTURE.name)) as desk:
+        for kind in kinds:
+            cell = desk.page.locator(".jp-CodeCell", has_text=f"{kind}(").first
+            output = cell.locator(".jp-OutputArea-output")
+            output.locator("img").first.wait_for(timeout=60_000)
+            desk.page.wait_for_timeout(3000)  # until the last panel is there
+            assert output.locator("img:not([alt])").count() == 0
+            assert "Traceback" not in output.inner_text()
+            shot = output.screenshot(path=Path(folder) / f"{kind}-{theme}.png")
+            assert len(shot) > 20_000
+        assert desk.errors == []

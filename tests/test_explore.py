@@ -1,0 +1,265 @@
+"""`sdlearn explore` really serves explorers, to this computer only, and leaves nothing behind."""
+
+import ast
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import ipywidgets
+import nbformat
+import psutil
+import pytest
+
+from sdlearn import frontend, widgets
+from sdlearn.cli import explore, main
+
+ROOT = Path(__file__).parents[1]
+LECTURE = nbformat.read(ROOT / "lessons" / "explorers.ipynb", as_version=4)
+SECONDS = 90  # that a busy machine may take
+
+
+# The page
+
+
+@pytest.mark.parametrize("name", [None, *explore.EXPLORERS])
+def test_a_page_is_a_notebook_of_a_question_and_an_explorer(name: str | None):
+    notebook = nbformat.from_dict(explore.page(name))
+    nbformat.validate(notebook)
+    heading, code = notebook.cells
+    ast.parse(code.source)
+    if name:
+        shown = explore.EXPLORERS[name]
+        assert heading.source == f"# {shown.question}"
+        assert code.source.endswith(f"widgets.{shown.kind}()")
+    else:
+        assert code.source.endswith("tabs()")
+
+
+@pytest.mark.parametrize("name", explore.EXPLORERS)
+def test_every_name_stands_for_an_explorer_and_the_lecture_shows_it(name: str):
+    shown = explore.EXPLORERS[name]
+    [cell] = [cell for cell in LECTURE.cells if cell.id == name]
+    assert f"widgets.{shown.kind}()" in cell.source
+    assert shown.kind in widgets.__all__
+
+
+def test_the_lecture_shows_nothing_else():
+    code = [cell for cell in LECTURE.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code] == [*explore.EXPLORERS]
+    assert max(len(cell.source.splitlines()) for cell in code) <= 3
+    assert LECTURE.cells[0].source.startswith("# ")
+
+
+# All on one page
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Explorers are labels here; the titles of those that were made."""
+    names: list[str] = []
+    for shown in explore.EXPLORERS.values():
+        kind = shown.kind
+        monkeypatch.setattr(
+            widgets,
+            kind,
+            lambda kind=kind: names.append(kind) or ipywidgets.Label(kind),
+            raising=False,
+        )
+    return names
+
+
+def test_an_explorer_is_made_when_its_tab_is_first_opened(made: list[str]):
+    shelf = explore.tabs()
+    assert [*shelf.titles] == [shown.title for shown in explore.EXPLORERS.values()]
+    assert made == ["CfgExplorer"]
+    for index in (5, 0, 5, 2):
+        shelf.selected_index = index
+    assert made == ["CfgExplorer", "LatentPainter", "NoiseExplorer"]
+    question, explorer = shelf.children[5].children
+    assert question.value == "<h2>What is in a latent?</h2>"
+    assert explorer.value == "LatentPainter"
+    assert [len(place.children) for place in shelf.children] == [2, 0, 2, 0, 0, 2]
+
+
+def test_an_explorer_that_fails_is_told_and_the_others_open(made: list[str], monkeypatch):
+    def fail() -> None:
+        raise ValueError("no model in <here>")
+
+    monkeypatch.setattr(widgets, "CfgExplorer", fail)
+    shelf = explore.tabs()
+    assert shelf.children[0].children[1].value == '<p role="status">no model in &lt;here&gt;</p>'
+    shelf.selected_index = 2
+    assert made == ["NoiseExplorer"]
+
+
+# Who is looking
+
+
+@pytest.mark.parametrize(
+    ("allow_stdin", "voila", "expected"),
+    [(True, False, True), (False, False, False), (False, True, True)],
+)
+def test_a_page_of_voila_is_for_persons(
+    allow_stdin: bool, voila: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+):
+    request = {"content": {"allow_stdin": allow_stdin}}
+    kernel = SimpleNamespace(get_parent=lambda channel: request)
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=kernel))
+    monkeypatch.delenv("VOILA_BASE_URL", raising=False)
+    if voila:
+        monkeypatch.setenv("VOILA_BASE_URL", "/")
+    assert frontend.someone_is_there() is expected
+
+
+def test_outside_of_notebooks_nobody_is_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VOILA_BASE_URL", "/")
+    assert not frontend.someone_is_there()
+
+
+# Ports and mistakes
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that something else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_port_that_is_free_is_taken_and_the_next_one_else(
+    taken: int, monkeypatch: pytest.MonkeyPatch
+):
+    assert explore.pick_port(0) > 0
+    monkeypatch.setattr(explore, "FIRST_PORT", taken)
+    assert taken < explore.pick_port() < taken + explore.PORTS
+    monkeypatch.setattr(explore, "PORTS", 1)
+    with pytest.raises(ValueError, match=f"every port from {taken} on is taken"):
+        explore.pick_port()
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["explore", "--no-browser", *words]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_taken_port_gives_one_sentence(taken: int, capsys: pytest.CaptureFixture[str]):
+    expected = f"sdlearn: port {taken} is taken or not allowed; choose another one with --port"
+    assert error_of(capsys, "cfg", "--port", str(taken)) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["dragon"], "invalid choice: 'dragon' (choose from "),
+        (["cfg", "--port", "99999"], "port must lie in 0..65535; got 99999"),
+        (["cfg", "--port", "-1"], "port must lie in 0..65535; got -1"),
+        (["cfg", "--port", "eight"], "invalid int value: 'eight'"),
+    ],
+)
+def test_what_cannot_be_served_gives_one_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+):
+    assert sentence in error_of(capsys, *words)
+
+
+def test_voila_missing_gives_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(explore, "find_spec", lambda name: None)
+    assert "Voilà is not installed beside sdlearn; run: " in error_of(capsys, "cfg")
+
+
+# A real server
+
+
+class Served(NamedTuple):
+    """`sdlearn explore` in a process of its own."""
+
+    process: subprocess.Popen
+    address: str
+    temporary: Path
+
+    def left(self) -> list[str]:
+        """What it has put into the folder for temporary files."""
+        return [path.name for path in self.temporary.glob("*") if "sdlearn" in path.name]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    log = tmp_path / "log"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    words = [sys.executable, "-m", "sdlearn", "explore", "cfg", "--no-browser", "--port", "0"]
+    environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+    with (
+        log.open("w") as out,
+        subprocess.Popen(words, cwd=ROOT, env=environment, stdout=out, stderr=out) as process,
+    ):
+        try:
+            yield Served(process, address_of(process, log), temporary)
+        finally:
+            process.kill()
+
+
+def address_of(process: subprocess.Popen, log: Path) -> str:
+    """Wait until the server says where it is."""
+    ends = time.monotonic() + SECONDS
+    while time.monotonic() < ends and process.poll() is None:
+        if found := re.search(r"^The explorers are at (http://127\.0\.0\.1:\d+/)", log.read_text()):
+            return found[1]
+        time.sleep(0.1)
+    raise RuntimeError(f"the server did not start:\n{log.read_text()}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_page_is_served_and_nothing_is_left_behind(served: Served, how: str):
+    assert len(served.left()) == 1
+    if how == "SIGTERM":  # the others only stop it
+        with urllib.request.urlopen(served.address, timeout=SECONDS) as answer:
+            page = answer.read().decode()
+        assert "<title>How hard do the words pull? · sdlearn</title>" in page
+        assert "application/vnd.jupyter.widget-view+json" in page
+        assert "ExecutionError" not in page
+        assert re.findall(r'<(?:script|link)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', page) == []
+    everyone = psutil.Process(served.process.pid).children(recursive=True)
+    assert len(everyone) == (1 if how == "SIGTERM" else 0)
+    served.process.send_signal(getattr(signal, how))
+    assert served.process.wait(30) == 0
+    assert served.left() == []
+    assert psutil.wait_procs(everyone, timeout=10)[1] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_person_can_use_the_page_without_a_network(served: Served):
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page, asked, errors = browser.new_page(), [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.goto(served.address, timeout=SECONDS * 1000)
+        page.wait_for_selector("figure img[alt*='guidance 3,']", timeout=SECONDS * 1000)
+        page.locator(".widget-slider", has_text="guidance").locator(".noUi-handle").focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_selector("figure img[alt*='guidance 3.5,']", timeout=SECONDS * 1000)
+        assert page.locator("h1").inner_text().startswith("How hard do the words pull?")
+        assert page.locator(".jp-InputArea-editor").count() == 0  # no code
+        browser.close()
+    outside = [url for url in asked if not url.startswith((served.address, "data:", "blob:"))]
+    assert outside == []
+    assert errors == []

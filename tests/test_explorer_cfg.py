@@ -1,0 +1,286 @@
+"""The base of all explorers, driven through the one of guidance and steps."""
+
+import re
+import threading
+from collections.abc import Iterator
+
+import psutil
+import pytest
+import torch
+import traitlets
+from PIL import ImageChops
+
+from sdlearn import load, widgets
+from sdlearn.widgets import cfg, drawing, live
+from sdlearn.widgets.cfg import CfgExplorer
+
+PROMPT = "a small blue boat on the right, on blue water, at night, under the moon"
+QUICK = {"num_steps": 2, "prompt": PROMPT}
+
+
+@pytest.fixture
+def explorer() -> Iterator[CfgExplorer]:
+    made = CfgExplorer(**QUICK)
+    yield made
+    made.close()
+    assert made.wait(10)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often the U-Net of the explorers' model was called."""
+    counted: list[int] = []
+    unet = drawing.the_model("tiny").unet
+    hook = unet.register_forward_pre_hook(lambda *_: counted.append(1))
+    monkeypatch.setattr(unet, "_counted", hook, raising=False)
+    yield counted
+    hook.remove()
+
+
+def done(explorer: live.Live) -> dict:
+    assert explorer.wait(30)
+    return explorer.facts
+
+
+def same(one, other) -> bool:
+    return ImageChops.difference(one, other).getbbox() is None
+
+
+def test_it_shows_what_the_pipeline_draws(explorer: CfgExplorer):
+    [expected] = load("tiny").generate(PROMPT, seeds=[7], num_steps=2, guidance_scale=3)
+    assert same(explorer.facts["picture"], expected)
+    assert "data:image/png;base64," in explorer.panels["picture"].value
+    assert explorer.facts["title"] == "guidance 3, 2 steps, seed 7"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "argument"),
+    [
+        ("guidance_scale", 7.5, {"guidance_scale": 7.5}),
+        ("num_steps", 3, {"num_steps": 3}),
+        ("seed", 11, {"seeds": [11]}),
+        ("scheduler", "euler_a", {"scheduler": "euler_a"}),
+        ("negative_prompt", "a boat", {"negative_prompt": "a boat"}),
+        ("prompt", "a red cat", {"prompt": "a red cat"}),
+    ],
+)
+def test_every_setting_reaches_the_picture(explorer, name, value, argument):
+    before = explorer.facts["picture"]
+    setattr(explorer, name, value)
+    plain = {"prompt": PROMPT, "seeds": [7], "num_steps": 2, "guidance_scale": 3}
+    [expected] = load("tiny").generate(**{**plain, **argument})
+    assert same(done(explorer)["picture"], expected)
+    assert not same(before, expected)
+
+
+def test_controls_and_settings_are_two_views_of_one_value(explorer: CfgExplorer):
+    controls = dict(zip(explorer.settings, explorer.children, strict=False))
+    controls["guidance_scale"].value = 6.0
+    assert explorer.guidance_scale == 6
+    explorer.seed = 5
+    assert controls["seed"].value == 5
+    assert done(explorer)["title"] == "guidance 6, 2 steps, seed 5"
+
+
+def test_every_control_has_a_label(explorer: CfgExplorer):
+    for control in explorer.children[: len(explorer.settings)]:
+        assert control.description
+
+
+def test_text_counts_when_it_is_entered(explorer: CfgExplorer):
+    controls = dict(zip(explorer.settings, explorer.children, strict=False))
+    assert not controls["prompt"].continuous_update
+    assert not controls["guidance_scale"].continuous_update
+
+
+def test_what_was_seen_is_shown_without_work(explorer: CfgExplorer, calls: list[int]):
+    first = explorer.facts["picture"]
+    explorer.guidance_scale = 9
+    done(explorer)
+    assert len(calls) == 2
+    explorer.guidance_scale = 3
+    assert same(done(explorer)["picture"], first)
+    assert len(calls) == 2
+
+
+def test_no_more_is_kept_than_there_is_room_for(explorer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live, "MOST_SEEN", 3)
+    for seed in range(6):
+        explorer.seed = seed
+        done(explorer)
+    assert len(explorer._seen) == 3
+
+
+def test_many_quick_changes_end_on_the_last(explorer: CfgExplorer, calls: list[int]):
+    for i in range(200):
+        explorer.guidance_scale = i / 10
+    explorer.guidance_scale = 4.2
+    assert done(explorer)["title"] == "guidance 4.2, 2 steps, seed 7"
+    [expected] = load("tiny").generate(PROMPT, seeds=[7], num_steps=2, guidance_scale=4.2)
+    assert same(explorer.facts["picture"], expected)
+    assert len(calls) < 100  # nearly all of them were overtaken
+
+
+def test_memory_stays_flat(explorer: CfgExplorer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live, "MOST_SEEN", 10)
+    explorer.num_steps = 1
+    explorer.guidance_scale = 1  # without the curve: matplotlib's garbage comes and goes in lumps
+    process, used = psutil.Process(), []
+    for seed in range(100):
+        explorer.seed = seed
+        done(explorer)
+        used.append(process.memory_info().rss)
+    assert used[-1] - used[30] < 20e6
+
+
+def test_the_judge_reads_what_the_prompt_names():
+    made = CfgExplorer(prompt="a red house at night", num_steps=20)
+    assert made.facts["verdict"] == {"subject": True, "colour": True, "time": True}
+    assert made.panels["verdict"].value.count("✓") == 3
+    made.prompt = "a red dragon"
+    assert done(made)["verdict"] == {}
+    assert made.panels["verdict"].value == ""
+
+
+def test_a_model_of_another_world_is_not_judged(explorer: CfgExplorer):
+    foreign = load("tiny")
+    foreign.name = "somebody's"
+    made = CfgExplorer(foreign, **QUICK)
+    assert made.facts["verdict"] == {}
+    assert same(made.facts["picture"], explorer.facts["picture"])
+
+
+def test_the_gap_is_that_of_the_two_predictions(explorer: CfgExplorer):
+    sd = load("tiny")
+    cond, uncond = sd.encode_text(PROMPT), sd.encode_text("")
+    steps = sd.denoise(sd.init_latents([7]), cond, uncond, num_steps=2, guidance_scale=3)
+    expected = [float((s.eps_cond - s.eps_uncond).square().mean().sqrt()) for s in steps]
+    torch.testing.assert_close(explorer.facts["gap"], expected)
+    assert "rms of eps_cond" in explorer.panels["gap"].value
+    explorer.guidance_scale = 1
+    assert done(explorer)["gap"] == []
+    assert explorer.panels["gap"].value == ""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("  ", r"prompt must say what to draw; got '  '"),
+        ("a red house " * 40, r"the prompt has 122 tokens, .* cut off"),
+    ],
+)
+def test_a_bad_prompt_is_told_and_the_next_one_works(explorer, prompt, sentence):
+    explorer.prompt = prompt
+    done(explorer)
+    assert re.search(sentence, explorer.status)
+    explorer.prompt = "a blue cat"
+    done(explorer)
+    assert explorer.status == ""
+    [expected] = load("tiny").generate("a blue cat", seeds=[7], num_steps=2)
+    assert same(explorer.facts["picture"], expected)
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "sentence"),
+    [
+        ({"guidance_scale": 30}, traitlets.TraitError, "guidance_scale.*greater than 20"),
+        ({"num_steps": 0}, traitlets.TraitError, "num_steps.*less than 1"),
+        ({"scheduler": "magic"}, traitlets.TraitError, "scheduler.*magic"),
+        ({"steps": 3}, ValueError, "a setting must be one of prompt, .*; got steps"),
+        ({"prompt": " "}, ValueError, "prompt must say what to draw"),
+    ],
+)
+def test_bad_settings_at_the_start_are_refused(setting, error, sentence):
+    with pytest.raises(error, match=sentence):
+        CfgExplorer(**{**QUICK, **setting})
+
+
+def test_pin_keeps_a_picture(explorer: CfgExplorer):
+    explorer.pin()
+    explorer.seed = 1
+    done(explorer)
+    assert "pinned: guidance 3, 2 steps, seed 7" in explorer.panels["pinned"].value
+    source = re.compile(r'src="([^"]+)"')
+    pinned, now = (source.findall(explorer.panels[n].value)[0] for n in ("pinned", "picture"))
+    assert pinned != now
+
+
+def test_strip_and_grid_are_filled_with_true_pictures(explorer, monkeypatch):
+    monkeypatch.setattr(cfg, "STRIP_SCALES", (0.0, 5.0))
+    explorer.strip()
+    done(explorer)
+    found = re.findall(r'alt="([^"]+)"', explorer.panels["sheet"].value)
+    assert [text.split(":")[0] for text in found] == ["scale 0", "scale 5"]
+    monkeypatch.setattr(cfg, "GRID_STEPS", (1, 2))
+    monkeypatch.setattr(cfg, "GRID_SCALES", (1.0, 3.0))
+    explorer.grid()
+    done(explorer)
+    found = re.findall(r'alt="([^"]+)" width', explorer.panels["sheet"].value)
+    assert [text.split(":")[0] for text in found] == [
+        f"scale {scale}, steps {steps}" for steps in (1, 2) for scale in (1, 3)
+    ]
+    sources = re.findall(r'src="([^"]+)"', explorer.panels["sheet"].value)
+    assert len(set(sources)) == 4
+    assert sources[3] in explorer.panels["sheet"].value
+
+
+def test_a_change_overtakes_a_strip(explorer: CfgExplorer):
+    explorer.strip()
+    explorer.seed = 3
+    assert done(explorer)["title"] == "guidance 3, 2 steps, seed 3"
+    assert explorer.status == ""
+
+
+def test_text_of_the_learner_is_shown_and_not_obeyed(explorer: CfgExplorer):
+    explorer.negative_prompt = "<b>fog</b>"
+    done(explorer)
+    explorer.pin()
+    for panel in ("picture", "pinned"):
+        assert "<b>fog" not in explorer.panels[panel].value
+        assert "&lt;b&gt;fog" in explorer.panels[panel].value
+
+
+def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: CfgExplorer):
+    data, metadata = explorer._repr_mimebundle_()
+    alt = "guidance 3, 2 steps, seed 7"
+    assert alt in data["text/plain"]
+    assert alt in metadata["image/png"]["alt"]
+    assert [kind for kind in data if kind.startswith("image/")] == ["image/png"]
+
+
+def test_where_somebody_can_click_the_cell_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "PATIENCE", 0.01)
+    made = CfgExplorer(prompt=PROMPT, num_steps=40)
+    assert made.busy
+    assert "picture" not in made.facts
+    assert "picture" in done(made)
+
+
+def test_a_slow_picture_is_previewed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(drawing, "PREVIEW_EVERY", 0)
+    shown: list[str] = []
+    made = CfgExplorer(**QUICK)
+    made.panels["picture"].observe(lambda change: shown.append(change["new"]), "value")
+    made.seed = 9
+    done(made)
+    assert ["preview" in html for html in shown] == [True, True, False]
+
+
+def test_closing_leaves_no_thread_and_no_explorer(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "PATIENCE", 0)
+    made = CfgExplorer(prompt=PROMPT, num_steps=50)
+    assert [t for t in threading.enumerate() if t.name == "explorer"]
+    made.close()
+    assert made.wait(10)
+    assert not [t for t in threading.enumerate() if t.name == "explorer"]
+    assert "picture" not in made.facts
+
+
+def test_one_model_serves_all():
+    assert CfgExplorer(**QUICK).sd is CfgExplorer(**QUICK).sd
+
+
+def test_the_names_are_public():
+    assert widgets.CfgExplorer is CfgExplorer

@@ -1,0 +1,172 @@
+"""The newest job wins: overtaking, errors, and no thread left behind."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sdlearn.widgets.latest import Latest
+
+
+class Log:
+    """What came out of the jobs, in order."""
+
+    def __init__(self) -> None:
+        self.came: list[object] = []
+        self.work: Latest[str] = Latest(self.came.append, self.came.append)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def slow(name: str, steps: int, begun: list[str] | None = None) -> Iterator[str]:
+    for i in range(steps):
+        if begun is not None:
+            begun.append(f"{name}{i}")
+        time.sleep(0.01)
+        yield f"{name}{i}"
+
+
+def until(condition, seconds: float = 5) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.002)
+
+
+def explorer_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "explorer"]
+
+
+def test_a_job_is_carried_out_step_by_step(log: Log):
+    assert not log.work.busy
+    log.work.run(slow("a", 3))
+    assert log.work.wait(5)
+    assert log.came == ["a0", "a1", "a2"]
+
+
+def test_it_does_not_keep_the_caller(log: Log):
+    began = time.monotonic()
+    log.work.run(slow("a", 30))
+    assert time.monotonic() - began < 0.1
+    assert log.work.busy
+    assert not log.work.wait(0.01)
+    assert log.work.wait(5)
+
+
+def test_a_newer_job_overtakes_the_one_that_runs(log: Log):
+    log.work.run(slow("a", 1000))
+    until(lambda: log.came)
+    log.work.run(slow("b", 2))
+    assert log.work.wait(5)
+    assert log.came[-2:] == ["b0", "b1"]
+    assert len(log.came) < 100
+
+
+def test_jobs_that_wait_are_replaced_and_never_begun(log: Log):
+    begun: list[str] = []
+    log.work.run(slow("a", 1000, begun))
+    until(lambda: begun)
+    for name in ("b", "c", "d"):
+        log.work.run(slow(name, 1, begun))
+    assert log.work.wait(5)
+    assert {name[0] for name in begun} == {"a", "d"}
+
+
+def test_200_quick_wishes_end_on_the_last_one(log: Log):
+    for i in range(200):
+        log.work.run(slow(f"job {i}, step ", 3))
+    assert log.work.wait(5)
+    assert log.came[-3:] == [f"job 199, step {i}" for i in range(3)]
+    order = [int(str(item).split()[1].rstrip(",")) for item in log.came]
+    assert order == sorted(order)
+
+
+def test_no_result_of_an_overtaken_step_is_delivered(log: Log):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def blocked() -> Iterator[str]:
+        inside.set()
+        go_on.wait(5)
+        yield "stale"
+
+    log.work.run(blocked())
+    assert inside.wait(5)
+    log.work.run(iter(["fresh"]))
+    go_on.set()
+    assert log.work.wait(5)
+    assert log.came == ["fresh"]
+
+
+def test_stop_drops_what_runs_and_what_waits(log: Log):
+    log.work.run(slow("a", 1000))
+    until(lambda: log.came)
+    log.work.run(slow("b", 1000))
+    log.work.stop()
+    assert log.work.wait(5)
+    assert not [item for item in log.came if str(item).startswith("b")]
+    log.work.run(iter(["again"]))
+    assert log.work.wait(5)
+    assert log.came[-1] == "again"
+
+
+def test_an_error_is_told_and_the_next_job_runs(log: Log):
+    def broken() -> Iterator[str]:
+        yield "begun"
+        raise ValueError("no such thing")
+
+    log.work.run(broken())
+    assert log.work.wait(5)
+    assert log.came[0] == "begun"
+    assert str(log.came[1]) == "no such thing"
+    log.work.run(iter(["next"]))
+    assert log.work.wait(5)
+    assert log.came[-1] == "next"
+
+
+def test_the_error_of_an_overtaken_job_is_nobodys_business(log: Log):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def broken() -> Iterator[str]:
+        inside.set()
+        go_on.wait(5)
+        raise ValueError("too late")
+        yield
+
+    log.work.run(broken())
+    assert inside.wait(5)
+    log.work.run(iter(["fresh"]))
+    go_on.set()
+    assert log.work.wait(5)
+    assert log.came == ["fresh"]
+
+
+def test_two_of_them_take_turns(log: Log):
+    other, running, most = Log(), [], []
+
+    def careful(name: str) -> Iterator[str]:
+        for _ in range(20):
+            running.append(name)
+            most.append(len(running))
+            time.sleep(0.002)
+            running.remove(name)
+            yield name
+
+    log.work.run(careful("a"))
+    other.work.run(careful("b"))
+    assert log.work.wait(5)
+    assert other.work.wait(5)
+    assert max(most) == 1
+    assert len(log.came) == len(other.came) == 20
+
+
+def test_a_thread_exists_only_while_there_is_work(log: Log):
+    assert explorer_threads() == []
+    for _ in range(3):
+        log.work.run(slow("a", 2))
+        assert len(explorer_threads()) == 1
+        assert log.work.wait(5)
+        assert explorer_threads() == []
