@@ -28,6 +28,16 @@ LECTURE = nbformat.read(ROOT / "lessons" / "explorers.ipynb", as_version=4)
 SECONDS = 90  # that a busy machine may take
 
 
+@pytest.fixture(autouse=True)
+def _no_server_in_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that goes wrong must not serve anything from within pytest."""
+
+    def refuse(**_options: object) -> None:
+        raise RuntimeError("a server was started")
+
+    monkeypatch.setattr(explore, "_server", refuse)
+
+
 # The page
 
 
@@ -204,12 +214,20 @@ def served(tmp_path: Path) -> Iterator[Served]:
     environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
     with (
         log.open("w") as out,
-        subprocess.Popen(words, cwd=ROOT, env=environment, stdout=out, stderr=out) as process,
+        subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdout=out, stderr=out, preexec_fn=as_in_a_terminal
+        ) as process,
     ):
         try:
             yield Served(process, address_of(process, log), temporary)
         finally:
             process.kill()
+
+
+def as_in_a_terminal() -> None:
+    """Let the signals through that a shell keeps from what it runs in the background."""
+    for name in ("SIGINT", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def address_of(process: subprocess.Popen, log: Path) -> str:

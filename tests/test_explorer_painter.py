@@ -367,3 +367,11 @@ def test_a_model_of_another_size(tiny_folder, monkeypatch: pytest.MonkeyPatch):
 def test_a_still_shows_the_picture_before_and_after(explorer: LatentPainter):
     assert re.search(r"before.*after: channel 3", explorer._repr_mimebundle_()[0]["text/plain"])
     assert painter.Stroke is Stroke
+
+
+def test_the_sentence_does_not_flicker(explorer: LatentPainter):
+    told: list[str] = []
+    explorer._line.observe(lambda change: told.append(change["new"]), "value")
+    explorer.amount = 3.0
+    done(explorer)
+    assert "" not in [re.sub("<[^>]*>", "", line) for line in told]

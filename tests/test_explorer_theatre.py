@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from ipywidgets import ToggleButton
 from PIL import Image, ImageChops
 
 from sdlearn import load
@@ -215,6 +216,16 @@ def test_play_moves_the_step_and_speed_the_interval(explorer: DenoisingTheatre):
     assert explorer.play.value == 1
     explorer.speed.value = theatre.SPEEDS["fast"]
     assert explorer.play.interval == 150
+
+
+def test_a_button_with_a_name_starts_and_stops(explorer: DenoisingTheatre):
+    [button] = [w for w in explorer.children[-3].children if isinstance(w, ToggleButton)]
+    assert button.description == "play"
+    button.value = True
+    assert explorer.play.playing
+    assert button.description == "pause"
+    explorer.play.playing = False  # as the front end says at the last step
+    assert (button.value, button.description) == (False, "play")
 
 
 def test_the_step_reports_while_its_slider_moves(explorer: DenoisingTheatre):

@@ -185,8 +185,9 @@ def _server(*, browser: bool) -> Any:
     class Server(Voila):
         def initialize(self, argv: list[str] | None = None) -> None:
             super().initialize(argv)
-            if hasattr(signal, "SIGHUP"):  # the terminal was closed
-                signal.signal(signal.SIGHUP, self._handle_signal_stop)
+            closed = getattr(signal, "SIGHUP", None)  # the terminal was; no such thing on Windows
+            if closed and signal.getsignal(closed) != signal.SIG_IGN:  # as under nohup
+                signal.signal(closed, self._handle_signal_stop)
 
         def setup_template_dirs(self) -> None:
             super().setup_template_dirs()

@@ -147,7 +147,8 @@ class LatentPainter(Live):
                 "before": before_html,
                 "channels": channels_html(latents[0], stroke),
                 "strokes": strokes_html(at.strokes),
-            }
+            },
+            self.status,  # stays for a moment: a blank line between two sentences flickers
         )
         picture = picture_of(self.sd, latents)
         title = f"after: {stroke}" if stroke.amount else "after: nothing is added"

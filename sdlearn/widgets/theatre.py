@@ -105,7 +105,7 @@ class DenoisingTheatre(Live):
         self.sd = the_model(model)
         self._performance = lru_cache(maxsize=MOST_RUNS)(self._raise_curtain)
         self._slider = controls.whole_slider("step", 1, self.num_steps, live=True)
-        self.play = widgets.Play(min=1, max=self.num_steps, show_repeat=False)
+        self.play = widgets.Play(min=1, max=self.num_steps, layout=widgets.Layout(display="none"))
         self._count_steps()
         self.speed = controls.choice("speed", list(SPEEDS.items()))
         self.speed.value = SPEEDS["normal"]
@@ -119,7 +119,8 @@ class DenoisingTheatre(Live):
             "seed": seed,
             "step": self._slider,
         }
-        super().__init__(rows, [self.play, self.speed, controls.dice(seed)], settings)
+        buttons = [play_button(self.play), self.speed, controls.dice(seed), self.play]
+        super().__init__(rows, buttons, settings)
         traitlets.link((self, "step"), (self.play, "value"))
         self.begin()
 
@@ -144,8 +145,8 @@ class DenoisingTheatre(Live):
         except Exception:
             self._performance.cache_clear()  # it cannot go on
             raise
-        shown, end = run.view(at.step - 1), run.end()
-        yield View(shown.panels | end.panels, run.note, shown.facts | end.facts)
+        yield run.end()  # what one waits for, first
+        yield run.view(at.step - 1)
         yield from prepare(run, at.step)
 
     def still(self) -> Figure:
@@ -171,6 +172,15 @@ class DenoisingTheatre(Live):
             [f"guidance {guidance_scale:g}", f"seed {seed}", *([scheduler] if scheduler else [])]
         )
         return Performance(self.sd, steps, levels_of(self.sd, num_steps, scheduler), note, title)
+
+
+def play_button(play: widgets.Play) -> widgets.ToggleButton:
+    """Starts and stops the hidden `play`, whose own buttons have no names for screen readers."""
+    button = widgets.ToggleButton(description="play", tooltip="Go through the steps, or pause")
+    button.layout.width = "auto"
+    button.observe(lambda c: setattr(button, "description", "pause" if c.new else "play"), "value")
+    traitlets.link((button, "value"), (play, "playing"))
+    return button
 
 
 def watch(run: Performance) -> Iterator[View]:

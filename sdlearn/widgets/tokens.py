@@ -124,9 +124,7 @@ class TokenExplorer(Live):
         reading = read(self.sd.tokenizer, at.prompt)
         note = note_on(reading)
         panels, facts = self._read(at, reading, states)
-        yield View(
-            panels, note
-        )  # the facts come with the picture, so that they are all of one view
+        yield View(panels, note)  # facts come with the picture, all of one view
         made = self._generations.get((at.prompt, at.seed))
         if made is None:
             made = Generation(self.sd)
