@@ -19,9 +19,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-__all__ = ["Desk", "chromium", "lab", "notebook"]
+__all__ = ["Desk", "chromium", "headless", "lab", "notebook"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_SECONDS, RUN_SECONDS = 90, 120
@@ -105,6 +105,14 @@ def _address(server: subprocess.Popen, log: Path) -> str:
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
 
 
+@contextmanager
+def headless() -> Iterator[Browser]:
+    """The system's Chromium without a window."""
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--force-color-profile=srgb"]
+        yield playwright.chromium.launch(executable_path=chromium(), args=options)
+
+
 class Desk:
     """A notebook that is open in the browser, and what went wrong there."""
 
@@ -120,17 +128,14 @@ class Desk:
 
     @classmethod
     @contextmanager
-    def open(cls, address: str, *, width: int = 1280, height: int = 1000) -> Iterator[Desk]:
+    def open(cls, browser: Browser, address: str) -> Iterator[Desk]:
         """Open a notebook and run all of its cells."""
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=chromium(), args=["--no-sandbox", "--force-color-profile=srgb"]
-            )
-            desk = cls(browser.new_page(viewport={"width": width, "height": height}))
-            desk.page.goto(address)
-            desk.run_all()
-            yield desk
-            browser.close()
+        page = browser.new_page(viewport={"width": 1280, "height": 1900})
+        desk = cls(page)
+        page.goto(address)
+        desk.run_all()
+        yield desk
+        page.close()
 
     def run_all(self) -> None:
         """Run ▸ Run All Cells, as a learner would; returns when the kernel has nothing to do."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import Desk, chromium, lab, notebook
+from browser import Desk, chromium, headless, lab, notebook
+from playwright.sync_api import Browser
 
 from sdlearn import load, widgets
 
@@ -34,10 +35,16 @@ MOST_SECONDS = 2.5  # loose, as other work may run beside this; alone it is far 
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def browser() -> Iterator[Browser]:
+    with headless() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("lab")
     notebook(folder / "cfg.ipynb", CELLS)
-    with lab(folder) as address, Desk.open(address.format("cfg.ipynb")) as desk:
+    with lab(folder) as address, Desk.open(browser, address.format("cfg.ipynb")) as desk:
         yield desk
 
 
@@ -146,7 +153,9 @@ def test_from_a_key_to_the_picture(desk: Desk):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_explorers_open(theme: str, tmp_path: Path, pytestconfig: pytest.Config):
+def test_all_explorers_open(
+    theme: str, browser: Browser, tmp_path: Path, pytestconfig: pytest.Config
+):
     """The notebook for lectures; with `--screenshots FOLDER` its pictures are kept."""
     book = nbformat.read(LECTURE, as_version=4)
     kinds = [found[1] for cell in book.cells if (found := SHOWN.search(cell.source))]
@@ -154,7 +163,10 @@ def test_all_explorers_open(theme: str, tmp_path: Path, pytestconfig: pytest.Con
     shutil.copy(LECTURE, tmp_path)
     folder = pytestconfig.getoption("--screenshots") or tmp_path / "shots"
     name = f"JupyterLab {theme.capitalize()}"
-    with lab(tmp_path, theme=name) as address, Desk.open(address.format(LECTURE.name)) as desk:
+    with (
+        lab(tmp_path, theme=name) as address,
+        Desk.open(browser, address.format(LECTURE.name)) as desk,
+    ):
         for kind in kinds:
             cell = desk.page.locator(".jp-CodeCell", has_text=f"{kind}(").first
             output = cell.locator(".jp-OutputArea-output")

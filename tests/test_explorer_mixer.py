@@ -201,8 +201,11 @@ def test_a_strip_leaves_no_picture_undone(explorer: PromptMixer):
 
 def test_a_change_overtakes_a_strip(explorer: PromptMixer):
     explorer.strip()
+    while not explorer.panels["strip"].value:
+        assert not explorer.wait(0.01)
     explorer.seed = 3
     assert "seeds 3 and 8" in done(explorer)["title"]
+    assert explorer.panels["strip"].value.count("<img") < 7
     assert explorer.status == ""
 
 

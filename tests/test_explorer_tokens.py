@@ -100,6 +100,7 @@ def test_a_word_may_be_cut_in_two(tokenizer):
         ("at night, a boat under a rainbow", "night"),
         ("a photograph of an astronaut", "photograph"),
         ("house, red", "house"),
+        ("a red cat", "cat"),
         ("under on", "under"),
     ],
 )
@@ -142,7 +143,8 @@ def test_a_map_is_laid_over_a_picture():
     picture = laid_over(share, Image.new("RGB", (128, 64), (90, 90, 90)))
     assert picture.size == (128, 64)
     assert sum(picture.getpixel((120, 60))) > 2 * sum(picture.getpixel((8, 8)))
-    assert laid_over(torch.zeros(2, 2), picture).size == (128, 64)
+    nothing = laid_over(torch.zeros(2, 2), Image.new("RGB", (128, 64), (90, 90, 90)))
+    assert nothing.getpixel((120, 60)) == picture.getpixel((8, 8))
 
 
 # The explorer
@@ -308,9 +310,9 @@ def test_a_prompt_that_is_far_too_long(explorer: TokenExplorer):
     assert "77 of 77 places" in html
     assert ">padding" not in html + explorer.panels["states"].value
     assert "and 1,085 more" in html
-    assert re.findall(r"<s>(.{12})", html) == [", a red hous"]
+    [shown] = re.findall(r"<s>(.*)</s>", html)
+    assert shown.split() == [",", "a", "red", "house"] * 10
     assert len(explorer.facts["lost"]) == 1125
-    assert len(html) < 50_000
 
 
 def test_text_of_the_learner_is_shown_and_not_obeyed(explorer: TokenExplorer):
@@ -321,7 +323,8 @@ def test_text_of_the_learner_is_shown_and_not_obeyed(explorer: TokenExplorer):
     done(explorer)
     shown = "".join(panel.value for panel in explorer.panels.values())
     assert "<img&" not in shown
-    assert "&lt;" in explorer.panels["tokens"].value
+    assert ">&lt;<br>" in explorer.panels["tokens"].value
+    assert re.search(r'em">(<strong>▸ )?&lt;<', explorer.panels["states"].value)
     assert re.search(r"<s>[^<]*&lt;", shown)
 
 

@@ -102,6 +102,7 @@ class CfgExplorer(Live):
         self.run(self._sheet(self.at(), cells, columns))
 
     def _sheet(self, at: Settings, cells: Sequence[dict[str, Any]], columns: int) -> Iterator[View]:
+        yield from self._job()  # the picture above may still be on its way
         done: list[str] = []
         for cell in cells:
             here = Settings(**{**vars(at), **cell})

@@ -20,6 +20,7 @@ from .panels import picture_html
 __all__ = ["encode", "judged", "picture_of", "previews", "the_model"]
 
 PREVIEW_EVERY = 0.5  # seconds; a picture that is ready sooner needs no preview
+TELL_EVERY = 0.25  # seconds; every message takes time from the drawing
 
 
 @lru_cache(maxsize=1)
@@ -70,11 +71,14 @@ def previews(
     One step for each `next`. On a slow machine or with a large model the picture that each step
     has in mind is put into `panel`.
     """
-    last = time.monotonic()
+    told = last = time.monotonic()
     for step in steps:
         kept.append(step)
-        status, panels = f"step {step.index + 1} of {num_steps}", {}
-        if time.monotonic() - last > PREVIEW_EVERY:
-            panels = {panel: picture_html(picture_of(sd, step.pred_x0), f"{status}: a preview")}
+        now, panels, status = time.monotonic(), {}, None
+        if now - told > TELL_EVERY:
+            told, status = now, f"step {step.index + 1} of {num_steps}"
+        if now - last > PREVIEW_EVERY:
+            title = f"step {step.index + 1} of {num_steps}: a preview"
+            panels = {panel: picture_html(picture_of(sd, step.pred_x0), title)}
             last = time.monotonic()
         yield View(panels, status)

@@ -34,13 +34,14 @@ PATIENCE = 3.0  # seconds that a cell waits for its first picture
 
 @dataclass(frozen=True)
 class View:
-    """A part of what an explorer shows: HTML for some of its panels, and a sentence.
+    """A part of what an explorer shows: HTML for some of its panels, and a sentence, or None to
+    leave the last one.
 
     `facts` are values that code may want, such as the picture; they become `explorer.facts`.
     """
 
     panels: dict[str, str] = field(default_factory=dict)
-    status: str = ""
+    status: str | None = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -149,7 +150,8 @@ class Live(Still):
         self.facts |= view.facts
         for name, html in view.panels.items():
             self.panels[name].value = html
-        self.say(view.status)
+        if view.status is not None:
+            self.say(view.status)
 
     def _fail(self, error: Exception) -> None:
         self.say(str(error) or type(error).__name__)
