@@ -1,14 +1,13 @@
 """The base of all explorers, driven through the one of guidance and steps."""
 
 import re
-import threading
 from collections.abc import Iterator
 
 import psutil
 import pytest
 import torch
 import traitlets
-from PIL import ImageChops
+from explorer_tools import at_work, done, same
 
 from sdlearn import load, widgets
 from sdlearn.widgets import cfg, drawing, live
@@ -35,15 +34,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(unet, "_counted", hook, raising=False)
     yield counted
     hook.remove()
-
-
-def done(explorer: live.Live) -> dict:
-    assert explorer.wait(30)
-    return explorer.facts
-
-
-def same(one, other) -> bool:
-    return ImageChops.difference(one, other).getbbox() is None
 
 
 def test_it_shows_what_the_pipeline_draws(explorer: CfgExplorer):
@@ -271,10 +261,10 @@ def test_closing_leaves_no_thread_and_no_explorer(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(live, "someone_is_there", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     made = CfgExplorer(prompt=PROMPT, num_steps=50)
-    assert [t for t in threading.enumerate() if t.name == "explorer"]
+    assert at_work()
     made.close()
     assert made.wait(10)
-    assert not [t for t in threading.enumerate() if t.name == "explorer"]
+    assert not at_work()
     assert "picture" not in made.facts
 
 

@@ -2,13 +2,12 @@
 
 import math
 import re
-import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
 import traitlets
-from PIL import ImageChops
+from explorer_tools import at_work, done, same
 
 from sdlearn import load
 from sdlearn.widgets import live, mixer
@@ -39,15 +38,6 @@ def calls(explorer: PromptMixer) -> Iterator[list[int]]:
     hook = explorer.sd.unet.register_forward_pre_hook(lambda *_: counted.append(1))
     yield counted
     hook.remove()
-
-
-def done(explorer: live.Live) -> dict:
-    assert explorer.wait(30)
-    return explorer.facts
-
-
-def same(one, other) -> bool:
-    return ImageChops.difference(one, other).getbbox() is None
 
 
 # The two ways
@@ -272,5 +262,5 @@ def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     assert made.busy
     made.close()
     assert made.wait(10)
-    assert not [t for t in threading.enumerate() if t.name == "explorer"]
+    assert not at_work()
     assert "picture" not in made.facts

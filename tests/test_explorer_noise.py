@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -12,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 import traitlets
-from PIL import Image, ImageChops
+from explorer_tools import at_work, done, same
+from PIL import Image
 
 from sdlearn import diffusion, load, viz
 from sdlearn.noise import randn
@@ -48,15 +48,6 @@ def calls() -> Iterator[dict[str, int]]:
     yield counted
     for hook in hooks:
         hook.remove()
-
-
-def done(explorer: live.Live) -> dict:
-    assert explorer.wait(30)
-    return explorer.facts
-
-
-def same(one, other) -> bool:
-    return ImageChops.difference(one, other).getbbox() is None
 
 
 def file_of(picture: Image.Image) -> bytes:
@@ -288,8 +279,8 @@ def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(live, "someone_is_there", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     made = NoiseExplorer()
-    assert [t for t in threading.enumerate() if t.name == "explorer"]
+    assert at_work()
     made.close()
     assert made.wait(10)
-    assert not [t for t in threading.enumerate() if t.name == "explorer"]
+    assert not at_work()
     assert made.panels["snr"].value == ""

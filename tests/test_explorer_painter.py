@@ -2,7 +2,6 @@
 
 import io
 import re
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import reduce
@@ -10,7 +9,8 @@ from functools import reduce
 import pytest
 import torch
 import traitlets
-from PIL import Image, ImageChops
+from explorer_tools import at_work, done, same
+from PIL import Image
 
 from sdlearn import load, render, viz
 from sdlearn.pipeline import to_pil
@@ -37,15 +37,6 @@ def calls() -> Iterator[list[int]]:
     hook = decoder.register_forward_pre_hook(lambda *_: counted.append(1))
     yield counted
     hook.remove()
-
-
-def done(explorer: LatentPainter) -> dict:
-    assert explorer.wait(30)
-    return explorer.facts
-
-
-def same(one: Image.Image, other: Image.Image) -> bool:
-    return ImageChops.difference(one, other).getbbox() is None
 
 
 def controls(explorer: LatentPainter) -> dict:
@@ -352,7 +343,7 @@ def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     made.amount = 1.0
     made.close()
     assert made.wait(10)
-    assert not [t for t in threading.enumerate() if t.name == "explorer"]
+    assert not at_work()
 
 
 def test_a_model_of_another_size(tiny_folder, monkeypatch: pytest.MonkeyPatch):

@@ -1,16 +1,18 @@
 """The theatre: a generation that is watched, kept, and scrubbed through."""
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
+import explorer_tools
 import numpy as np
 import pytest
 import torch
 import traitlets
+from explorer_tools import at_work, same
 from ipywidgets import ToggleButton
-from PIL import Image, ImageChops
+from PIL import Image
 
 from sdlearn import load
 from sdlearn.pipeline import StableDiffusion, to_pil
@@ -21,6 +23,7 @@ from sdlearn.widgets.theatre import DenoisingTheatre, channels_picture
 
 PROMPT = "a small blue boat on the right, on blue water, at night, under the moon"
 QUICK = {"num_steps": 3, "prompt": PROMPT}
+done = partial(explorer_tools.done, seconds=60)  # many steps are decoded
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +53,6 @@ def calls(sd: StableDiffusion) -> Iterator[Counter]:
     yield counted
     for hook in hooks:
         hook.remove()
-
-
-def done(explorer: live.Live) -> dict:
-    assert explorer.wait(60)
-    return explorer.facts
-
-
-def same(one, other) -> bool:
-    return ImageChops.difference(one, other).getbbox() is None
 
 
 def nearly(one: Image.Image, other: Image.Image) -> bool:
@@ -330,8 +324,8 @@ def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, sd: StableDif
     monkeypatch.setattr(live, "someone_is_there", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=50)
-    assert [t for t in threading.enumerate() if t.name == "explorer"]
+    assert at_work()
     made.close()
     assert made.wait(10)
-    assert not [t for t in threading.enumerate() if t.name == "explorer"]
+    assert not at_work()
     assert "picture" not in made.facts

@@ -1,13 +1,13 @@
 """The explorer of words: pieces, what is cut off, nearest words, and where the U-Net looks."""
 
 import re
-import threading
 from collections.abc import Iterator
 
 import pytest
 import torch
 import traitlets
-from PIL import Image, ImageChops
+from explorer_tools import at_work, done, same
+from PIL import Image
 
 from sdlearn import load
 from sdlearn.attention import record_attention, token_positions, word_maps
@@ -45,15 +45,6 @@ def calls() -> Iterator[list[int]]:
 @pytest.fixture(scope="module")
 def tokenizer():
     return load("tiny").tokenizer
-
-
-def done(explorer: live.Live) -> dict:
-    assert explorer.wait(30)
-    return explorer.facts
-
-
-def same(one, other) -> bool:
-    return ImageChops.difference(one, other).getbbox() is None
 
 
 def buttons(explorer: TokenExplorer):
@@ -364,5 +355,5 @@ def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     assert made.busy
     made.close()
     assert made.wait(10)
-    assert not [t for t in threading.enumerate() if t.name == "explorer"]
+    assert not at_work()
     assert "picture" not in made.facts

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from explorer_tools import at_work
 
 from sdlearn.widgets.latest import Latest
 
@@ -35,10 +36,6 @@ def until(condition, seconds: float = 5) -> None:
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.002)
-
-
-def explorer_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "explorer"]
 
 
 def test_a_job_is_carried_out_step_by_step(log: Log):
@@ -164,9 +161,9 @@ def test_two_of_them_take_turns(log: Log):
 
 
 def test_a_thread_exists_only_while_there_is_work(log: Log):
-    assert explorer_threads() == []
+    assert at_work() == []
     for _ in range(3):
         log.work.run(slow("a", 2))
-        assert len(explorer_threads()) == 1
+        assert len(at_work()) == 1
         assert log.work.wait(5)
-        assert explorer_threads() == []
+        assert at_work() == []

@@ -11,7 +11,7 @@ from .. import viz
 from ..pipeline import StableDiffusion, Step
 from ..world import wishes
 from . import controls
-from .drawing import encode, judged, picture_of, previews, the_model
+from .drawing import drawn, encode, judged, picture_of, previews, the_model
 from .live import Live, Settings, View
 from .panels import figure_html, picture_html, row_html, verdict_html
 
@@ -105,11 +105,9 @@ class CfgExplorer(Live):
         yield from self._job()  # the picture above may still be on its way
         done: list[str] = []
         for cell in cells:
-            here = Settings(**{**vars(at), **cell})
-            for step in self._steps(here)[0]:
-                last = step
-                yield View(status=f"picture {len(done) + 1} of {len(cells)}")
-            picture = picture_of(self.sd, last.next_latents)
+            steps, _ = self._steps(Settings(**{**vars(at), **cell}))
+            status = f"picture {len(done) + 1} of {len(cells)}"
+            picture = yield from drawn(self.sd, steps, status)
             names = ", ".join(f"{name.split('_')[-1]} {value:g}" for name, value in cell.items())
             done.append(picture_html(picture, names + self._score(at.prompt, picture), THUMBNAIL))
             yield View({"sheet": row_html(done, columns, THUMBNAIL)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 
 from PIL import Image
@@ -17,7 +17,7 @@ from ..viz import to_tensor
 from .live import View
 from .panels import picture_html
 
-__all__ = ["encode", "judged", "picture_of", "previews", "the_model"]
+__all__ = ["drawn", "encode", "judged", "picture_of", "previews", "the_model"]
 
 PREVIEW_EVERY = 0.5  # seconds; a picture that is ready sooner needs no preview
 TELL_EVERY = 0.25  # seconds; every message takes time from the drawing
@@ -61,6 +61,16 @@ def encode(sd: StableDiffusion, prompt: str, *, blank: bool = False) -> tuple[Te
 def picture_of(sd: StableDiffusion, latents: Tensor) -> Image.Image:
     """The first of `latents` (B, 4, h, w) as a picture."""
     return to_pil(sd.decode(latents[:1]))[0]
+
+
+def drawn(
+    sd: StableDiffusion, steps: Iterator[Step], status: str
+) -> Generator[View, None, Image.Image]:
+    """Take all steps, one for each `next`, under one status; `yield from` gives the picture."""
+    for step in steps:
+        last = step
+        yield View(status=status)
+    return picture_of(sd, last.next_latents)
 
 
 def previews(

@@ -59,8 +59,11 @@ class Live(Still):
         controls: Mapping[str, widgets.Widget],
         buttons: Sequence[widgets.Widget],
         settings: Mapping[str, Any],
+        *,
+        more: Sequence[str] = (),
     ) -> None:
-        self.settings = tuple(controls)
+        """`settings` are the values to begin with, `more` names settings without a control."""
+        self.settings = (*controls, *more)
         self.facts: dict[str, Any] = {}
         self.panels = {name: widgets.HTML() for name in self.PANELS}
         self._seen: OrderedDict[tuple, View] = OrderedDict()
@@ -72,7 +75,7 @@ class Live(Still):
         self._set(settings)
         for name, control in controls.items():
             traitlets.link((self, name), (control, "value"))
-        self.observe(lambda _change: self.refresh(), list(controls))
+        self.observe(lambda _change: self.refresh(), list(self.settings))
 
     def _set(self, settings: Mapping[str, Any]) -> None:
         for name, value in settings.items():

@@ -21,7 +21,7 @@ from torch import Tensor
 from .. import viz
 from ..pipeline import StableDiffusion, Step
 from . import controls
-from .drawing import encode, picture_of, previews, the_model
+from .drawing import drawn, encode, picture_of, previews, the_model
 from .live import Live, Settings, View
 from .panels import figure_html, picture_html
 
@@ -143,10 +143,8 @@ class PromptMixer(Live):
         for i in range(STRIP):
             share = i / (STRIP - 1)
             here = Settings(**{**vars(at), setting: share})
-            for step in self._steps(here, self._text(here)[0]):
-                last = step
-                yield View(status=f"picture {i + 1} of {STRIP}")
-            picture = picture_of(self.sd, last.next_latents)
+            steps = self._steps(here, self._text(here)[0])
+            picture = yield from drawn(self.sd, steps, f"picture {i + 1} of {STRIP}")
             done.append(picture_html(picture, f"{name} {share:.2f}", THUMBNAIL))
             yield View({"strip": strip_html(done)})
 

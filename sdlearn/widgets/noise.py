@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
 import torch
 import traitlets
 from PIL import Image
@@ -28,7 +27,7 @@ from .controls import OWN
 from .drawing import picture_of, the_model
 from .live import Live, Settings, View
 from .panels import image_tag, picture_html
-from .picker import read_picture, to_square
+from .picker import to_square, upload_button
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,17 +67,15 @@ class NoiseExplorer(Live):
         self._charts: dict[str, Chart] = {}
         self._encoded = lru_cache(maxsize=4)(self._encode)
         self.picture = render(SCENE) if picture is None else picture
-        self._upload = widgets.FileUpload(accept="image/*", description="your picture")
-        self._upload.observe(self._receive, "value")
+        size = self.sd.image_size
+        self._upload = upload_button("your picture", size, self._receive, self.say)
         seed = controls.seed_box()
         rows = {
             "t": controls.whole_slider("timestep t", 0, len(self._schedules[OWN]) - 1, live=True),
             "seed": seed,
             "schedule": controls.choice("schedule", (OWN, *SCHEDULES)),
         }
-        super().__init__(rows, [self._upload, controls.dice(seed)], settings)
-        self.settings = (*self.settings, "picture")
-        self.observe(lambda _change: self.refresh(), "picture")
+        super().__init__(rows, [self._upload, controls.dice(seed)], settings, more=("picture",))
         self.begin()
 
     @traitlets.validate("picture")
@@ -144,14 +141,8 @@ class NoiseExplorer(Live):
         images = viz.to_tensor(picture)
         return picture, images * 2 - 1, self.sd.encode_image(images)
 
-    def _receive(self, change: Any) -> None:
-        """Take an uploaded file or say why not, and make room for the next one."""
-        for file in change["new"]:
-            try:
-                self.picture = read_picture(bytes(file["content"]), self.sd.image_size)
-            except ValueError as error:
-                self.say(f"{file['name']} was not taken: {error}")
-        self._upload.value = ()
+    def _receive(self, picture: Image.Image, _name: str) -> None:
+        self.picture = picture
 
 
 @dataclass(frozen=True)

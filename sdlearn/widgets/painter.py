@@ -6,8 +6,6 @@ painting with the mouse, which would take JavaScript of ours.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator
 from functools import cached_property, lru_cache, reduce
 from typing import TYPE_CHECKING, Any
@@ -26,8 +24,8 @@ from ..world import Scene, Thing, render
 from . import controls
 from .drawing import picture_of, the_model
 from .live import Live, Settings, View
-from .panels import image_tag, picture_html
-from .picker import read_picture, to_square
+from .panels import image_tag, picture_html, png_of
+from .picker import to_square, upload_button
 from .strokes import Stroke, area, nearby, paint
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ class LatentPainter(Live):
     def __init__(self, model: str | StableDiffusion = "tiny", **settings: Any) -> None:
         self.sd = the_model(model)
         picture = settings.pop("picture", None)
-        self.strokes = settings.pop("strokes", ())
+        self.picture = render(CASTLE) if picture is None else picture
         side = self.sd.image_size // self.sd.vae_scale_factor
         rows = {
             "channel": controls.whole_slider("channel", 1, self.sd.vae.config.latent_channels),
@@ -100,17 +98,12 @@ class LatentPainter(Live):
         }
         for slider in rows.values():
             slider.continuous_update = True  # a view takes less time than a hand
-        super().__init__(rows, self._buttons(), settings)
-        self.settings = (*self.settings, "picture", "strokes")
-        self.picture = render(CASTLE) if picture is None else picture
-        self.observe(lambda _change: self.refresh(), ["picture", "strokes"])
+        super().__init__(rows, self._buttons(), settings, more=("picture", "strokes"))
         self.begin()
 
     def _buttons(self) -> list[widgets.Widget]:
-        upload = widgets.FileUpload(accept="image/*", description="your picture")
-        upload.observe(self._receive, "value")
         return [
-            upload,
+            upload_button("your picture", self.sd.image_size, self._receive, self.say),
             controls.button("keep", "Make this change permanent and begin another", self.keep),
             controls.button("undo", "Take the last change back", self.undo),
             controls.button("reset", "Take all changes back", self.reset),
@@ -122,16 +115,8 @@ class LatentPainter(Live):
         self._original = Original(self.sd, picture)
         return picture
 
-    def _receive(self, change: Any) -> None:
-        """Take an uploaded file or say why not, and make room for the next one."""
-        for file in change["new"]:  # one, or none when the button was emptied
-            try:
-                picture = read_picture(bytes(file["content"]), self.sd.image_size)
-            except ValueError as error:
-                self.say(f"{file['name']} was not taken: {error}")
-            else:
-                self._begin_again(picture=picture, strokes=())
-        change["owner"].value = ()
+    def _receive(self, picture: Image.Image, _name: str) -> None:
+        self._begin_again(picture=picture, strokes=())
 
     def at(self) -> Settings:
         """The settings as they are now; the picture as an `Original`, which can be a key."""
@@ -226,9 +211,7 @@ def channel_html(values: np.ndarray, number: int, stroke: Stroke | None) -> str:
     limits = f"{values.min():.1f} to {values.max():.1f}".replace("-", "−")
     alt = f"channel {number}, {limits}" + (f"; marked: {stroke}" if stroke else "")
     levels = (COLOURS(values / (2 * LIMIT) + 0.5)[..., :3] * 255).round().astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(levels).save(file, format="PNG")
-    tag = image_tag(base64.b64encode(file.getvalue()).decode(), alt, SMALL)
+    tag = image_tag(png_of(Image.fromarray(levels)), alt, SMALL)
     mark = mark_html(stroke, values.shape) if stroke else ""
     box = f'<div style="position: relative; width: {SMALL}px; line-height: 0">{tag}{mark}</div>'
     return f'<figure style="margin: 4px">channel {number}{box}{limits}</figure>'

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
@@ -19,7 +20,7 @@ from PIL import Image, ImageOps
 from ..checks import check_whole
 from .still import Still
 
-__all__ = ["PicturePicker", "read_picture", "to_square"]
+__all__ = ["PicturePicker", "read_picture", "to_square", "upload_button"]
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000  # a phone's largest; unpacked it takes 200 MB
@@ -99,6 +100,29 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(paper, picture).convert("RGB")
 
 
+def upload_button(
+    label: str, size: int, take: Callable[[Image.Image, str], None], refuse: Callable[[str], None]
+) -> widgets.FileUpload:
+    """A button that reads an uploaded file with `read_picture` and makes room for the next one.
+
+    `take` gets the picture and the file's name, `refuse` one sentence for a file that is none.
+    """
+    upload = widgets.FileUpload(accept="image/*", description=label)
+
+    def receive(change: Any) -> None:
+        for file in change["new"]:  # one, or none when the button was emptied
+            try:
+                picture = read_picture(bytes(file["content"]), size)
+            except ValueError as error:
+                refuse(f"{file['name']} was not taken: {error}")
+            else:
+                take(picture, file["name"])
+        upload.value = ()
+
+    upload.observe(receive, "value")
+    return upload
+
+
 class PicturePicker(Still):
     """A button to upload a picture, and the picture, which is never missing.
 
@@ -111,9 +135,7 @@ class PicturePicker(Still):
         self._size = check_whole("size must be a whole number of pixels", size)
         if not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"size must lie in {SIZES[0]}..{SIZES[1]}; got {size}")
-        self._upload = widgets.FileUpload(accept="image/*", description="Your picture")
-        self._upload.observe(self._receive, "value")
-        super().__init__([self._upload])
+        super().__init__([upload_button("Your picture", size, self._receive, self.say)])
         self._take(to_square(default, size), "the picture of the lesson; bring your own")
 
     @property
@@ -125,16 +147,8 @@ class PicturePicker(Still):
     def picture(self, picture: Image.Image) -> None:
         self._take(to_square(picture, self._size), "your picture, set from code")
 
-    def _receive(self, change: Any) -> None:
-        """Take an uploaded file or say why not, and make room for the next one."""
-        for file in change["new"]:  # one, or none when the button was emptied
-            try:
-                picture = read_picture(bytes(file["content"]), self._size)
-            except ValueError as error:
-                self.say(f"{file['name']} was not taken: {error}")
-            else:
-                self._take(picture, f"your picture, {file['name']}")
-        self._upload.value = ()
+    def _receive(self, picture: Image.Image, name: str) -> None:
+        self._take(picture, f"your picture, {name}")
 
     def _take(self, picture: Image.Image, what: str) -> None:
         self._picture = picture

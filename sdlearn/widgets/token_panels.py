@@ -7,9 +7,7 @@ are told apart by all. Left out: what the words are (`sdlearn.widgets.words`) an
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,7 +16,7 @@ from matplotlib import colormaps
 from PIL import Image
 from torch import Tensor
 
-from .panels import picture_html, row_html
+from .panels import picture_html, png_of, row_html
 from .words import Reading, Word
 
 __all__ = ["attention_html", "laid_over", "nearest_html", "states_html", "tokens_html"]
@@ -135,14 +133,8 @@ def _strip(values: np.ndarray, height: float, alt: str) -> str:
     shares = (values / STATE_LIMIT + 1) / 2  # -3..3 to 0..1; the colours end there
     tall = f"width: {STATES_WIDTH}px; height: {height * len(values):.2f}em"
     style = f"display: block; image-rendering: pixelated; {tall}"
-    source = f"data:image/png;base64,{_png(Image.fromarray(_levels(SIGNED(shares))))}"
+    source = f"data:image/png;base64,{png_of(Image.fromarray(_levels(SIGNED(shares))))}"
     return f'<img src="{source}" alt="{alt}, as colours" style="{style}">'
-
-
-def _png(picture: Image.Image) -> str:
-    file = io.BytesIO()
-    picture.save(file, format="PNG", compress_level=1)
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def _levels(colours: np.ndarray) -> np.ndarray:

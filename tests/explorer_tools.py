@@ -1,0 +1,25 @@
+"""What the tests of all explorers share."""
+
+import threading
+
+from PIL import Image, ImageChops
+
+from sdlearn.widgets.live import Live
+
+__all__ = ["at_work", "done", "same"]
+
+
+def done(explorer: Live, seconds: float = 30) -> dict:
+    """The facts, once the view is up to date."""
+    assert explorer.wait(seconds)
+    return explorer.facts
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two pictures are equal in every pixel."""
+    return ImageChops.difference(one, other).getbbox() is None
+
+
+def at_work() -> list[threading.Thread]:
+    """The threads in which explorers draw."""
+    return [thread for thread in threading.enumerate() if thread.name == "explorer"]
