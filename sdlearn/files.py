@@ -1,14 +1,15 @@
-"""Files that are written whole or not at all, and their checksums."""
+"""Files and folders that are written whole or not at all, and checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["partial_path", "sha256", "written_whole"]
+__all__ = ["folder_written_whole", "partial_path", "sha256", "written_whole"]
 
 
 def partial_path(path: Path) -> Path:
@@ -25,6 +26,20 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """The same for a folder: one to fill, which becomes `path`, until now empty or not there."""
+    partial = partial_path(path)
+    partial.mkdir()
+    try:
+        yield partial
+        if path.is_dir():
+            path.rmdir()
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

@@ -20,7 +20,7 @@ import torch
 from .files import sha256
 from .schedulers import load_scheduler
 
-__all__ = ["SD15", "TINY", "Parts", "find_folder", "load_parts", "verify"]
+__all__ = ["SD15", "TINY", "Parts", "find_folder", "load_parts", "no_bars", "verify"]
 
 TINY = Path(__file__).parent / "weights" / "tiny"
 # The first that answers is taken; the original runwayml repository is gone since August 2024.
@@ -146,7 +146,7 @@ def load_parts(folder: Path, device: torch.device, dtype: torch.dtype) -> Parts:
             "(or delete checksums.json there if you changed them on purpose)"
         )
     classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
-    with _no_bars():
+    with no_bars():
         models = {
             part: _load_model(cls, folder / part, MODELS[part], device, dtype)
             for part, cls in classes.items()
@@ -170,7 +170,7 @@ def _load_model(
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
+def no_bars() -> Iterator[None]:
     """Without transformers' bar over the loading of a model's tensors, gone before it is seen."""
     from transformers.utils import logging
 

@@ -222,7 +222,7 @@ def test_a_folder_needs_configs_and_no_weights(tiny_folder: Path, folder: Path):
 
 @pytest.mark.parametrize("model", ["sd16", "", "no/such/folder", 7, None, SimpleNamespace(unet=1)])
 def test_what_is_no_model_is_refused(model):
-    with pytest.raises(ValueError, match="model must be 'sd15', 'tiny', a Stable Diffusion folder"):
+    with pytest.raises(ValueError, match="model must be 'sd15', 'sd15-narrow', 'tiny', a Sta"):
         anatomy(model)
     with pytest.raises(ValueError, match="model must be"):
         pixel_unet(model)

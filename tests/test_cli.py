@@ -65,13 +65,15 @@ def test_version(capsys: pytest.CaptureFixture[str]):
         ["train", "all"],
         ["world"],
         ["sheet"],
+        ["make-random", "sd15", "noise"],
     ],
     ids=lambda argv: argv[0],
 )
 def test_a_command_is_run_and_its_exit_code_passed_on(
     argv: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(import_module(f"sdlearn.cli.{argv[0]}"), "run", lambda args: 42)
+    module = import_module(f"sdlearn.cli.{argv[0].replace('-', '_')}")
+    monkeypatch.setattr(module, "run", lambda args: 42)
     assert main(argv) == 42
 
 

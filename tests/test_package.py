@@ -45,7 +45,7 @@ LAYERS = [
     {"guidance", "attention", "ablation"},
     {"diffusion"},
     {"noise", "tiles"},
-    {"checks", "files", "frontend"},
+    {"checks", "files", "frontend", "progress"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -1,9 +1,9 @@
 """Architectures: what must be known of a model to build it without weights.
 
-That of Stable Diffusion 1.5 is written out here, that of any other model is read from its folder
-or from the loaded model. Sources: CompVis `configs/stable-diffusion/v1-inference.yaml`, in the
-words that diffusers and transformers have for the same things; CLIP ViT-L/14, Radford et al.
-2021, arXiv 2103.00020, table 20.
+That of Stable Diffusion 1.5 is written out here, with a narrow sibling for quick tests; that of
+any other model is read from its folder or from the loaded model. Sources: CompVis
+`configs/stable-diffusion/v1-inference.yaml`, in the words that diffusers and transformers have for
+the same things; CLIP ViT-L/14, Radford et al. 2021, arXiv 2103.00020, table 20.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+from torch import nn
+
 from ..loading import TINY
 
-__all__ = ["SD15", "Architecture", "Loaded", "architecture_of"]
+__all__ = ["ARCHITECTURES", "PARTS", "SD15", "Architecture", "Loaded", "architecture_of"]
 
 
 _NEEDED = {  # without defaults here; all else is left to the libraries' defaults
@@ -23,7 +26,7 @@ _NEEDED = {  # without defaults here; all else is left to the libraries' default
     "unet": ("sample_size", "in_channels", "block_out_channels", "cross_attention_dim"),
     "vae": ("in_channels", "latent_channels", "block_out_channels"),
 }
-_PARTS = tuple(_NEEDED)
+PARTS = tuple(_NEEDED)
 
 
 class Loaded(Protocol):
@@ -59,6 +62,19 @@ class Architecture:
     def factor(self) -> int:
         """How many times shorter the sides of a latent are than those of its picture: 8."""
         return 2 ** (len(self.vae["block_out_channels"]) - 1)
+
+    def build(self, part: str) -> nn.Module:
+        """One of the three parts on torch's meta device: tensors with a shape and no content."""
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+        from transformers.models.clip.configuration_clip import CLIPTextConfig
+        from transformers.models.clip.modeling_clip import CLIPTextModel
+
+        with torch.device("meta"):
+            if part == "text_encoder":
+                return CLIPTextModel(CLIPTextConfig.from_dict(self.text_encoder)).eval()
+            cls = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[part]
+            return cls.from_config(getattr(self, part)).eval()
 
 
 SD15 = Architecture(
@@ -112,23 +128,39 @@ SD15 = Architecture(
     },
 )
 
+# Every level, block and head of SD 1.5, at about a tenth of its widths; 4 channels to a group.
+SD15_NARROW = Architecture(
+    "sd15-narrow",
+    text_encoder=SD15.text_encoder
+    | {"hidden_size": 72, "intermediate_size": 288, "projection_dim": 72},
+    unet=SD15.unet
+    | {
+        "block_out_channels": (32, 64, 128, 128),
+        "cross_attention_dim": 72,
+        "norm_num_groups": 8,
+    },
+    vae=SD15.vae | {"block_out_channels": (16, 32, 64, 64), "norm_num_groups": 4},
+)
+
+ARCHITECTURES = {plan.name: plan for plan in (SD15, SD15_NARROW)}
+
 
 def architecture_of(model: str | Path | Loaded) -> Architecture:
-    """The architecture of "sd15", of "tiny", of a folder, or of a model in memory.
+    """The architecture of "sd15" or "sd15-narrow", of "tiny", a folder, or a model in memory.
 
     Of a folder only the three `config.json` are read. Raises `ValueError` for what is none of
     these or not built like Stable Diffusion 1.x, `FileNotFoundError` for a folder without them.
     """
-    if model == "sd15":
-        return SD15
+    if isinstance(model, str) and model in ARCHITECTURES:
+        return ARCHITECTURES[model]
     if model == "tiny":
         return _read("tiny", TINY)
     if isinstance(model, (str, Path)) and str(model) and Path(model).expanduser().is_dir():
         return _read(str(model), Path(model).expanduser())
-    if isinstance(model, (str, Path)) or not all(hasattr(model, part) for part in _PARTS):
+    if isinstance(model, (str, Path)) or not all(hasattr(model, part) for part in PARTS):
         raise ValueError(
-            "model must be 'sd15', 'tiny', a Stable Diffusion folder or a loaded model with "
-            f"{', '.join(_PARTS)}; got {model!r}"
+            "model must be 'sd15', 'sd15-narrow', 'tiny', a Stable Diffusion folder or a loaded "
+            f"model with {', '.join(PARTS)}; got {model!r}"
         )
     name = getattr(model, "name", type(model).__name__)
     text_encoder = model.text_encoder.config.to_dict()
@@ -136,14 +168,14 @@ def architecture_of(model: str | Path | Loaded) -> Architecture:
 
 
 def _read(name: str, folder: Path) -> Architecture:
-    return Architecture(name, *(_read_config(folder / part / "config.json") for part in _PARTS))
+    return Architecture(name, *(_read_config(folder / part / "config.json") for part in PARTS))
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing; a Stable Diffusion folder has one config.json in each of "
-            f"{', '.join(_PARTS)}"
+            f"{', '.join(PARTS)}"
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +67,14 @@ class Anatomy:
 def anatomy(model: str | Path | Loaded = "sd15") -> Anatomy:
     """Every part of a model with its parameters, shapes and FLOPs, for one picture of its size.
 
-    `model` is "sd15" or "tiny", a folder in Stable Diffusion's layout (its configs are read, not
-    its weights), or a loaded model. The parts are "text_encoder", "unet", "vae_encoder",
-    "vae_decoder", and "vae", which is a round trip through both halves.
+    `model` is "sd15", its sibling "sd15-narrow", "tiny", a folder in Stable Diffusion's layout (its
+    configs are read, not its weights), or a loaded model. The parts are "text_encoder", "unet",
+    "vae_encoder", "vae_decoder", and "vae", which is a round trip through both halves.
     Raises `ValueError` for what is none of these, and `FileNotFoundError` for a folder without
     configs.
     """
     plan = architecture_of(model)
-    unet, inputs = _unet(plan.unet, plan.text_encoder["max_position_embeddings"])
+    unet, inputs = _unet(plan)
     encoder, decoder = _measure_vae(plan)
     parts = {
         "text_encoder": _measure_text_encoder(plan),
@@ -98,43 +98,34 @@ def pixel_unet(model: str | Path | Loaded = "sd15") -> Part:
         "out_channels": channels,
         "sample_size": plan.unet["sample_size"] * plan.factor,
     }
-    unet, inputs = _unet(config, plan.text_encoder["max_position_embeddings"])
+    unet, inputs = _unet(replace(plan, unet=config))
     return measure("unet", unet, **inputs)
 
 
 _zeros = partial(torch.zeros, device="meta")
 
 
-def _unet(config: dict[str, Any], tokens: int) -> tuple[nn.Module, dict[str, Any]]:
+def _unet(plan: Architecture) -> tuple[nn.Module, dict[str, Any]]:
     """A U-Net without weights, and the arguments of one call of it."""
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
+    config, tokens = plan.unet, plan.text_encoder["max_position_embeddings"]
     side = config["sample_size"]
     inputs = {
         "sample": _zeros(1, config["in_channels"], side, side),
         "timestep": _zeros(()),
         "encoder_hidden_states": _zeros(1, tokens, config["cross_attention_dim"]),
     }
-    with torch.device("meta"):
-        return UNet2DConditionModel.from_config(config).eval(), inputs
+    return plan.build("unet"), inputs
 
 
 def _measure_text_encoder(plan: Architecture) -> Part:
-    from transformers.models.clip.configuration_clip import CLIPTextConfig
-    from transformers.models.clip.modeling_clip import CLIPTextModel
-
-    with torch.device("meta"):
-        encoder = CLIPTextModel(CLIPTextConfig.from_dict(plan.text_encoder)).eval()
     tokens = plan.text_encoder["max_position_embeddings"]
-    return measure("text_encoder", encoder, _zeros(1, tokens, dtype=torch.long))
+    ids = _zeros(1, tokens, dtype=torch.long)
+    return measure("text_encoder", plan.build("text_encoder"), ids)
 
 
 def _measure_vae(plan: Architecture) -> tuple[Part, Part]:
     """Encoder and decoder, each with the 1x1 convolution between it and the latents."""
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-    with torch.device("meta"):
-        vae = AutoencoderKL.from_config(plan.vae).eval()
+    vae: Any = plan.build("vae")
     side, channels = plan.unet["sample_size"], plan.vae["latent_channels"]
     large = side * plan.factor
     picture = _zeros(1, plan.vae["in_channels"], large, large)

@@ -1,8 +1,8 @@
 """The command line: `sdlearn COMMAND ...`.
 
-A command is a module of this package with `HELP` (one line), `add_arguments(parser)` and
-`run(args) -> int`. Only the module of the command that was asked for is imported, and no command
-imports a heavy library before `run`, so that `--help` answers at once.
+A command is a module of this package (make-random: make_random) with `HELP` (one line),
+`add_arguments(parser)` and `run(args) -> int`. Only the module of the command that was asked for is
+imported, and no command imports a heavy library before `run`, so that `--help` answers at once.
 
 Exit codes: 0 done, 1 the doctor found something wrong, 2 something could not be done (one
 sentence on stderr says what), 130 stopped with Ctrl-C.
@@ -22,7 +22,17 @@ from typing import NoReturn
 
 __all__ = ["COMMANDS", "entry", "main"]
 
-COMMANDS = ("generate", "lab", "explore", "doctor", "evaluate", "train", "world", "sheet")
+COMMANDS = (
+    "generate",
+    "lab",
+    "explore",
+    "doctor",
+    "evaluate",
+    "train",
+    "world",
+    "sheet",
+    "make-random",
+)
 DESCRIPTION = "See how Stable Diffusion works, with a real one that fits in a wheel."
 EPILOG = """\
 first steps:
@@ -82,7 +92,7 @@ def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in commands:
-        module = import_module(f".{name}", __package__)
+        module = import_module(f".{name.replace('-', '_')}", __package__)
         sub = subparsers.add_parser(
             name,
             help=module.HELP,

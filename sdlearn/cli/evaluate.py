@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..files import written_whole
+from ..progress import bar
 from .output import check_writable
 
 if TYPE_CHECKING:
     from ..evaluation import Report, Settings
 
 __all__ = ["HELP", "add_arguments", "run"]
-
-T = TypeVar("T")
 
 HELP = "measure how well a model obeys its prompts"
 DESCRIPTION = """\
@@ -63,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from ..judge import load_judge
     from ..pipeline import load
 
-    report = evaluate(load(args.model), load_judge(args.judge), settings, watch=_bar)
+    report = evaluate(load(args.model), load_judge(args.judge), settings, watch=bar)
     print(format_report(report))
     if args.json is not None:
         with written_whole(args.json) as partial:
@@ -107,9 +104,3 @@ def _settings(args: argparse.Namespace) -> Settings:
         schedulers=tuple(args.scheduler or [None]),
         **chosen,
     )
-
-
-def _bar(items: Iterable[T], label: str, total: int) -> Iterable[T]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=label, total=total, file=sys.stderr, leave=False, mininterval=0.5)

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..judge import Judge, Reading
+from ..progress import Watch, unwatched
 from ..world import Scene, render, scenes
 from .adherence import batches, mistakes, read_generated, tally, to_batch
 from .autoencoder import Fidelity, fidelity, round_trips
@@ -42,11 +43,8 @@ __all__ = [
     "Row",
     "Sampling",
     "Settings",
-    "Watch",
     "evaluate",
 ]
-
-T = TypeVar("T")
 
 SPLITS = ("single", "held_out", "pairs")
 LEAST = {  # two prompts, since the floor needs another prompt's caption; two of a mean's, to spread
@@ -57,18 +55,6 @@ LEAST = {  # two prompts, since the floor needs another prompt's caption; two of
     "diversity_prompts": 2,
     "diversity_seeds": 2,
 }
-
-
-class Watch(Protocol):
-    """Wraps something to iterate over, to show how far it is: as `tqdm` does."""
-
-    def __call__(self, items: Iterable[T], label: str, total: int) -> Iterable[T]:
-        """`items` unchanged; there will be `total` of them."""
-
-
-def unwatched(items: Iterable[T], label: str, total: int) -> Iterable[T]:
-    """The `Watch` that shows nothing."""
-    return items
 
 
 @dataclass(frozen=True)
