@@ -9,7 +9,7 @@ from ..progress import bar
 
 __all__ = ["HELP", "add_arguments", "run"]
 
-HELP = "write a folder in the shape of Stable Diffusion 1.5, filled with noise"
+HELP = "write a model of random weights in the shape of SD 1.5"
 CHOICES = ("sd15", "sd15-narrow")
 DESCRIPTION = """\
 Write a Stable Diffusion 1.5 that was never trained: all its shapes, random weights.
