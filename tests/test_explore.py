@@ -63,6 +63,14 @@ def test_every_name_stands_for_an_explorer_and_the_lecture_shows_it(name: str):
     assert shown.kind in widgets.__all__
 
 
+@pytest.mark.parametrize("name", explore.EXPLORERS)
+def test_each_explorer_also_has_the_name_of_a_function(name: str):
+    kind = explore.EXPLORERS[name].kind
+    words = re.sub("(?<!^)(?=[A-Z])", "_", kind).lower()  # CfgExplorer → cfg_explorer
+    assert words in widgets.__all__
+    assert getattr(widgets, words) is getattr(widgets, kind)
+
+
 def test_the_lecture_shows_nothing_else():
     code = [cell for cell in LECTURE.cells if cell.cell_type == "code"]
     assert [cell.id for cell in code] == [*explore.EXPLORERS]

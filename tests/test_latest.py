@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 from explorer_tools import at_work
 
 from sdlearn.widgets.latest import Latest
@@ -167,3 +168,29 @@ def test_a_thread_exists_only_while_there_is_work(log: Log):
         assert len(at_work()) == 1
         assert log.work.wait(5)
         assert at_work() == []
+
+
+def threads_of_a_new_thread() -> int:
+    told: list[int] = []
+    born = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+    born.start()
+    born.join()
+    return told[0]
+
+
+@pytest.mark.parametrize(("here", "there"), [(3, 2), (2, 1), (1, 1)])
+def test_one_core_is_left_for_the_browser(log: Log, here: int, there: int):
+    before = torch.get_num_threads()
+
+    def job() -> Iterator[int]:
+        yield torch.get_num_threads()
+
+    torch.set_num_threads(here)
+    try:
+        log.work.run(job())
+        assert log.work.wait(5)
+        assert log.came == [there]
+        assert torch.get_num_threads() == here
+        until(lambda: threads_of_a_new_thread() == here)
+    finally:
+        torch.set_num_threads(before)

@@ -12,6 +12,14 @@ from .picker import PicturePicker
 from .theatre import DenoisingTheatre
 from .tokens import TokenExplorer
 
+# An explorer is made like a figure, so its class also has the name of a function.
+cfg_explorer = CfgExplorer
+denoising_theatre = DenoisingTheatre
+latent_painter = LatentPainter
+noise_explorer = NoiseExplorer
+prompt_mixer = PromptMixer
+token_explorer = TokenExplorer
+
 __all__ = [
     "CfgExplorer",
     "DenoisingTheatre",
@@ -21,4 +29,10 @@ __all__ = [
     "PicturePicker",
     "PromptMixer",
     "TokenExplorer",
+    "cfg_explorer",
+    "denoising_theatre",
+    "latent_painter",
+    "noise_explorer",
+    "prompt_mixer",
+    "token_explorer",
 ]

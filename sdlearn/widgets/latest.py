@@ -3,13 +3,20 @@
 A slider that is dragged asks for more pictures than can be drawn. So there is no queue: a new job
 takes the place of the one that waits, and the one that runs is dropped after its current step. A
 thread exists only while there is work, so nothing has to be cleaned up. Left out: any widget.
+
+One core is left for the browser. torch's threads wait for each other all the time, and one that
+must share its core holds up all of them: on two cores beside a browser, two threads take twice as
+long as one.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
+
+import torch
 
 __all__ = ["Latest"]
 
@@ -48,7 +55,11 @@ class Latest(Generic[Result]):
             self._waiting = job
             self._overtaken.set()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="explorer", daemon=True)
+                # Asked here, or a caller that has not used torch yet would take over our number.
+                threads = torch.get_num_threads()
+                self._thread = threading.Thread(
+                    target=self._work, args=[threads], name="explorer", daemon=True
+                )
                 self._thread.start()
 
     def stop(self) -> None:
@@ -64,13 +75,14 @@ class Latest(Generic[Result]):
             thread.join(timeout)
         return not self.busy
 
-    def _work(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                self._carry_out(job)
-            except Exception as error:
-                if not self._overtaken.is_set():
-                    self._failed(error)
+    def _work(self, threads: int) -> None:
+        with _one_core_left(threads):
+            while (job := self._next()) is not None:
+                try:
+                    self._carry_out(job)
+                except Exception as error:
+                    if not self._overtaken.is_set():
+                        self._failed(error)
 
     def _next(self) -> Iterator[Result] | None:
         """The waiting job; None ends the thread."""
@@ -90,3 +102,13 @@ class Latest(Generic[Result]):
                     return
             if not self._overtaken.is_set():
                 self._deliver(result)
+
+
+@contextmanager
+def _one_core_left(threads: int) -> Iterator[None]:
+    """Compute with one thread less in this Python thread; the others keep theirs."""
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)  # which those that begin later take over
