@@ -242,7 +242,8 @@ def address_of(process: subprocess.Popen, log: Path) -> str:
     """Wait until the server says where it is."""
     ends = time.monotonic() + SECONDS
     while time.monotonic() < ends and process.poll() is None:
-        if found := re.search(r"^The explorers are at (http://127\.0\.0\.1:\d+/)", log.read_text()):
+        if found := re.search(r"^The explorers are at (\S+)", log.read_text()):
+            assert re.match(r"http://127\.0\.0\.1:\d+/\?token=", found[1])
             return found[1]
         time.sleep(0.1)
     raise RuntimeError(f"the server did not start:\n{log.read_text()}")
@@ -256,6 +257,9 @@ def test_a_page_is_served_and_nothing_is_left_behind(served: Served, how: str):
         with urllib.request.urlopen(served.address, timeout=SECONDS) as answer:
             page = answer.read().decode()
         assert "<title>How hard do the words pull? · sdlearn</title>" in page
+        bare = served.address.partition("?")[0]
+        with urllib.request.urlopen(bare, timeout=SECONDS) as refusal:  # without the token
+            assert refusal.url.startswith(f"{bare}login")
         assert "application/vnd.jupyter.widget-view+json" in page
         assert "ExecutionError" not in page
         assert re.findall(r'<(?:script|link)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', page) == []
@@ -286,6 +290,7 @@ def test_a_person_can_use_the_page_without_a_network(served: Served):
         assert page.locator("h1").inner_text().startswith("How hard do the words pull?")
         assert page.locator(".jp-InputArea-editor").count() == 0  # no code
         browser.close()
-    outside = [url for url in asked if not url.startswith((served.address, "data:", "blob:"))]
+    ours = (served.address.partition("?")[0], "data:", "blob:")
+    outside = [url for url in asked if not url.startswith(ours)]
     assert outside == []
     assert errors == []

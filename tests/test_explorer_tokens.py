@@ -12,7 +12,7 @@ from PIL import Image
 from sdlearn import load
 from sdlearn.attention import record_attention, token_positions, word_maps
 from sdlearn.widgets import drawing, live, tokens
-from sdlearn.widgets.token_panels import laid_over
+from sdlearn.widgets.token_panels import glowing
 from sdlearn.widgets.tokens import TokenExplorer
 from sdlearn.widgets.words import WordTable, main_word, read
 
@@ -130,11 +130,11 @@ def test_what_chance_would_reach(tokenizer):
 
 
 def test_a_map_is_laid_over_a_picture():
-    share = torch.tensor([[0.0, 0.0], [0.0, 0.02]])
-    picture = laid_over(share, Image.new("RGB", (128, 64), (90, 90, 90)))
+    share = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.02]])
+    picture = glowing(share, Image.new("RGB", (128, 64), (90, 90, 90)))
     assert picture.size == (128, 64)
     assert sum(picture.getpixel((120, 60))) > 2 * sum(picture.getpixel((8, 8)))
-    nothing = laid_over(torch.zeros(2, 2), Image.new("RGB", (128, 64), (90, 90, 90)))
+    nothing = glowing(torch.zeros(2, 4), Image.new("RGB", (128, 64), (90, 90, 90)))
     assert nothing.getpixel((120, 60)) == picture.getpixel((8, 8))
 
 

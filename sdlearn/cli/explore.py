@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -94,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
         notebook = Path(folder) / "sdlearn explore.ipynb"
         notebook.write_text(json.dumps(page(args.name)), encoding="utf-8")
         (Path(folder) / "index.html.j2").write_text(TEMPLATE, encoding="utf-8")
-        server.initialize(_words(notebook, port, tracebacks=args.debug))
+        token = secrets.token_urlsafe(16)  # keeps out other users of this computer
+        server.initialize(_words(notebook, port, token, tracebacks=args.debug))
         server.start()  # until it is stopped
     return 0
 
@@ -165,11 +167,12 @@ def pick_port(wanted: int | None = None) -> int:
     raise ValueError(f"{which} is taken or not allowed; choose another one with --port")
 
 
-def _words(notebook: Path, port: int, *, tracebacks: bool) -> list[str]:
+def _words(notebook: Path, port: int, token: str, *, tracebacks: bool) -> list[str]:
     """The command line of Voilà."""
     return [
         str(notebook),
         f"--port={port}",
+        f"--token={token}",
         "--Voila.port_retries=0",
         f"--Voila.ip={HOST}",
         f"--Voila.connection_dir_root={notebook.parent}",
@@ -194,8 +197,9 @@ def _server(*, browser: bool) -> Any:
             self.template_paths.insert(0, self.root_dir)
 
         def launch_browser(self) -> None:
-            print(f"The explorers are at {self.connection_url} (Ctrl-C stops them)", flush=True)
+            address = f"{self.connection_url}?token={self.token}"
+            print(f"The explorers are at {address} (Ctrl-C stops them)", flush=True)
             if browser:
-                webbrowser.open(self.connection_url)
+                webbrowser.open(address)
 
     return Server()

@@ -32,7 +32,7 @@ from .sheet import (
 )
 from .values import check_limits, say, say_short, to_numbers
 
-__all__ = ["BAR_ROOM", "colour_bar", "heat"]
+__all__ = ["BAR_ROOM", "COLOURS", "colour_bar", "heat", "laid_over"]
 
 COLOURS = colormaps["inferno"]
 BAR_GAP, BAR_WIDTH, BAR_ROOM = 12, 12, 84  # pixels; the last with the numbers beside the bar
@@ -90,7 +90,7 @@ def _drawn(maps: np.ndarray, pictures: Pictures | None, norm: Normalize) -> list
     if pictures is None:
         return [_as_levels(COLOURS(norm(one))) for one in maps]
     under = _each(pictures, len(maps))
-    return [_laid_over(one, picture, norm) for one, picture in zip(maps, under, strict=True)]
+    return [laid_over(one, picture, norm) for one, picture in zip(maps, under, strict=True)]
 
 
 def _as_levels(colours: np.ndarray) -> np.ndarray:
@@ -105,8 +105,11 @@ def _each(pictures: Pictures, count: int) -> list[np.ndarray]:
     return arrays * count if len(arrays) == 1 else arrays
 
 
-def _laid_over(values: np.ndarray, picture: np.ndarray, norm: Normalize) -> np.ndarray:
-    """A map (h, w) enlarged to a picture, uint8 (H, W, 3), and laid over its brightness."""
+def laid_over(values: np.ndarray, picture: np.ndarray, norm: Normalize) -> np.ndarray:
+    """A map (h, w) enlarged to a picture, uint8 (H, W, 3), and laid over its brightness.
+
+    Raises `ValueError` for a picture whose sides have another ratio than the map's.
+    """
     height, width = picture.shape[:2]
     ratio = values.shape[0] * width / (values.shape[1] * height)
     if abs(ratio - 1) > SHAPE_TOLERANCE:

@@ -9,7 +9,7 @@ doi 10.1145/325165.325242; White 2016, arXiv 1609.04468. Left out: other paths, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from ..pipeline import StableDiffusion, Step
 from . import controls
 from .drawing import drawn, encode, picture_of, previews, the_model
 from .live import Live, Settings, View
-from .panels import figure_html, picture_html
+from .panels import figure_html, picture_html, row_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,7 +146,7 @@ class PromptMixer(Live):
             steps = self._steps(here, self._text(here)[0])
             picture = yield from drawn(self.sd, steps, f"picture {i + 1} of {STRIP}")
             done.append(picture_html(picture, f"{name} {share:.2f}", THUMBNAIL))
-            yield View({"strip": strip_html(done)})
+            yield View({"strip": row_html(done, STRIP, THUMBNAIL)})
 
     def _text(self, at: Settings) -> tuple[Tensor, str]:
         """The mixed text states (1, 77, D), and a sentence when a prompt was cut off."""
@@ -182,13 +182,6 @@ def title_of(at: Settings) -> str:
     """The settings in a line."""
     text, noise = f"text {at.mix:.2f}", f"noise {at.mix_noise:.2f} ({at.way})"
     return f"{text}, {noise}, seeds {at.seed} and {at.other_seed}"
-
-
-def strip_html(pictures: Sequence[str]) -> str:
-    """Pictures in one row, which grow smaller where the page is narrow."""
-    columns = f"repeat({STRIP}, minmax(0, {THUMBNAIL + 12}px))"
-    grid = f"display: grid; grid-template-columns: {columns}; line-height: 1.4"
-    return f'<div style="{grid}">{"".join(pictures)}</div>'
 
 
 def spreads(one: Tensor, other: Tensor, way: str) -> tuple[float, ...]:

@@ -51,8 +51,9 @@ def figure_html(figure: Any) -> str:
 
 
 def row_html(pictures: Iterable[str], columns: int, width: int) -> str:
-    """Pictures, as `picture_html` makes them, in rows of `columns`."""
-    grid = f"display: grid; grid-template-columns: repeat({columns}, {width + 12}px)"
+    """Pictures, as `picture_html` makes them, in rows of `columns`, smaller on a narrow page."""
+    shrinking = f"repeat({columns}, minmax(0, {width + 12}px))"
+    grid = f"display: grid; grid-template-columns: {shrinking}; line-height: 1.4"
     return f'<div style="{grid}">{"".join(pictures)}</div>'
 
 

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.colors import Normalize
 from PIL import Image
 from torch import Tensor
 
+from ..viz.heat import COLOURS, laid_over
 from .panels import picture_html, png_of, row_html
 from .words import Reading, Word
 
-__all__ = ["attention_html", "laid_over", "nearest_html", "states_html", "tokens_html"]
+__all__ = ["attention_html", "glowing", "nearest_html", "states_html", "tokens_html"]
 
-GLOW, SIGNED = colormaps["inferno"], colormaps["PuOr"]
-COVER = (0.3, 0.75)  # of a picture, by the lowest and by the highest colour
+SIGNED = colormaps["PuOr"]
 STATE_LIMIT = 3  # states leave a layer norm, and have a spread of about 1
 STATES_WIDTH, PICTURE_WIDTH = 384, 256  # pixels of the screen
 OWN_ROW, PADDING_ROW = 1.3, 0.2  # heights in letters
@@ -144,24 +145,18 @@ def _levels(colours: np.ndarray) -> np.ndarray:
 
 def attention_html(picture: Image.Image, share: Tensor, title: str, behind: str) -> str:
     """The picture, beside it the map laid over it, and the scale of its colours."""
-    pair = [(picture, behind), (laid_over(share, picture), title)]
+    pair = [(picture, behind), (glowing(share, picture), title)]
     shown = row_html([picture_html(*one, PICTURE_WIDTH) for one in pair], 2, PICTURE_WIDTH)
     percent = 100 * float(share.mean())
     told = f"The word gets {percent:.1f} % of all attention, the most in the {where(share)}."
     return f'{shown}<div style="margin: 4px; line-height: 1.4">{told}</div>{_scale(share)}'
 
 
-def laid_over(share: Tensor, picture: Image.Image) -> Image.Image:
-    """A map (h, w) enlarged and laid over the grey picture; its highest number is the lightest.
-
-    As `viz.heat` does it, but as a picture alone, which takes milliseconds.
-    """
-    values = (share / share.max().clamp(min=1e-12)).float().cpu().numpy()
-    large = Image.fromarray(values).resize(picture.size, Image.Resampling.BILINEAR)
-    glow = np.asarray(large)[..., None]  # (H, W, 1)
-    grey = 0.16 + 0.8 / 255 * np.asarray(picture.convert("L"), dtype=float)[..., None]
-    cover = COVER[0] + (COVER[1] - COVER[0]) * glow
-    return Image.fromarray(_levels(cover * GLOW(glow[..., 0])[..., :3] + (1 - cover) * grey))
+def glowing(share: Tensor, picture: Image.Image) -> Image.Image:
+    """A map (h, w) laid over the grey picture; its highest number is the lightest."""
+    values = share.float().cpu().numpy()
+    norm = Normalize(0, max(float(values.max()), 1e-12), clip=True)
+    return Image.fromarray(laid_over(values, np.asarray(picture.convert("RGB")), norm))
 
 
 def where(share: Tensor) -> str:
@@ -173,7 +168,7 @@ def where(share: Tensor) -> str:
 
 def _scale(share: Tensor) -> str:
     """A bar of the colours between the numbers at its ends."""
-    levels = (_levels(GLOW(np.linspace(0, 1, 9)))).tolist()
+    levels = (_levels(COLOURS(np.linspace(0, 1, 9)))).tolist()
     stops = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in levels)
     bar = f"background: linear-gradient(to right, {stops}); width: 8em; height: 1em"
     row = "display: flex; align-items: center; gap: 8px; margin: 4px; line-height: 1.4"
