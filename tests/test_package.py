@@ -38,14 +38,16 @@ LAYERS = [
     {"evaluation"},
     {"judge"},
     {"pipeline", "clip"},
-    {"loading", "denoising"},
+    {"safety"},
+    {"loading", "denoising", "memory", "compiling"},
+    {"hub"},
     {"schedulers"},
     {"world"},
     {"viz"},
     {"guidance", "attention", "ablation"},
     {"diffusion"},
     {"noise", "tiles"},
-    {"checks", "files", "frontend"},
+    {"checks", "files", "frontend", "layout", "shortage"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
