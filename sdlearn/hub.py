@@ -26,15 +26,28 @@ def from_hub(ids: tuple[str, ...], dtype: torch.dtype, *, checker: bool = False)
     With `checker` also the model's safety checker is asked for, if it has one. Raises
     `FileNotFoundError` when the hub has none of them, `ConnectionError` without network.
     """
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    without = None  # a model that was downloaded without its safety checker
     for repo in ids:
         try:
             folder = _fetch(repo, dtype, checker, local_files_only=True)
         except (LocalEntryNotFoundError, FileNotFoundError):
             continue  # not here yet, or not whole
-        if not (checker and lacks_checker(folder)):  # else it was downloaded without, so ask again
+        if not (checker and lacks_checker(folder)):
             return folder
+        without = without or folder
+    try:
+        return _download(ids, dtype, checker)
+    except OSError:
+        if without is None:
+            raise
+        return without
+
+
+def _download(ids: tuple[str, ...], dtype: torch.dtype, checker: bool) -> Path:
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
     for repo in ids:
         try:
             return _fetch(repo, dtype, checker)

@@ -64,9 +64,16 @@ def missing_of_checker(folder: Path) -> list[str]:
 
 
 def names_checker(folder: Path) -> bool:
-    """Whether the model says of itself that a safety checker belongs to it."""
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    return bool((index.get("safety_checker") or [None])[0])
+    """Whether the model says of itself that a safety checker belongs to it.
+
+    Raises `ValueError` when its `model_index.json` is damaged.
+    """
+    path = folder / "model_index.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        return bool((index.get("safety_checker") or [None])[0])
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged and cannot be read ({error})") from error
 
 
 def lacks_checker(folder: Path) -> bool:
