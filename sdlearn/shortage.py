@@ -17,7 +17,7 @@ __all__ = ["explains_shortage", "is_lack"]
 
 def is_lack(error: BaseException) -> bool:
     """Whether torch says with `error` that there is no memory left."""
-    words = ("out of memory", "can't allocate memory")
+    words = ("out of memory", "DefaultCPUAllocator")  # who speaks on the CPU, whatever the system
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
