@@ -5,8 +5,9 @@ sentence that names the argument, what was expected and what came.
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +18,10 @@ __all__ = [
     "check_num_steps",
     "check_prompts",
     "check_side",
+    "check_size",
+    "check_states",
     "check_whole",
+    "warn_if_cut",
 ]
 
 
@@ -77,6 +81,34 @@ def check_side(name: str, pixels: int, factor: int) -> int:
     if number < factor or number % factor:
         raise ValueError(f"{name} must be a positive multiple of {factor} pixels; got {number}")
     return number
+
+
+def check_size(height: int, width: int, factor: int) -> tuple[int, int]:
+    """A picture's height and width in pixels, each as `check_side` wants it."""
+    return check_side("height", height, factor), check_side("width", width, factor)
+
+
+def check_states(name: str, states: Tensor, count: int) -> Tensor:
+    """Text states (B, 77, D) for `count` pictures: those of one prompt are used for all of them."""
+    if states.ndim != 3 or len(states) not in (1, count):
+        raise ValueError(
+            f"{name} must hold 1 or {count} prompts, as there are {count} latents, each (77, D); "
+            f"got shape {tuple(states.shape)}"
+        )
+    return states.expand(count, -1, -1)
+
+
+def warn_if_cut(tokenizer: Any, text: str) -> None:
+    """Warn about what does not fit into the 77 tokens of a prompt."""
+    most = tokenizer.model_max_length
+    ids = tokenizer(text, verbose=False).input_ids  # begin, ..., end
+    if len(ids) > most:
+        lost = tokenizer.decode(ids[most - 1 : -1])
+        warnings.warn(
+            f"the prompt has {len(ids)} tokens, begin and end included, and {most} fit; "
+            f"cut off: {lost!r}",
+            stacklevel=3,
+        )
 
 
 def check_images(images: Tensor) -> None:

@@ -15,7 +15,15 @@ from torch import Generator, Tensor
 
 from .checks import check_whole
 
-__all__ = ["check_seeds", "generators", "generators_after", "pick_device", "randn"]
+__all__ = [
+    "check_seeds",
+    "generators",
+    "generators_after",
+    "generators_for",
+    "pick_device",
+    "pick_dtype",
+    "randn",
+]
 
 HIGHEST_SEED = 2**63 - 1
 
@@ -35,6 +43,18 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     if picked.type != "cpu" and not _is_available(picked.type):
         raise ValueError(f"device {device!r} is not available here; leave it out to run anyway")
     return picked
+
+
+def pick_dtype(dtype: torch.dtype | None, device: torch.device) -> torch.dtype:
+    """`dtype`, or what suits the device: float16 on cuda, float32 elsewhere.
+
+    Raises `ValueError` for what is no floating-point type.
+    """
+    if dtype is None:
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating-point type of torch; got {dtype!r}")
+    return dtype
 
 
 def _is_available(kind: str) -> bool:
@@ -87,6 +107,21 @@ def generators_after(
     used = generators(seeds)
     _draw(shape, used, dtype)
     return used
+
+
+def generators_for(latents: Tensor, seeds: Iterable[int] | None) -> list[Generator]:
+    """Each picture's generator, past the noise that the picture began with.
+
+    `latents` (B, 4, h, w). Raises `ValueError` unless there is one seed for each of them.
+    """
+    if seeds is None:
+        raise ValueError("seeds must be given for a scheduler that draws noise as it goes")
+    sources = generators_after(latents.shape[1:], seeds, latents.dtype)
+    if len(sources) != len(latents):
+        raise ValueError(
+            f"seeds must be one for each of {len(latents)} latents; got {len(sources)}"
+        )
+    return sources
 
 
 def _draw(shape: Sequence[int], sources: Sequence[Generator], dtype: torch.dtype) -> Tensor:

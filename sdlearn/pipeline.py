@@ -7,14 +7,14 @@
 
 `generate` is these calls in a row. Every operation comes in the order of diffusers'
 `StableDiffusionPipeline`, so the pictures are the same, bit for bit. Left out: all that a picture
-from text does not need (LoRA, adapters, image prompts, the safety checker). Letters: B pictures,
-77 tokens, D width of a text state, h w latent, H W pixels.
+from text does not need (LoRA, adapters, image prompts). Letters: B pictures, 77 tokens, D width
+of a text state, h w latent, H W pixels.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,24 @@ from PIL import Image
 from torch import Tensor
 
 from . import noise
-from .checks import check_images, check_not_blank, check_num_steps, check_prompts, check_side
+from .checks import (
+    check_images,
+    check_not_blank,
+    check_num_steps,
+    check_prompts,
+    check_size,
+    check_states,
+    warn_if_cut,
+)
+from .compiling import check_compile, compile_parts
 from .denoising import Step, denoise_steps
 from .guidance import check_guidance_scale
 from .loading import find_folder, load_parts
+from .memory import EVERYTHING_STAYS, MemoryPlan, fit, parse_memory
+from .safety import SafetyChecker, check_wanted, load_safety_checker
 from .schedulers import draws_noise, fresh_scheduler
+from .shortage import explains_shortage
+from .tiles import to_pil
 
 __all__ = ["StableDiffusion", "Step", "load", "to_pil"]
 
@@ -37,21 +50,38 @@ def load(
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    memory: str | int | None = None,
+    compile: bool = False,
+    safety_checker: bool | None = None,
 ) -> StableDiffusion:
     """A Stable Diffusion, ready to draw.
 
     `name` is "tiny" (shipped with sdlearn), "sd15", a folder in Stable Diffusion's layout, or a
     hub id. `device` is cuda, mps or cpu, by default the first of them that is here. `dtype` is by
-    default float16 on cuda and float32 elsewhere. Raises one clear sentence (`ValueError`,
-    `FileNotFoundError`, `ConnectionError`) when there is no such model or it is damaged.
+    default float16 on cuda and float32 elsewhere. `memory`, such as "8GB", is what it may take on
+    the device; by default what is free there (`sdlearn.memory`). `compile` makes later pictures
+    faster and the first one slow. `safety_checker` False leaves it out, True insists on one, None
+    takes the one that the model has. Raises one clear sentence (`TypeError`, `ValueError`,
+    `FileNotFoundError`, `ConnectionError`, `MemoryError`) when something cannot be done.
     """
     where = noise.pick_device(device)
-    if dtype is None:
-        dtype = torch.float16 if where.type == "cuda" else torch.float32
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point type of torch; got {dtype!r}")
-    parts = load_parts(find_folder(name, dtype), where, dtype)
-    return StableDiffusion(str(name), **parts._asdict())
+    dtype = noise.pick_dtype(dtype, where)
+    limit = parse_memory(memory)
+    check_compile(compile, where)
+    check_wanted(safety_checker)
+    folder = find_folder(name, dtype, checker=safety_checker is not False)
+    parts = load_parts(folder, dtype)
+    checker = load_safety_checker(folder, dtype, safety_checker)
+    models = parts.models() if checker is None else {**parts.models(), "checker": checker.model}
+    with explains_shortage(where, dtype):
+        plan = fit(models, limit, where)
+    if memory is not None or plan.offload != "none":
+        print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
+    if compile:
+        compile_parts(parts.unet, parts.vae, plan.offload)
+    return StableDiffusion(
+        str(name), **parts._asdict(), device=where, memory=plan, safety_checker=checker
+    )
 
 
 class StableDiffusion:
@@ -66,6 +96,9 @@ class StableDiffusion:
         unet: Any,
         vae: Any,
         scheduler: Any,
+        device: torch.device | None = None,
+        memory: MemoryPlan = EVERYTHING_STAYS,
+        safety_checker: SafetyChecker | None = None,
     ) -> None:
         self.name = name
         self.tokenizer = tokenizer
@@ -73,14 +106,17 @@ class StableDiffusion:
         self.unet = unet
         self.vae = vae
         self.scheduler = scheduler  # only copies of it are run: a scheduler keeps state
-        self.device: torch.device = unet.device
+        self.device: torch.device = unet.device if device is None else device  # of the work
         self.dtype: torch.dtype = unet.dtype
+        self.memory = memory
+        self.safety_checker = safety_checker
         self.vae_scale_factor: int = 2 ** (len(vae.config.block_out_channels) - 1)  # 8
         self.image_size: int = unet.config.sample_size * self.vae_scale_factor  # pixels
 
     def __repr__(self) -> str:
         size = f"{self.image_size}x{self.image_size} pixels"
-        return f"StableDiffusion({self.name!r}, {size}, {self.device}, {self.dtype})"
+        plan = "" if self.memory == EVERYTHING_STAYS else f", {self.memory}"
+        return f"StableDiffusion({self.name!r}, {size}, {self.device}, {self.dtype}{plan})"
 
     def tokenize(self, prompt: str | Iterable[str]) -> Tensor:
         """Prompts as token ids, (B, 77): begin, pieces of words, end, padding.
@@ -89,7 +125,7 @@ class StableDiffusion:
         """
         prompts = check_prompts(prompt)
         for text in prompts:
-            _warn_if_cut(self.tokenizer, text)
+            warn_if_cut(self.tokenizer, text)
         return self.tokenizer(
             prompts,
             padding="max_length",
@@ -101,19 +137,17 @@ class StableDiffusion:
     @torch.no_grad()
     def encode_text(self, prompt: str | Iterable[str]) -> Tensor:
         """What the U-Net is told of each prompt: one state for every token, (B, 77, D)."""
-        return self.text_encoder(self.tokenize(prompt).to(self.device))[0]
+        with explains_shortage(self.device, self.dtype):
+            return self.text_encoder(self.tokenize(prompt).to(self.device))[0]
 
     def init_latents(
         self, seeds: Iterable[int], *, height: int | None = None, width: int | None = None
     ) -> Tensor:
         """Unit-variance noise, (B, 4, h, w), one for each seed; height and width in pixels."""
-        factor = self.vae_scale_factor
-        asked = {"height": height, "width": width}
-        sides = [
-            check_side(name, self.image_size if pixels is None else pixels, factor) // factor
-            for name, pixels in asked.items()
-        ]
-        shape = (self.unet.config.in_channels, *sides)
+        factor, native = self.vae_scale_factor, self.image_size
+        height, width = (native if side is None else side for side in (height, width))
+        size = (side // factor for side in check_size(height, width, factor))
+        shape = (self.unet.config.in_channels, *size)
         return noise.randn(shape, seeds, self.device, self.dtype)
 
     @torch.no_grad()
@@ -152,30 +186,37 @@ class StableDiffusion:
             )
         count = len(latents)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
-        return denoise_steps(
+        steps = denoise_steps(
             self.predict_noise,
             fresh,
             latents,
-            _for_each("cond", cond, count),
-            None if uncond is None else _for_each("uncond", uncond, count),
+            check_states("cond", cond, count),
+            None if uncond is None else check_states("uncond", uncond, count),
             guidance_scale=guidance_scale,
-            generators=_generators(latents, seeds) if draws_noise(fresh) else None,
+            generators=noise.generators_for(latents, seeds) if draws_noise(fresh) else None,
         )
+        return self._run(steps, latents.shape)
+
+    def _run(self, steps: Iterator[Step], shape: Sequence[int]) -> Iterator[Step]:
+        with explains_shortage(self.device, self.dtype, shape, self.vae_scale_factor):
+            yield from steps
 
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [0, 1] → latents (B, 4, h, w), the likeliest, scaled."""
         check_images(images)
-        for name, pixels in zip(("height", "width"), images.shape[2:], strict=True):
-            check_side(name, pixels, self.vae_scale_factor)
+        check_size(images.shape[2], images.shape[3], self.vae_scale_factor)
         x = images.to(self.device, self.dtype) * 2 - 1
-        return self.vae.encode(x).latent_dist.mode() * self.vae.config.scaling_factor
+        with explains_shortage(self.device, self.dtype, x.shape):
+            return self.vae.encode(x).latent_dist.mode() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (B, 4, h, w) → pictures (B, 3, H, W) in [0, 1]."""
-        x = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
-        return (x * 0.5 + 0.5).clamp(0, 1)
+        """Latents (B, 4, h, w) → pictures (B, 3, H, W) in [0, 1], black where they are flagged."""
+        with explains_shortage(self.device, self.dtype, latents.shape, self.vae_scale_factor):
+            x = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
+            images = (x * 0.5 + 0.5).clamp(0, 1)
+            return images if self.safety_checker is None else self.safety_checker(images)
 
     def generate(
         self,
@@ -206,44 +247,3 @@ class StableDiffusion:
         ):
             latents = step.next_latents
         return to_pil(self.decode(latents))
-
-
-def to_pil(images: Tensor) -> list[Image.Image]:
-    """Pictures (B, 3, H, W) in [0, 1] as Pillow images, rounded as diffusers rounds them."""
-    pixels = images.detach().cpu().permute(0, 2, 3, 1).float().numpy()
-    return [Image.fromarray(picture) for picture in (pixels * 255).round().astype("uint8")]
-
-
-def _warn_if_cut(tokenizer: Any, text: str) -> None:
-    """Warn about what does not fit into the 77 tokens of a prompt."""
-    most = tokenizer.model_max_length
-    ids = tokenizer(text, verbose=False).input_ids  # begin, ..., end
-    if len(ids) > most:
-        lost = tokenizer.decode(ids[most - 1 : -1])
-        warnings.warn(
-            f"the prompt has {len(ids)} tokens, begin and end included, and {most} fit; "
-            f"cut off: {lost!r}",
-            stacklevel=3,
-        )
-
-
-def _for_each(name: str, states: Tensor, count: int) -> Tensor:
-    """Text states for `count` pictures: one is used for all of them."""
-    if states.ndim != 3 or len(states) not in (1, count):
-        raise ValueError(
-            f"{name} must hold 1 or {count} prompts, as there are {count} latents, each (77, D); "
-            f"got shape {tuple(states.shape)}"
-        )
-    return states.expand(count, -1, -1)
-
-
-def _generators(latents: Tensor, seeds: Iterable[int] | None) -> list[torch.Generator]:
-    """Each picture's generator, past the noise that the picture began with."""
-    if seeds is None:
-        raise ValueError("seeds must be given for a scheduler that draws noise as it goes")
-    sources = noise.generators_after(latents.shape[1:], seeds, latents.dtype)
-    if len(sources) != len(latents):
-        raise ValueError(
-            f"seeds must be one for each of {len(latents)} latents; got {len(sources)}"
-        )
-    return sources

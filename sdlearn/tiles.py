@@ -1,14 +1,27 @@
-"""Pictures side by side on one page, with Pillow alone: quick to import, no figure needed."""
+"""Tensors as Pillow images, and images side by side on one page: quick to import, no figure needed.
+
+Left out: figures with axes and labels (`sdlearn.viz`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
-__all__ = ["tile"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["tile", "to_pil"]
 
 GAP = 2  # pixels of white between pictures
+
+
+def to_pil(images: Tensor) -> list[Image.Image]:
+    """Pictures (B, 3, H, W) in [0, 1] as Pillow images, rounded as diffusers rounds them."""
+    pixels = images.detach().cpu().permute(0, 2, 3, 1).float().numpy()
+    return [Image.fromarray(picture) for picture in (pixels * 255).round().astype("uint8")]
 
 
 def tile(images: Sequence[Image.Image], columns: int) -> Image.Image:

@@ -38,14 +38,16 @@ LAYERS = [
     {"evaluation"},
     {"judge"},
     {"pipeline", "clip"},
-    {"loading", "denoising"},
+    {"safety"},
+    {"loading", "denoising", "memory", "compiling"},
+    {"hub"},
     {"schedulers"},
     {"world"},
     {"viz"},
     {"guidance", "attention", "ablation"},
     {"diffusion"},
     {"noise", "tiles"},
-    {"checks", "files", "frontend", "progress"},
+    {"checks", "files", "frontend", "layout", "progress", "shortage"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

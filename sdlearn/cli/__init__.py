@@ -124,7 +124,9 @@ def _run(args: argparse.Namespace) -> int:
 def _sentence(error: BaseException) -> str:
     """What went wrong in one line, without the name of the exception's class."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate" in text:
+    explained = text.startswith("not enough memory")  # sdlearn.shortage says more than we could
+    no_memory = isinstance(error, MemoryError) or "out of memory" in text
+    if not explained and (no_memory or "can't allocate" in text):
         return "not enough memory; close other programs, or ask for fewer or smaller pictures"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; nothing half-written was kept"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import output
+from . import machine, output
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,6 +37,7 @@ examples:
   sdlearn generate "a yellow cat" --guidance 1                       without guidance
   sdlearn generate "a tree" --negative "snow" --scheduler dpm++ --steps 10
   sdlearn generate "an astronaut riding a horse" --model sd15        wants a GPU and 5 GB
+  sdlearn generate "an astronaut" --model sd15 --memory 4GB          for a small GPU
 
 A file that is there already is never replaced without --force.
 """
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="replace files that are there already")
     add("--filmstrip", action="store_true", help=f"also save {FRAMES} predictions on the way")
     add("--quiet", action="store_true", help="no progress bar")
+    machine.add_machine_arguments(parser)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from ..pipeline import load
 
-    sd = load(args.model)
+    sd = load(args.model, **machine.load_options(args))
     states = sd.encode_text(args.prompt), sd.encode_text(args.negative)
     width, height = args.size or (sd.image_size, sd.image_size)
     batch = max(1, PIXELS_AT_ONCE // max(1, width * height))

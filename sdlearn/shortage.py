@@ -1,0 +1,70 @@
+"""When memory runs out: one sentence that says what was asked for and what to try instead.
+
+torch says so in a class of its own on cuda and in a plain `RuntimeError` on the CPU; here both
+become a `MemoryError`. Left out: how to need less in the first place (`sdlearn.memory`).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["explains_shortage", "is_lack"]
+
+
+def is_lack(error: BaseException) -> bool:
+    """Whether torch says with `error` that there is no memory left."""
+    words = ("out of memory", "DefaultCPUAllocator")  # who speaks on the CPU, whatever the system
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+
+
+@contextmanager
+def explains_shortage(
+    device: torch.device,
+    dtype: torch.dtype,
+    shape: Sequence[int] = (),
+    factor: int = 1,
+) -> Iterator[None]:
+    """Turn what torch raises when memory runs out into a `MemoryError` of one sentence.
+
+    It names what was asked for: pictures of `shape` (B, 3, H, W), or of latents (B, 4, h, w) with
+    the autoencoder's `factor`, or, without, the model itself. Nothing of the attempt is kept: the
+    next call has all the memory again.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_lack(error):
+            raise
+        traceback.clear_frames(error.__traceback__)  # they hold the tensors of the attempt
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        tries = ", ".join(_tries(device, dtype, shape))
+        raise MemoryError(
+            f"not enough memory for {_asked(shape, factor)} on {device.type}; "
+            f"try, in this order: {tries}"
+        ) from None
+
+
+def _asked(shape: Sequence[int], factor: int) -> str:
+    if not shape:
+        return "the parts of the model"
+    count, _, height, width = shape
+    pictures = "a picture" if count == 1 else f"{count} pictures"
+    return f"{pictures} of {width * factor}x{height * factor} pixels"
+
+
+def _tries(device: torch.device, dtype: torch.dtype, shape: Sequence[int]) -> Iterator[str]:
+    """What wants less memory, the easiest first."""
+    if shape and shape[0] > 1:
+        yield "fewer seeds at once"
+    if device.type == "cuda":
+        yield "load with memory='4GB', or a lower number if that was given"
+    if shape:
+        yield "a smaller height and width"
+    if dtype.itemsize > 2:
+        yield "load with dtype float16"
+    yield "close other programs"

@@ -1,0 +1,208 @@
+"""Precisions, devices that are not here, and torch.compile: what the CPU can tell about them."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sdlearn import compiling, load
+from sdlearn.cli import main
+from sdlearn.memory import MemoryPlan
+from sdlearn.schedulers import SCHEDULERS, fresh_scheduler
+
+PROMPT = "a large red house on the left, on green grass"
+MPS = torch.device("mps")
+
+
+@pytest.fixture(scope="module")
+def sd(tiny_folder):
+    return load(tiny_folder, device="cpu")
+
+
+def pixels(images) -> np.ndarray:
+    return np.stack([np.asarray(image, dtype=int) for image in images])
+
+
+# Precisions
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", [None, *SCHEDULERS])
+def test_half_precision_draws_nearly_the_same_picture_on_the_cpu(dtype, name):
+    """Its noise is drawn in its own precision, which is the same noise, rounded."""
+    how = {"seeds": [7], "num_steps": 4, "scheduler": name}
+    full = pixels(load("tiny", device="cpu").generate(PROMPT, **how))
+    sd = load("tiny", device="cpu", dtype=dtype)
+    [step, *_] = sd.denoise(
+        sd.init_latents([7]), sd.encode_text(PROMPT), num_steps=2, guidance_scale=1
+    )
+    assert step.latents.dtype == step.eps.dtype == step.next_latents.dtype == dtype
+    slack = 10 if name in ("pndm", "lcm") else 1.5  # with four steps these two are all but settled
+    assert np.abs(pixels(sd.generate(PROMPT, **how)) - full).mean() < slack
+
+
+def test_half_precision_is_the_default_on_cuda_alone():
+    from sdlearn.noise import pick_dtype
+
+    kinds = {kind: pick_dtype(None, torch.device(kind)) for kind in ("cuda", "mps", "cpu")}
+    assert kinds == {"cuda": torch.float16, "mps": torch.float32, "cpu": torch.float32}
+    assert pick_dtype(torch.bfloat16, torch.device("cuda")) == torch.bfloat16
+
+
+# mps, which has no float64
+
+
+class PretendMps(TorchFunctionMode):
+    """What is asked for on mps is done on the CPU, unless it would be float64 there."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        asked = [a for a in (*args[1:], *kwargs.values()) if is_mps(a)]
+        if func is torch.device or not asked:
+            return func(*args, **kwargs)
+        cpu = [torch.device("cpu") if is_mps(a) else a for a in args]
+        result = func(
+            *cpu, **{k: torch.device("cpu") if is_mps(v) else v for k, v in kwargs.items()}
+        )
+        assert result.dtype != torch.float64, f"{func} makes a float64 tensor on mps"
+        return result
+
+
+def is_mps(value) -> bool:
+    return isinstance(value, (str, torch.device)) and str(value) == "mps"
+
+
+class NoFloat64(TorchDispatchMode):
+    """Fails on every float64 tensor that any operation makes."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (list, tuple)) else [result]:
+            wide = isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float64
+            assert not wide, f"{func} makes a float64 tensor"
+        return result
+
+
+def test_the_pretence_sees_float64():
+    with PretendMps(), pytest.raises(AssertionError, match="float64 tensor on mps"):
+        torch.zeros(2, dtype=torch.float64).to(MPS)
+    with PretendMps(), pytest.raises(AssertionError, match="float64 tensor on mps"):
+        torch.linspace(0, 1, 3, dtype=torch.float64, device="mps")
+    with PretendMps():
+        assert torch.zeros(2, dtype=torch.float64).to("mps", torch.float32).dtype == torch.float32
+    with NoFloat64(), pytest.raises(AssertionError, match="makes a float64 tensor"):
+        torch.zeros(2) * torch.zeros(2, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", [None, *SCHEDULERS])
+def test_a_picture_on_mps_never_needs_float64_and_is_the_same(sd, name, monkeypatch):
+    how = {"seeds": [7], "num_steps": 4, "scheduler": name}
+    expected = pixels(sd.generate(PROMPT, **how))
+    monkeypatch.setattr(sd, "device", MPS)
+    with PretendMps():
+        assert np.array_equal(pixels(sd.generate(PROMPT, **how)), expected)
+
+
+@pytest.mark.parametrize("name", [None, *SCHEDULERS])
+def test_no_step_makes_a_float64_tensor(sd, name):
+    """Stricter: also what stays on the CPU, where a scheduler keeps its numbers."""
+    latents, cond, uncond = sd.init_latents([7]), sd.encode_text(PROMPT), sd.encode_text("")
+    steps = sd.denoise(latents, cond, uncond, num_steps=4, scheduler=name, seeds=[7])
+    with NoFloat64():
+        *_, last = steps
+        sd.encode_image(sd.decode(last.next_latents))
+
+
+@pytest.mark.parametrize("name", [None, *SCHEDULERS])
+def test_a_fresh_scheduler_holds_no_float64(sd, name):
+    fresh = vars(fresh_scheduler(name, sd.scheduler, 7))
+    wide = [k for k, v in fresh.items() if torch.is_tensor(v) and v.dtype == torch.float64]
+    assert wide == []
+
+
+# torch.compile
+
+
+def test_compile_wants_a_compiler(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ValueError, match=r"compile=True needs a C\+\+ compiler on the CPU"):
+        load(compile=True, device="cpu")
+    compiling.check_compile(True, torch.device("cuda"))  # there torch brings its own
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "my-compiler" else None)
+    monkeypatch.setenv("CXX", "my-compiler")
+    compiling.check_compile(True, torch.device("cpu"))
+
+
+def test_compile_wants_all_parts_on_the_device(tiny_folder, monkeypatch):
+    from sdlearn import memory
+
+    monkeypatch.setattr(compiling, "_has_compiler", lambda: True)
+    monkeypatch.setattr(memory, "choose_plan", lambda *a, **k: MemoryPlan("model"))
+    with pytest.raises(ValueError, match="compile=True needs all parts on the device, and the mem"):
+        load(tiny_folder, device="cpu", compile=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not compiling._has_compiler(), reason="no C++ compiler here")
+def test_a_compiled_model_draws_the_same_picture_but_for_a_grey_level():
+    how = {"seeds": [7, 8], "num_steps": 10}  # another number of pictures is compiled again
+    plain = pixels(load("tiny", device="cpu").generate(PROMPT, **how))
+    sd = load("tiny", device="cpu", compile=True)
+    differences = np.abs(pixels(sd.generate(PROMPT, **how)) - plain)
+    print(f"{(differences > 0).mean():.2%} of the numbers differ, by {differences.max()} at most")
+    assert differences.max() <= 1
+    assert sd.unet._compiled_call_impl is not None
+    assert sd.vae.decoder._compiled_call_impl is not None
+
+
+# The command line
+
+
+def test_the_command_line_passes_on_what_is_said_of_the_machine(folder, monkeypatch, capsys):
+    asked = {}
+
+    def remember(name, **how):
+        asked.update(how)
+        raise ValueError("seen")
+
+    monkeypatch.setattr("sdlearn.pipeline.load", remember)
+    assert main(["generate", PROMPT]) == 2
+    assert asked == dict.fromkeys(("device", "dtype", "memory", "safety_checker")) | {
+        "compile": False
+    }
+    words = ["--device", "cpu", "--dtype", "bfloat16", "--memory", "8GB", "--compile"]
+    assert main(["generate", PROMPT, *words, "--no-safety-checker"]) == 2
+    assert asked == {
+        "device": "cpu",
+        "dtype": torch.bfloat16,
+        "memory": "8GB",
+        "compile": True,
+        "safety_checker": False,
+    }
+    assert main(["generate", PROMPT, "--memory", "8000000000"]) == 2
+    assert asked["memory"] == 8_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--memory", "lots"], "memory must be like '8GB' or '500MB'"),
+        (["--device", "abacus"], "device must be 'cpu', 'cuda' or 'mps'; got 'abacus'"),
+        (["--dtype", "int8"], "argument --dtype: invalid choice: 'int8'"),
+    ],
+)
+def test_the_command_line_refuses_what_is_no_machine(folder, words, message, capsys):
+    assert main(["generate", PROMPT, *words]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_the_command_line_draws_in_half_precision_within_a_limit(folder, capsys):
+    words = ["--dtype", "bfloat16", "--memory", "1GB", "--device", "cpu", "--steps", "2", "--quiet"]
+    assert main(["generate", PROMPT, *words, "-o", "house.png"]) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("sdlearn: tiny on cpu: all parts stay on the device; about ")
+    assert (folder / "house.png").is_file()
