@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["folder_written_whole", "partial_path", "sha256", "written_whole"]
+__all__ = ["folder_written_whole", "partial_path", "remove_partials", "sha256", "written_whole"]
 
 
 def partial_path(path: Path) -> Path:
@@ -40,6 +40,14 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_partials(folder: Path, names: Iterable[str]) -> None:
+    """Delete what processes that were killed have left in `folder` of the files called `names`."""
+    wanted = set(names)
+    for path in folder.glob(".*.partial"):
+        if path.name[1:].rsplit(".", 2)[0] in wanted:
+            path.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "SCHEDULERS",
     "alpha_bar_at",
     "build_scheduler",
+    "check_scheduler",
     "draws_noise",
     "fresh_scheduler",
     "load_scheduler",
@@ -172,14 +173,20 @@ def load_scheduler(config: dict[str, Any]) -> Scheduler:
     return scheduler
 
 
+def check_scheduler(name: str | None) -> str | None:
+    """`name` if it is known, or None for the model's own; `ValueError` lists the known ones."""
+    if name is not None and name not in SCHEDULERS:
+        known = ", ".join(SCHEDULERS)
+        raise ValueError(f"scheduler must be one of {known}; got {name!r}")
+    return name
+
+
 def build_scheduler(name: str, like: Scheduler) -> Scheduler:
     """A new scheduler by its name, on the noise schedule that `like` was trained with.
 
-    Raises `ValueError` for an unknown name, and lists the known ones.
+    Raises `ValueError` for an unknown name.
     """
-    if name not in SCHEDULERS:
-        known = ", ".join(SCHEDULERS)
-        raise ValueError(f"scheduler must be one of {known}; got {name!r}")
+    check_scheduler(name)
     class_name, fields = SCHEDULERS[name]
     trained = {field: getattr(like.config, field, None) for field in NOISE_SCHEDULE}
     return getattr(diffusers, class_name)(**trained, **copy.deepcopy(fields))

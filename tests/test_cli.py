@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sdlearn import load
-from sdlearn.cli import COMMANDS, doctor, generate, main, output
+from sdlearn.cli import COMMANDS, doctor, drawing, main, output
 
 PROMPT = "a large red house on green grass"
 
@@ -81,7 +81,7 @@ def test_a_command_is_run_and_its_exit_code_passed_on(
     ("argv", "message"),
     [
         (["draw"], "sdlearn: argument COMMAND: invalid choice: 'draw'"),
-        (["generate"], "sdlearn: the following arguments are required: PROMPT; see 'sdlearn gen"),
+        (["generate"], "sdlearn: one of the arguments PROMPT --prompts is required; see 'sdlearn"),
         (["generate", PROMPT, "--steps", "2.5"], "sdlearn: argument --steps: invalid int value"),
         (["generate", PROMPT, "--size", "128"], "argument --size: expected WxH such as 128x128"),
         (["generate", PROMPT, "--guid", "3"], "sdlearn: unrecognized arguments: --guid 3; see"),
@@ -243,6 +243,7 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
             "num_steps": "2",
             "guidance_scale": "3.0",
             "scheduler": "the model's own",
+            "size": "the model's own",
             "model": str(tiny_folder),
             "Software": "sdlearn 0.1.0",
         }
@@ -251,7 +252,7 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
 def test_count_draws_the_pictures_of_the_next_seeds_in_batches(
     tiny_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(generate, "PIXELS_AT_ONCE", 2 * 128 * 128)
+    monkeypatch.setattr(drawing, "PIXELS_AT_ONCE", 2 * 128 * 128)
     assert draw(tiny_folder, "--seed", "4", "--count", "3", "-o", "house.png") == 0
     assert names(folder) == ["house-seed4.png", "house-seed5.png", "house-seed6.png"]
     pictures = load(tiny_folder).generate(PROMPT, seeds=[4, 5, 6], num_steps=2)
@@ -367,6 +368,10 @@ def test_bad_input_is_refused_and_writes_nothing(
     [
         ([" "], "prompt must say what to draw; got ' '"),
         ([PROMPT, "--steps", "0"], "num_steps must lie in 1..1000; got 0"),
+        ([PROMPT, "--guidance", "inf"], "guidance_scale must be a finite number; got inf"),
+        ([PROMPT, "--scheduler", "best"], "scheduler must be one of ddim, ddpm, pndm, euler"),
+        ([PROMPT, "--size", "64x100"], "height must be a positive multiple of 8 pixels; got 100"),
+        ([PROMPT, "--seed", "-1"], "every seed must lie in 0..2**63 - 1; got -1"),
     ],
 )
 def test_what_can_be_refused_before_loading_is(
@@ -389,7 +394,7 @@ def test_ctrl_c_while_drawing_writes_nothing(
 
 @pytest.mark.parametrize(
     ("words", "code", "out", "err"),
-    [(["--version"], 0, "sdlearn 0.", ""), (["generate"], 2, "", "required: PROMPT")],
+    [(["--version"], 0, "sdlearn 0.", ""), (["generate"], 2, "", "PROMPT --prompts is required")],
 )
 def test_from_the_shell_all_output_arrives_and_the_exit_code_is_right(words, code, out, err):
     command = [sys.executable, "-m", "sdlearn", *words]

@@ -87,7 +87,7 @@ def test_every_module_has_its_place_in_the_layers():
 
 
 def test_the_arrows_were_found():
-    assert ("cli.generate", "pipeline.load") in ARROWS
+    assert ("cli.drawing", "pipeline.load") in ARROWS
     assert ("judge", "world.scene.Scene") in ARROWS
 
 

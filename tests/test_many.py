@@ -1,0 +1,427 @@
+"""`sdlearn generate --prompts`: the plan, one process, two, stopped and gone on with."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdlearn import load
+from sdlearn.cli import drawing, jobs, main, many, output
+from sdlearn.files import partial_path
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+WISHES = ["a red house", "a blue boat at night", "a green castle", "a white cat on the left"]
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # another number may round otherwise
+
+
+@pytest.fixture(autouse=True)
+def model(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small model's folder; and batches of three pictures instead of eight."""
+    monkeypatch.setattr(drawing, "PIXELS_AT_ONCE", 3 * 128 * 128)
+    return tiny_folder
+
+
+def write_wishes(*lines: str) -> Path:
+    path = Path("wishes.txt")
+    path.write_text("\n".join(lines or WISHES) + "\n", encoding="utf-8")
+    return path
+
+
+def words(model: Path, *more: str) -> list[str]:
+    settings = ["--model", str(model), "--steps", "2", "-o", "out"]
+    return ["generate", "--prompts", "wishes.txt", *settings, *more]
+
+
+def contents(folder: Path = Path("out")) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+# the plan
+
+
+def test_prompts_are_the_lines_that_say_something():
+    data = b"\xef\xbb\xbf  a red house \r\n\n# birds\na tree, at n\xc3\xb6on\n   \na cat"
+    assert jobs.read_prompts(data, "wishes.txt") == [
+        jobs.Prompt("a red house", 1),
+        jobs.Prompt("a tree, at nöon", 4),
+        jobs.Prompt("a cat", 6),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"a cat\n\n\xff\xfea\x00", "must be UTF-8 text; line 3 of wishes.txt is not"),
+        (b"a cat\na\x00dog", r"must be plain text; line 2 of wishes.txt holds '\\x00'"),
+        (b"", "must hold at least one prompt, one a line; wishes.txt holds none"),
+        (b"# a cat\n \n", "must hold at least one prompt, one a line; wishes.txt holds none"),
+    ],
+)
+def test_a_bad_line_is_named(data: bytes, message: str):
+    with pytest.raises(ValueError, match=message):
+        jobs.read_prompts(data, "wishes.txt")
+
+
+def test_every_prompt_with_every_seed_has_a_file_of_its_own():
+    prompts = [jobs.Prompt("A cat!", 1), jobs.Prompt("a cat", 2)]
+    planned = jobs.jobs_for(prompts, range(9, 11), Path("out"))
+    assert planned == [
+        jobs.Job("A cat!", 9, Path("out/0001-a-cat-seed0009.png")),
+        jobs.Job("A cat!", 10, Path("out/0001-a-cat-seed0010.png")),
+        jobs.Job("a cat", 9, Path("out/0002-a-cat-seed0009.png")),
+        jobs.Job("a cat", 10, Path("out/0002-a-cat-seed0010.png")),
+    ]
+
+
+@pytest.mark.parametrize("count", [12, 10_001])
+def test_names_sort_as_the_list_does_and_are_short_enough_for_any_disk(count: int):
+    prompts = [jobs.Prompt("𠀀" * 99, line) for line in range(1, count + 1)]  # four bytes each
+    names = [job.path.name for job in jobs.jobs_for(prompts, [2**63 - 1], Path())]
+    assert names == sorted(names)
+    assert len(set(names)) == count
+    assert max(len(partial_path(Path(name)).name.encode()) for name in names) <= 255
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 7])
+@pytest.mark.parametrize("done", [(), (0,), (3, 4, 5), (1, 3, 9), range(10)])
+def test_every_batch_with_work_in_it_is_drawn_whole_by_one_process(ranks: int, done):
+    planned = jobs.jobs_for([jobs.Prompt("a cat", 1)], range(10), Path())
+    batched = jobs.batches(planned, 3)
+    assert [[job.seed for job in b] for b in batched] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+    to_draw = {job for job in planned if job.seed not in done}
+    shares = [jobs.share(batched, to_draw, rank, ranks) for rank in range(ranks)]
+    drawn = sorted((batch for share in shares for batch in share), key=batched.index)
+    assert drawn == [batch for batch in batched if any(job in to_draw for job in batch)]
+    sizes = [len(share) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def picture(path: Path, **text: str) -> None:
+    output.save_image(Image.new("RGB", (8, 8)), path, text)
+
+
+def test_a_picture_is_done_when_it_was_drawn_as_asked():
+    cat, dog = (jobs.Job(name, 0, Path(f"{name}.png")) for name in ("cat", "dog"))
+    picture(cat.path, prompt="cat", seed="0", Software="sdlearn of old")
+    assert jobs.missing([cat, dog], lambda job: {"prompt": job.prompt, "seed": "0"}) == {dog}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ({"prompt": "a ☃", "seed": "1"}, "seed '1' instead of '0'; choose another folder, or add"),
+        ({"prompt": "a ☃"}, "cat.png is there already, with no seed in it"),
+        ({"prompt": "a dog", "seed": "0"}, "prompt 'a dog' instead of 'a ☃'"),
+    ],
+)
+def test_a_picture_that_was_drawn_otherwise_is_in_the_way(text: dict[str, str], message: str):
+    job = jobs.Job("a ☃", 0, Path("cat.png"))
+    picture(job.path, **text)
+
+    def describe(job: jobs.Job) -> dict[str, str]:
+        return {"prompt": job.prompt, "seed": "0"}
+
+    with pytest.raises(FileExistsError, match=message):
+        jobs.missing([job], describe)
+    assert jobs.missing([job], describe, force=True) == {job}
+
+
+@pytest.mark.parametrize("keep", [0, 20, -30, -5])
+def test_a_damaged_picture_is_not_done(keep: int):
+    job = jobs.Job("a cat", 0, Path("cat.png"))
+    picture(job.path, prompt="a cat")
+    assert jobs.missing([job], lambda job: {"prompt": "a cat"}) == set()
+    job.path.write_bytes(job.path.read_bytes()[:keep])
+    with pytest.raises(FileExistsError, match="no prompt in it"):
+        jobs.missing([job], lambda job: {"prompt": "a cat"})
+
+
+# one process
+
+
+def test_every_prompt_is_drawn_as_the_pipeline_draws_the_batch(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes(*WISHES[:2], "# not this", "", WISHES[2])
+    assert main(words(model, "--seed", "5", "--negative", "snow", "--scheduler", "euler_a")) == 0
+    assert capsys.readouterr().out == "3 drawn, 0 were there already, in out\n"
+    names = ["0001-a-red-house", "0002-a-blue-boat-at-night", "0003-a-green-castle"]
+    assert list(contents()) == [f"{name}-seed0005.png" for name in names]
+    expected = load(model).generate(
+        WISHES[:3], seeds=[5, 5, 5], negative_prompt="snow", num_steps=2, scheduler="euler_a"
+    )
+    for path, image in zip(sorted(Path("out").iterdir()), expected, strict=True):
+        with Image.open(path) as drawn:
+            assert np.array_equal(np.asarray(drawn), np.asarray(image))
+    assert drawn.text["prompt"] == "a green castle"
+    assert drawn.text["seed"] == "5"
+
+
+def test_the_second_time_nothing_is_left_to_do_and_no_model_is_loaded(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes()
+    assert main(words(model)) == 0
+    before = contents()
+    monkeypatch.setattr(drawing, "load_model", None)
+    assert main(words(model)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "0 drawn, 4 were there already, in out"
+    assert contents() == before
+
+
+def test_what_is_missing_of_a_batch_comes_out_the_same(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes()
+    assert main(words(model, "--count", "2")) == 0
+    before = contents()
+    gone = ["0001-a-red-house-seed0001.png", "0004-a-white-cat-on-the-left-seed0001.png"]
+    kept = Path("out/0003-a-green-castle-seed0000.png").stat()
+    for name in gone:
+        Path("out", name).unlink()
+    assert main(words(model, "--count", "2")) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 drawn, 6 were there already, in out"
+    assert contents() == before
+    assert Path("out/0003-a-green-castle-seed0000.png").stat() == kept
+
+
+def test_more_prompts_and_more_seeds_are_added_to_what_is_there(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes(*WISHES[:2])
+    assert main(words(model)) == 0
+    write_wishes(*WISHES[:3])
+    assert main(words(model, "--count", "2")) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "4 drawn, 2 were there already, in out"
+
+
+def test_standard_input(model: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a red tree\n")))
+    assert (
+        main(["generate", "--prompts", "-", "--model", str(model), "--steps", "1", "-o", "o"]) == 0
+    )
+    assert list(contents(Path("o"))) == ["0001-a-red-tree-seed0000.png"]
+
+
+def test_other_settings_are_refused_before_any_work(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes()
+    assert main(words(model)) == 0
+    before = contents()
+    capsys.readouterr()
+    for more in (["--guidance", "4"], ["--size", "64x64"], ["--negative", "snow"]):
+        with monkeypatch.context() as patch:
+            patch.setattr(drawing, "load_model", None)
+            assert main(words(model, *more)) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert "0001-a-red-house-seed0000.png is there already, with " in line
+    assert contents() == before
+
+
+def test_force_draws_again_only_what_was_drawn_otherwise(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes()
+    assert main(words(model)) == 0
+    before = contents()
+    Path("out/0002-a-blue-boat-at-night-seed0000.png").write_bytes(b"a note of mine")
+    assert main(words(model)) == 2
+    assert main(words(model, "--force")) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 drawn, 3 were there already, in out"
+    assert contents() == before
+
+
+def test_a_half_written_file_does_not_count_and_is_taken_away(model: Path):
+    write_wishes("a red house")
+    Path("out").mkdir()
+    Path("out/.0001-a-red-house-seed0000.png.4711.partial").write_bytes(b"half a pic")
+    Path("out/.mine.png.4711.partial").write_bytes(b"not ours")
+    assert main(words(model)) == 0
+    assert list(contents()) == [".mine.png.4711.partial", "0001-a-red-house-seed0000.png"]
+
+
+def test_a_prompt_that_is_too_long_is_said_once_with_its_line(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes("# long ones", "red " * 80 + "tree", "a cat", "red " * 80 + "boat")
+    assert main(words(model, "--count", "4", "--quiet")) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:42] for line in lines] == [
+        "sdlearn: line 2: the prompt has 83 tokens,",
+        "sdlearn: line 4: the prompt has 83 tokens,",
+    ]
+    assert lines[1].endswith("boat'")
+
+
+def test_one_bar_counts_the_steps_of_all_batches(model: Path, capsys: pytest.CaptureFixture[str]):
+    write_wishes()  # four pictures, three at once: two batches of PNDM's three calls
+    assert main(words(model, "--scheduler", "pndm")) == 0
+    assert "0/6 [" in capsys.readouterr().err
+    assert main(words(model, "--scheduler", "pndm", "--force", "--quiet", "--seed", "1")) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--steps", "0"], "num_steps must lie in 1..1000; got 0"),
+        (["--count", "0"], "count must be at least 1; got 0"),
+        (["--seed", "-3"], "every seed must lie in 0..2**63 - 1; got -3"),
+        (["--scheduler", "best"], "scheduler must be one of ddim"),
+        (["--filmstrip"], "filmstrip goes with one PROMPT, not with --prompts"),
+        (["-o", "wishes.txt"], "output must be a folder with --prompts; 'wishes.txt' is a file"),
+        (["-o", "no/such"], "output's folder must exist; there is no folder 'no'"),
+        (["--prompts", "none.txt"], "none.txt: no such file or directory"),
+        (["--prompts", "blank.txt"], "prompts must hold at least one prompt"),
+    ],
+)
+def test_bad_input_is_refused_before_the_model_is_loaded(
+    more: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_wishes()
+    Path("blank.txt").touch()
+    assert main(words(Path("nowhere"), *more)) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sdlearn: {message}")
+    assert sorted(path.name for path in folder.iterdir()) == ["blank.txt", "wishes.txt"]
+
+
+def test_a_folder_has_to_be_named(model: Path, capsys: pytest.CaptureFixture[str]):
+    write_wishes()
+    assert main(["generate", "--prompts", "wishes.txt", "--model", str(model)]) == 2
+    assert "add -o FOLDER" in capsys.readouterr().err
+
+
+def test_one_prompt_and_a_list_exclude_each_other(capsys: pytest.CaptureFixture[str]):
+    assert main(["generate", "a cat", "--prompts", "wishes.txt"]) == 2
+    assert "--prompts: not allowed with argument PROMPT" in capsys.readouterr().err
+
+
+def test_one_prompt_alone_starts_no_processes(model: Path):
+    code = (
+        "import sys; from sdlearn.cli import main\n"
+        f"assert main(['generate', 'a cat', '--model', {str(model)!r}, '--steps', '1']) == 0\n"
+        "assert 'sdlearn.cli.many' not in sys.modules\n"
+        "from accelerate import PartialState\n"
+        "assert PartialState._shared_state == {}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+class OtherProcess:
+    """The state of a process that is not the main one."""
+
+    is_main_process = False
+    parted = 0
+
+    def wait_for_everyone(self) -> None:
+        self.parted += 1
+
+    def destroy_process_group(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("plan", [many.Plan([], [], set()), None])
+def test_a_process_does_as_the_main_one_says(plan, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("accelerate.utils.broadcast_object_list", lambda told: [plan])
+    state = OtherProcess()
+    assert many._agreed(state, lambda: pytest.fail("planned on its own")) is plan
+    assert state.parted == (plan is None)  # the run is over where there is no plan
+
+
+def test_a_machine_that_does_not_see_the_folder_says_so(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    plan = many.Plan([], [], {jobs.Job("a cat", 0, Path("out/cat.png"))})
+    monkeypatch.setattr(many, "_agreed", lambda state, make: plan)
+    assert main(words(model)) == 2
+    assert "out is not to be seen from here; all machines must share it" in capsys.readouterr().err
+
+
+# processes
+
+
+def alone(model: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sdlearn", *words(model, *more)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=ONE_THREAD)
+
+
+def launched(model: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Two processes on the CPU; see `test_two_processes_see_the_batches_of_one` for the options."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launch += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    launch += ["--dynamo_backend", "no", "--main_process_port", "0"]
+    return subprocess.run(
+        [*launch, "-m", "sdlearn", *words(model, *more)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env={**ONE_THREAD, "ACCELERATE_USE_CPU": "true", **environment},
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_pictures_of_one(model: Path):
+    write_wishes()
+    done = launched(model, "--count", "5")  # 20 pictures: three batches, two processes
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "20 drawn, 0 were there already, in out\n"
+    pair = contents()
+    Path("out").rename("pair")
+    done = alone(model, "--count", "5")
+    assert done.returncode == 0, done.stderr
+    assert contents() == pair
+    assert len(pair) == 20
+
+
+@pytest.mark.slow
+def test_two_processes_refuse_in_one_sentence(model: Path):
+    write_wishes("a cat", "a\x01dog")
+    done = launched(model)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("sdlearn: ")]
+    assert said == ["sdlearn: prompts must be plain text; line 2 of wishes.txt holds '\\x01'"]
+    assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_do_not_know_of_each_other_do_not_draw(model: Path):
+    """Where `accelerate launch` is told of GPUs that are not there, each would draw everything."""
+    write_wishes()
+    done = launched(model, ACCELERATE_USE_CPU="false", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode != 0
+    assert "sdlearn: 2 processes were started, but accelerate finds no GPUs" in done.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_killed_half_way_and_gone_on_with_by_two_processes(model: Path):
+    write_wishes()
+    command = [sys.executable, "-m", "sdlearn", *words(model, "--count", "6")]
+    process = subprocess.Popen(command, env=ONE_THREAD, stderr=subprocess.DEVNULL)
+    while not list(Path("out").glob("*.png")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {name: data for name, data in contents().items() if name.endswith(".png")}
+    assert 0 < len(kept) < 24
+    done = launched(model, "--count", "6")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == f"{24 - len(kept)} drawn, {len(kept)} were there already, in out\n"
+    finished = contents()
+    assert {name: finished[name] for name in kept} == kept
+    Path("out").rename("pair")
+    assert alone(model, "--count", "6").returncode == 0
+    assert contents() == finished
+    assert len(finished) == 24
