@@ -60,11 +60,12 @@ def _task(task: Task) -> str:
 
 
 def _comparison(found: Comparison) -> Iterator[str]:
+    yield _task(found.task)
     verdict = _verdict(found.difference, found.tolerance)
     if found.ratio is None:
-        yield f"{_task(found.task)}: {verdict}: no ratio"
+        yield f"{verdict}: no ratio"
         return
-    yield f"{_task(found.task)}: {verdict}, ratio {found.ratio:.3f}"
+    yield f"{verdict}, ratio {found.ratio:.3f}"
     rows = [_side(side) for side in found.sides]
     kept = [i for i, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
     yield aligned([tuple(row[i] for i in kept) for row in (COLUMNS, *rows)], left={0})
