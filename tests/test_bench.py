@@ -435,6 +435,7 @@ def test_the_table_of_a_profile():
     timings = ((0.002, 0.001), (0.08, 0.05), (0.01, 0.004), (0.02, 0.02), (0.0, 0.001))
     found = Profile(Task(), dict(zip(STAGES, map(Timing, timings), strict=True)), calls=20)
     lines = format_report(report_of(found)).splitlines()
+    assert "not measured" not in "\n".join(lines)
     assert lines[3].endswith("where the time of sdlearn goes, 20 calls of the U-Net")
     assert [line.split()[-4:] for line in lines[4:10]] == [
         ["1.0", "ms", "1.3", "%"],

@@ -11,7 +11,7 @@ import numpy as np
 from ..anatomy import anatomy
 from ..checks import check_whole
 from ..loading import find_folder
-from .contestants import CONTESTANTS, Contestant, counted, work
+from .contestants import CONTESTANTS, Contestant, compile_ours, counted, work
 from .machine import matmul_limit, settler
 from .memory import peak_memory
 from .report import Calls, Comparison, Side, difference
@@ -55,7 +55,7 @@ def _compare(
     pair = [enter(tasks[0]) for enter in CONTESTANTS.values()]
     firsts = _firsts(pair, tasks, watch)
     if tasks[0].compiled:  # after the first: no hook is seen from inside a compiled U-Net
-        pair[0].pipeline.unet.compile()
+        compile_ours(pair[0].pipeline)
     built = anatomy(pair[0].pipeline)
     limit = matmul_limit(tasks[0].device, tasks[0].torch_dtype)
     for task in tasks:

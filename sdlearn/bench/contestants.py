@@ -18,7 +18,7 @@ from ..pipeline import load
 from .report import Calls
 from .task import PROMPT, Task
 
-__all__ = ["CONTESTANTS", "Contestant", "counted", "variant_of", "work"]
+__all__ = ["CONTESTANTS", "Contestant", "compile_ours", "counted", "variant_of", "work"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
 
 # Name → what loads it for a task; ours first.
 CONTESTANTS: dict[str, Callable[[Task], Contestant]] = {"sdlearn": _ours, "diffusers": _theirs}
+
+
+def compile_ours(pipeline: Any) -> None:
+    """What `--compile` does to this pipeline; it happens at the next call of the U-Net."""
+    pipeline.unet.compile()
 
 
 @contextmanager

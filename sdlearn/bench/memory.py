@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from ..loading import find_folder
-from .contestants import CONTESTANTS
+from .contestants import CONTESTANTS, compile_ours
 from .report import Fit
 from .task import Task
 from .timing import Watch, unwatched
@@ -82,7 +82,7 @@ def draw_in_child(name: str, task: str, cap: str) -> None:
     try:
         contestant = CONTESTANTS[name](made)
         if made.compiled and name == "sdlearn":
-            contestant.pipeline.unet.compile()
+            compile_ours(contestant.pipeline)
         contestant.draw(made)
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or "out of memory" in str(error)):

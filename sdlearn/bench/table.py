@@ -27,7 +27,8 @@ COLUMNS = ("", "median", "fastest", "spread", "U-Net", "a call", "peak", "of the
 def format_report(report: Report) -> str:
     """The report as tables for a terminal of 100 columns."""
     blocks = [_heading(report), *map(_block, report.results), "\n".join(_notes(report))]
-    if report.results[0].task.device == "cpu":
+    first = report.results[0]
+    if isinstance(first, Comparison) and first.task.device == "cpu":
         rows = [(f"  {name}", "not measured", line) for name, line in UNMEASURED.items()]
         blocks.append(f"what wants a GPU:\n{aligned(rows, left={0, 1, 2})}")
     if report.warning:
