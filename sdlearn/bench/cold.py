@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 
 from ..loading import find_folder
+from ..progress import Watch, unwatched
 from .comparing import check_tolerance
 from .contestants import variant_of
 from .memory import child_environment
 from .report import Comparison, Side, difference
 from .task import PROMPT, Task, check_count
-from .timing import Timing, Watch, interleaved, unwatched
+from .timing import Timing, interleaved
 
 __all__ = ["compare_cold", "plain_script"]
 

@@ -11,12 +11,13 @@ import numpy as np
 from ..anatomy import anatomy
 from ..checks import check_whole
 from ..loading import find_folder
+from ..progress import Watch, unwatched
 from .contestants import CONTESTANTS, Contestant, compile_ours, counted, work
 from .machine import matmul_limit, settler
 from .memory import peak_memory
 from .report import Calls, Comparison, Side, difference
 from .task import Task, check_count
-from .timing import Timing, Watch, interleaved, unwatched
+from .timing import Timing, interleaved
 
 __all__ = ["check_tolerance", "compare"]
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 
 from ..loading import find_folder
+from ..progress import Watch, unwatched
 from .contestants import CONTESTANTS, compile_ours
 from .report import Fit
 from .task import Task
-from .timing import Watch, unwatched
 
 __all__ = ["child_environment", "draw_in_child", "fits", "peak_memory"]
 
@@ -61,6 +61,7 @@ def child_environment(**more: str) -> dict[str, str]:
 def fits(task: Task, cap: int, *, watch: Watch = unwatched) -> list[Fit]:
     """Whether each contestant draws `task` within `cap` bytes of a GPU's memory.
 
+    The cap is on what torch takes, not on what the driver takes beside it.
     Raises `ValueError` for a task on the CPU, and a cap that is more than the GPU has.
     """
     if task.device != "cuda":

@@ -91,7 +91,7 @@ def _side(side: Side) -> tuple[str, ...]:
         f"{timing.fastest:.3f} s",
         f"{100 * timing.spread:.1f} %",
         f"{unet.calls} x {unet.pictures // unet.calls}" if unet else "",
-        f"{1000 * timing.median / unet.calls:.1f} ms" if unet else "",
+        f"{timing.median / unet.calls:.4f} s" if unet else "",
         bytes_text(side.peak) if side.peak else "",
         share_text(side.share) if side.share else "",
     )
@@ -119,7 +119,8 @@ def _notes(report: Report) -> Iterator[str]:
     sides = [side for r in report.results if isinstance(r, Comparison) for side in r.sides]
     if sides:
         yield "The same prompt and seeds each time, in turns. spread: (slowest - fastest) / median."
-    for limit in {side.limit for side in sides if side.limit}:
+    limit = next((side.limit for side in sides if side.limit), None)  # one device, one limit
+    if limit is not None:
         on_gpu = report.results[0].task.device == "cuda"
         kind = "allocated on the GPU" if on_gpu else "resident, libraries too,"
         yield "U-Net: calls x pictures in each call. a call: median / calls."

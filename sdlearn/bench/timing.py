@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
-__all__ = ["Timing", "Watch", "interleaved", "unwatched"]
+from ..progress import Watch, unwatched
 
-T = TypeVar("T")
-
-
-class Watch(Protocol):
-    """Hands on what it is given, one after the other, and shows how far it is."""
-
-    def __call__(self, items: Iterable[T], label: str, total: int) -> Iterable[T]: ...
-
-
-def unwatched(items: Iterable[T], label: str, total: int) -> Iterable[T]:
-    """The `Watch` that shows nothing."""
-    return items
+__all__ = ["Timing", "interleaved"]
 
 
 @dataclass(frozen=True)

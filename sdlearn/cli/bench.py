@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..files import written_whole
+from ..progress import bar
 from .output import check_writable
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..bench.report import Result
 
 __all__ = ["HELP", "add_arguments", "run"]
-
-T = TypeVar("T")
 
 HELP = "measure speed and memory beside diffusers"
 DESCRIPTION = """\
@@ -109,14 +107,8 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> Sequence[Result
     from .. import bench
 
     if args.cap is not None:
-        return [fit for task in tasks for fit in bench.fits(task, args.cap, watch=_bar)]
+        return [fit for task in tasks for fit in bench.fits(task, args.cap, watch=bar)]
     if args.profile:
-        return bench.profile(tasks, repeats=args.repeats, watch=_bar)
+        return bench.profile(tasks, repeats=args.repeats, watch=bar)
     measure = bench.compare_cold if args.cold else bench.compare
-    return measure(tasks, repeats=args.repeats, tolerance=args.tolerance, watch=_bar)
-
-
-def _bar(items: Iterable[T], label: str, total: int) -> Iterable[T]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=label, total=total, file=sys.stderr, leave=False)
+    return measure(tasks, repeats=args.repeats, tolerance=args.tolerance, watch=bar)
