@@ -61,6 +61,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
         ["generate", PROMPT],
         ["lab"],
         ["doctor"],
+        ["bench"],
         ["evaluate"],
         ["train", "all"],
         ["world"],

@@ -33,7 +33,7 @@ LAYERS = [
     {"cli"},
     {"course"},
     {"widgets"},
-    {"training"},
+    {"training", "bench"},
     {"anatomy"},
     {"evaluation"},
     {"judge"},

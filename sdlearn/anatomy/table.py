@@ -10,7 +10,15 @@ from .part import CROSS_ATTENTION, Part, Shape
 if TYPE_CHECKING:
     from .body import Anatomy
 
-__all__ = ["anatomy_table", "bytes_text", "flops_text", "shape_text", "share_text", "tree_table"]
+__all__ = [
+    "aligned",
+    "anatomy_table",
+    "bytes_text",
+    "flops_text",
+    "shape_text",
+    "share_text",
+    "tree_table",
+]
 
 TITLES = {
     "text_encoder": "text encoder",
@@ -75,7 +83,7 @@ def _parts_table(anatomy: Anatomy) -> str:
         rows.append((title, *_sizes(part, share), *_shapes(part)))
     total = anatomy.parameters
     rows.append(("sum", f"{total:,}", "", bytes_text(4 * total), bytes_text(2 * total), "", "", ""))
-    return _aligned(rows, left={0, 6, 7})
+    return aligned(rows, left={0, 6, 7})
 
 
 def _sizes(part: Part, share: str) -> tuple[str, ...]:
@@ -107,7 +115,7 @@ def _levels_table(anatomy: Anatomy) -> str:
     rows.append(("middle", channels, *_sums(middle), str(count), "0"))
     rest = [p for p in anatomy.parts["unet"].children if "block" not in p.name]
     rows.append(("the rest", "", *_sums(*rest), "", ""))
-    return _aligned(rows, left={0, 4})
+    return aligned(rows, left={0, 4})
 
 
 def _sums(*parts: Part) -> tuple[str, str]:
@@ -120,7 +128,7 @@ def tree_table(part: Part, depth: int) -> str:
     if depth < 0:
         raise ValueError(f"depth must be at least 0; got {depth}")
     rows = [("part", "kind", "parameters", "work", "out")]
-    return _aligned([*rows, *_tree(part, depth, "")], left={0, 1, 4})
+    return aligned([*rows, *_tree(part, depth, "")], left={0, 1, 4})
 
 
 def _tree(part: Part, depth: int, indent: str) -> Iterator[tuple[str, ...]]:
@@ -130,7 +138,7 @@ def _tree(part: Part, depth: int, indent: str) -> Iterator[tuple[str, ...]]:
         yield from _tree(child, depth - 1, f"{indent}  ")
 
 
-def _aligned(rows: Sequence[tuple[str, ...]], left: set[int]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]], left: set[int]) -> str:
     """Columns two spaces apart; those in `left` begin flush, the others end flush."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (

@@ -4,8 +4,8 @@ A command is a module of this package (make-random: make_random) with `HELP` (on
 `add_arguments(parser)` and `run(args) -> int`. Only the module of the command that was asked for is
 imported, and no command imports a heavy library before `run`, so that `--help` answers at once.
 
-Exit codes: 0 done, 1 the doctor found something wrong, 2 something could not be done (one
-sentence on stderr says what), 130 stopped with Ctrl-C.
+Exit codes: 0 done, 1 the doctor or the benchmark found something wrong, 2 something could not be
+done (one sentence on stderr says what), 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ COMMANDS = (
     "lab",
     "explore",
     "doctor",
+    "bench",
     "evaluate",
     "train",
     "world",

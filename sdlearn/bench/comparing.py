@@ -1,0 +1,105 @@
+"""Two pipelines in turns: the same pictures first, then their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from ..anatomy import anatomy
+from ..checks import check_whole
+from ..loading import find_folder
+from ..progress import Watch, unwatched
+from .contestants import CONTESTANTS, Contestant, compile_ours, counted, work
+from .machine import matmul_limit, settler
+from .memory import peak_memory
+from .report import Calls, Comparison, Side, difference
+from .task import Task, check_count
+from .timing import Timing, interleaved
+
+__all__ = ["check_tolerance", "compare"]
+
+
+class First(NamedTuple):
+    """A contestant's first pictures of a task, slower than all that follow, and their calls."""
+
+    pictures: np.ndarray
+    unet: Calls
+
+
+def compare(
+    tasks: Sequence[Task], *, repeats: int = 5, tolerance: int = 0, watch: Watch = unwatched
+) -> list[Comparison]:
+    """Both pipelines at every task; the tasks differ in nothing but their guidance and batch.
+
+    Pictures may differ by `tolerance` of 255 levels; where they differ by more, nothing is timed.
+    Raises `ValueError` or `TypeError` for bad arguments, and what loading raises.
+    """
+    check_count("repeats", repeats)
+    check_tolerance(tolerance)
+    find_folder(tasks[0].model, tasks[0].torch_dtype)  # refused here, not by another process
+    return list(_compare(tasks, repeats, tolerance, watch))
+
+
+def check_tolerance(tolerance: int) -> None:
+    """`ValueError` or `TypeError` unless it is a whole number of levels, 0..255."""
+    if not 0 <= check_whole("tolerance must be a whole number", tolerance) <= 255:
+        raise ValueError(f"tolerance must lie in 0..255 levels; got {tolerance}")
+
+
+def _compare(
+    tasks: Sequence[Task], repeats: int, tolerance: int, watch: Watch
+) -> Iterator[Comparison]:
+    peaks = _peaks(tasks, watch)  # before the models of this process take their memory
+    pair = [enter(tasks[0]) for enter in CONTESTANTS.values()]
+    firsts = _firsts(pair, tasks, watch)
+    if tasks[0].compiled:  # after the first: no hook is seen from inside a compiled U-Net
+        compile_ours(pair[0].pipeline)
+    built = anatomy(pair[0].pipeline)
+    limit = matmul_limit(tasks[0].device, tasks[0].torch_dtype)
+    for task in tasks:
+        ours, theirs = firsts[task]
+        pictures = pair[0].draw(task) if task.compiled else ours.pictures
+        apart = difference(pictures, theirs.pictures)
+        timings = _timings(pair, task, repeats, watch) if apart.within(tolerance) else []
+        sides = (
+            Side(
+                contestant.name,
+                timing,
+                first.unet,
+                work(built, first.unet, task.batch),
+                peaks[task, contestant.name],
+                limit,
+            )
+            for contestant, timing, first in zip(pair, timings, firsts[task], strict=False)
+        )
+        yield Comparison(task, apart, tolerance, tuple(sides))
+
+
+def _peaks(tasks: Sequence[Task], watch: Watch) -> dict[tuple[Task, str], int | None]:
+    """Of every contestant at every task, each in a process of its own."""
+    wanted = [(task, name) for task in tasks for name in CONTESTANTS]
+    watched = watch(wanted, "peak memory", len(wanted))
+    return {(task, name): peak_memory(name, task) for task, name in watched}
+
+
+def _firsts(
+    pair: Sequence[Contestant], tasks: Sequence[Task], watch: Watch
+) -> dict[Task, list[First]]:
+    watched = watch(tasks, "first pictures", len(tasks))
+    return {task: [_first(contestant, task) for contestant in pair] for task in watched}
+
+
+def _first(contestant: Contestant, task: Task) -> First:
+    with counted(contestant.pipeline.unet) as pictures:
+        drawn = contestant.draw(task)
+    if not pictures:
+        raise RuntimeError(f"no call of the U-Net of {contestant.name} was seen by the hook")
+    return First(drawn, Calls(len(pictures), sum(pictures)))
+
+
+def _timings(pair: Sequence[Contestant], task: Task, repeats: int, watch: Watch) -> list[Timing]:
+    actions = [partial(contestant.draw, task) for contestant in pair]
+    return interleaved(repeats, *actions, settle=settler(task.device), watch=watch)

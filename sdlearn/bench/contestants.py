@@ -1,0 +1,113 @@
+"""Who is compared: this pipeline and diffusers', each with its own copy of the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..anatomy import Anatomy
+from ..loading import find_folder
+from ..noise import generators
+from ..pipeline import load
+from .report import Calls
+from .task import PROMPT, Task
+
+__all__ = ["CONTESTANTS", "Contestant", "compile_ours", "counted", "variant_of", "work"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A loaded pipeline and how it draws."""
+
+    name: str
+    pipeline: Any  # with text_encoder, unet and vae
+    draw: Callable[[Task], np.ndarray]  # pictures as uint8, (B, H, W, 3)
+
+
+def _ours(task: Task) -> Contestant:
+    sd = load(task.model, device=task.device, dtype=task.torch_dtype)
+
+    def draw(task: Task) -> np.ndarray:
+        images = sd.generate(
+            PROMPT, seeds=task.seeds, num_steps=task.steps, guidance_scale=task.guidance
+        )
+        return np.stack([np.asarray(image) for image in images])
+
+    return Contestant("sdlearn", sd, draw)
+
+
+def _theirs(task: Task) -> Contestant:
+    """The stock pipeline. Without prompt at guidance 0, which it would take for 1."""
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+        StableDiffusionPipeline,
+    )
+
+    folder = find_folder(task.model, task.torch_dtype)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        folder,
+        dtype=task.torch_dtype,
+        variant=variant_of(folder, task.torch_dtype),
+        safety_checker=None,
+        requires_safety_checker=False,
+    ).to(task.device)
+    pipe.set_progress_bar_config(disable=True)
+
+    def draw(task: Task) -> np.ndarray:
+        images = pipe(
+            PROMPT if task.guidance else "",
+            num_inference_steps=task.steps,
+            guidance_scale=task.guidance,
+            num_images_per_prompt=task.batch,
+            generator=generators(task.seeds),
+        ).images
+        return np.stack([np.asarray(image) for image in images])
+
+    return Contestant("diffusers", pipe, draw)
+
+
+def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
+    """Which weight files diffusers is to read: those that `load` reads."""
+    plain, half = (
+        (folder / "unet" / f"diffusion_pytorch_model{infix}.safetensors").is_file()
+        for infix in ("", ".fp16")
+    )
+    return "fp16" if half and not (plain and dtype == torch.float32) else None
+
+
+# Name → what loads it for a task; ours first.
+CONTESTANTS: dict[str, Callable[[Task], Contestant]] = {"sdlearn": _ours, "diffusers": _theirs}
+
+
+def compile_ours(pipeline: Any) -> None:
+    """What `--compile` does to this pipeline; it happens at the next call of the U-Net."""
+    pipeline.unet.compile()
+
+
+@contextmanager
+def counted(unet: torch.nn.Module) -> Iterator[list[int]]:
+    """A list that grows by the number of pictures in every call of the U-Net."""
+    pictures: list[int] = []
+
+    def note(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        pictures.append(len(args[0] if args else kwargs["sample"]))
+
+    hook = unet.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield pictures
+    finally:
+        hook.remove()
+
+
+def work(anatomy: Anatomy, unet: Calls, batch: int) -> int:
+    """FLOPs of one task: every picture through the U-Net, and the decoder once for each picture.
+
+    The text encoder, well below 1 % of it, is left out.
+    """
+    parts = anatomy.parts
+    return unet.pictures * parts["unet"].flops + batch * parts["vae_decoder"].flops

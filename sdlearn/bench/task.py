@@ -1,0 +1,60 @@
+"""What is drawn: one `Task`, the same for every contestant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..checks import check_num_steps, check_whole
+from ..guidance import check_guidance_scale
+
+__all__ = ["DTYPES", "PROMPT", "Task", "check_count"]
+
+PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
+FIRST_SEED = 7
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Pictures of one prompt with the seeds 7, 8, ..., at the model's own size and scheduler.
+
+    Raises `ValueError` or `TypeError` for what cannot be drawn, or not by diffusers as well.
+    """
+
+    model: str = "tiny"
+    device: str = "cpu"
+    dtype: str = "float32"  # one of DTYPES
+    steps: int = 20
+    guidance: float = 3.0  # 0, 1 or more: diffusers draws without guidance up to 1
+    batch: int = 1  # pictures at a time
+    compiled: bool = False  # the U-Net of this pipeline, by torch; diffusers' never is
+
+    def __post_init__(self) -> None:
+        check_num_steps(self.steps)
+        check_count("batch", self.batch)
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {self.dtype!r}")
+        if check_guidance_scale(self.guidance) != 0 and self.guidance < 1:
+            raise ValueError(
+                "guidance must be 0, or 1 and more: diffusers' pipeline takes every other scale "
+                f"for 1; got {self.guidance}"
+            )
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        return getattr(torch, self.dtype)
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        return range(FIRST_SEED, FIRST_SEED + self.batch)
+
+
+def check_count(name: str, value: int) -> int:
+    """A whole number of at least 1; `ValueError` or `TypeError` for anything else."""
+    number = check_whole(f"{name} must be a whole number", value)
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1; got {number}")
+    return number

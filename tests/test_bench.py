@@ -1,0 +1,545 @@
+"""The benchmark: no ratio without equal pictures, and no number that was not measured."""
+
+import json
+import time
+from argparse import ArgumentTypeError
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from sdlearn.anatomy import anatomy
+from sdlearn.bench import (
+    Comparison,
+    Difference,
+    Fit,
+    Machine,
+    Profile,
+    Report,
+    Side,
+    Task,
+    Timing,
+    compare,
+    compare_cold,
+    comparing,
+    contestants,
+    fits,
+    format_report,
+    interleaved,
+    machine,
+    memory,
+    profile,
+    profiling,
+    to_json,
+)
+from sdlearn.bench.contestants import CONTESTANTS, counted, variant_of, work
+from sdlearn.bench.profiling import STAGES, Span, stages
+from sdlearn.bench.report import Calls, difference
+from sdlearn.bench.table import UNMEASURED
+from sdlearn.cli import bench, main
+
+MB = 10**6
+
+
+@pytest.fixture
+def task(tiny_folder: Path) -> Task:
+    return Task(str(tiny_folder), steps=2)
+
+
+@pytest.fixture
+def no_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peak memory without the processes that measure it, which take seconds each."""
+    peaks = {"sdlearn": 500 * MB, "diffusers": 625 * MB}
+    monkeypatch.setattr(comparing, "peak_memory", lambda name, task: peaks[name])
+
+
+@pytest.fixture
+def unlike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An sdlearn that draws with another guidance than it is asked for."""
+    enter = CONTESTANTS["sdlearn"]
+
+    def broken(task: Task) -> contestants.Contestant:
+        ours = enter(task)
+        return replace(ours, draw=lambda task: ours.draw(replace(task, guidance=12.0)))
+
+    monkeypatch.setitem(CONTESTANTS, "sdlearn", broken)
+
+
+# records
+
+
+def test_what_is_told_of_a_row_of_timings():
+    timing = Timing((2.0, 1.0, 4.0))
+    assert (timing.median, timing.fastest, timing.spread) == (2.0, 1.0, 1.5)
+
+
+def test_actions_are_timed_in_turns_and_the_device_is_waited_for():
+    seen: list[str] = []
+    actions = [lambda: seen.append("a"), lambda: seen.append("b")]
+    interleaved(2, *actions, settle=lambda: seen.append("."))
+    assert "".join(seen) == ".a..b." * 2
+
+
+def test_each_action_gets_its_own_timings():
+    slow, quick = interleaved(3, lambda: time.sleep(0.02), lambda: None)
+    assert min(slow.seconds) >= 0.02 > max(quick.seconds)
+    assert len(slow.seconds) == len(quick.seconds) == 3
+
+
+def test_a_difference_counts_pixels_and_levels():
+    first = np.zeros((1, 4, 4, 3), dtype=np.uint8)
+    second = first.copy()
+    second[0, 1, 2] = [3, 0, 255]  # one pixel, two channels
+    second[0, 3, 3] = [0, 1, 0]
+    assert difference(first, second) == difference(second, first) == Difference(2, 16, 255)
+    assert difference(first, first) == Difference(0, 16, 0)
+
+
+def test_pictures_of_two_sizes_are_no_match():
+    with pytest.raises(ValueError, match=r"one size; got \(1, 8, 8, 3\) and \(1, 4, 4, 3\)"):
+        difference(np.zeros((1, 8, 8, 3)), np.zeros((1, 4, 4, 3)))
+
+
+@pytest.mark.parametrize(("levels", "tolerance", "within"), [(0, 0, 1), (1, 0, 0), (2, 2, 1)])
+def test_a_tolerance_is_the_most_that_is_allowed(levels: int, tolerance: int, within: int):
+    assert Difference(levels, 16, levels).within(tolerance) == bool(within)
+
+
+def test_the_share_of_the_limit_by_hand():
+    side = Side("x", Timing((2.0,)), flops=300, limit=1000.0)
+    assert side.share == 0.15
+    assert replace(side, limit=None).share is None
+
+
+def test_the_work_of_two_steps_by_hand():
+    """Of SD 1.5: 803.3 GFLOP a call of the U-Net, 2514.5 for the decoder."""
+    once = work(anatomy("sd15"), Calls(calls=2, pictures=4), batch=1)
+    assert once == pytest.approx(4 * 803.3e9 + 2514.5e9, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, r"num_steps must lie in 1..1000; got 0"),
+        ({"batch": 0}, ValueError, "batch must be at least 1; got 0"),
+        ({"batch": 1.5}, TypeError, "batch must be a whole number; got 1.5"),
+        ({"dtype": "int8"}, ValueError, "dtype must be one of float32, float16, bfloat16; got 'i"),
+        ({"guidance": 0.5}, ValueError, "guidance must be 0, or 1 and more: .* got 0.5"),
+        ({"guidance": -1.0}, ValueError, "guidance must be 0, or 1 and more: .* got -1.0"),
+        ({"guidance": float("nan")}, ValueError, "guidance_scale must be a finite number"),
+    ],
+)
+def test_tasks_that_cannot_be_drawn_by_both(wrong: dict, error: type[Exception], message: str):
+    with pytest.raises(error, match=message):
+        Task(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"repeats": 0}, "repeats must be at least 1; got 0"),
+        ({"tolerance": -1}, r"tolerance must lie in 0..255 levels; got -1"),
+        ({"tolerance": 256}, r"tolerance must lie in 0..255 levels; got 256"),
+    ],
+)
+@pytest.mark.parametrize("measure", [compare, compare_cold])
+def test_measurements_that_make_no_sense(measure, wrong: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        measure([Task()], **wrong)
+
+
+def test_a_model_that_is_none_is_refused_before_a_process_is_started(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="is not a Stable Diffusion folder"):
+        compare([Task(str(tmp_path))])
+
+
+# both pipelines
+
+
+@pytest.mark.usefixtures("no_children")
+def test_both_draw_the_same_pictures_at_every_guidance(task: Task):
+    tasks = [replace(task, guidance=g, batch=b) for g, b in ((3.0, 1), (1.0, 1), (0.0, 2))]
+    found = compare(tasks, repeats=2)
+    assert [c.task for c in found] == tasks
+    assert [c.difference.pixels for c in found] == [0, 0, 0]
+    assert [c.difference.of for c in found] == [128**2, 128**2, 2 * 128**2]
+    calls = [[side.unet for side in c.sides] for c in found]
+    assert calls == [[Calls(2, 4)] * 2, [Calls(2, 2)] * 2, [Calls(2, 4)] * 2]
+    for comparison in found:
+        ours, theirs = comparison.sides
+        assert (ours.name, theirs.name) == ("sdlearn", "diffusers")
+        assert comparison.ratio == ours.timing.median / theirs.timing.median
+        assert len(ours.timing.seconds) == len(theirs.timing.seconds) == 2
+        assert (ours.peak, theirs.peak) == (500 * MB, 625 * MB)
+
+
+@pytest.mark.usefixtures("no_children")
+def test_guidance_0_draws_another_picture_than_guidance_1(task: Task):
+    ours, theirs = (enter(task) for enter in CONTESTANTS.values())
+    for contestant in (ours, theirs):
+        without, plain = (contestant.draw(replace(task, guidance=g)) for g in (0.0, 1.0))
+        assert difference(without, plain).pixels > 0
+
+
+def test_the_hook_counts_and_goes(task: Task):
+    ours = CONTESTANTS["sdlearn"](task)
+    with counted(ours.pipeline.unet) as pictures:
+        ours.draw(replace(task, batch=3))
+    ours.draw(task)
+    assert pictures == [6, 6]
+
+
+def test_a_u_net_that_no_hook_sees_is_an_error(task: Task):
+    dumb = contestants.Contestant("ours", CONTESTANTS["sdlearn"](task).pipeline, lambda task: None)
+    with pytest.raises(RuntimeError, match="no call of the U-Net of ours was seen"):
+        comparing._first(dumb, task)
+
+
+@pytest.mark.usefixtures("no_children", "unlike")
+def test_other_pictures_have_no_ratio_and_are_not_timed(task: Task):
+    [found] = compare([task], repeats=1)
+    assert found.difference.pixels > 100
+    assert found.difference.levels > 0
+    assert found.sides == ()
+    assert found.ratio is None
+
+
+@pytest.mark.usefixtures("no_children", "unlike")
+def test_a_tolerance_lets_them_be_compared(task: Task):
+    [found] = compare([task], repeats=1, tolerance=255)
+    assert found.ratio is not None
+    assert "by up to" in format_report(report_of(found))
+    assert "(tolerance 255), ratio" in format_report(report_of(found))
+
+
+@pytest.mark.usefixtures("no_children")
+def test_only_ours_is_compiled_and_after_the_calls_were_counted(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self)))
+    [found] = compare([replace(task, compiled=True)], repeats=1)
+    assert [cls.__name__ for cls in compiled] == ["UNet2DConditionModel"]
+    assert found.sides[0].unet == Calls(2, 4)
+    assert "1 picture, sdlearn compiled\npictures identical" in format_report(report_of(found))
+
+
+@pytest.mark.parametrize(
+    ("files", "dtype", "variant"),
+    [
+        (["", ".fp16"], torch.float32, None),
+        (["", ".fp16"], torch.float16, "fp16"),
+        ([".fp16"], torch.float32, "fp16"),
+        ([""], torch.float16, None),
+    ],
+)
+def test_diffusers_reads_the_files_that_load_reads(
+    files: list[str], dtype: torch.dtype, variant: str | None, tmp_path: Path
+):
+    (tmp_path / "unet").mkdir()
+    for infix in files:
+        (tmp_path / "unet" / f"diffusion_pytorch_model{infix}.safetensors").touch()
+    assert variant_of(tmp_path, dtype) == variant
+
+
+def test_the_limit_is_that_of_one_product():
+    limit = machine.matmul_limit("cpu", torch.float32, seconds=0.01)
+    a = torch.ones(2048, 2048)
+    [product] = interleaved(3, lambda: a @ a)
+    assert limit == pytest.approx(2 * 2048**3 / product.fastest, rel=0.9)
+
+
+# memory
+
+
+def test_the_peak_is_that_of_a_process_of_its_own(task: Task):
+    peak = memory.peak_memory("sdlearn", task)
+    assert peak is not None
+    assert 100 * MB < peak < 4000 * MB
+
+
+def test_a_process_that_fails_leaves_its_last_words(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="memory of diffusers ended with 1: FileNotFoundError:"):
+        memory.peak_memory("diffusers", Task(str(tmp_path)))
+
+
+def test_the_process_says_when_its_memory_is_not_enough(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(task: Task) -> contestants.Contestant:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setitem(CONTESTANTS, "sdlearn", full)
+    memory.draw_in_child("sdlearn", json.dumps(vars(task)), "null")
+    assert capsys.readouterr().out == "null\n"
+
+
+def test_a_cap_is_for_a_gpu():
+    with pytest.raises(ValueError, match="cap must be used with a GPU .*got 'cpu'"):
+        fits(Task(), 8 * 10**9)
+
+
+def on_a_gpu(task: Task, monkeypatch: pytest.MonkeyPatch, peaks: dict[str, int | None]) -> Task:
+    """The task on a GPU of 24 GB that is not there."""
+    gpu = SimpleNamespace(total_memory=24 * 10**9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: gpu)
+    monkeypatch.setattr(memory, "peak_memory", lambda name, task, cap: peaks[name])
+    return replace(task, device="cuda", dtype="float16", batch=4)
+
+
+def test_what_fits_and_what_does_not(task: Task, monkeypatch: pytest.MonkeyPatch):
+    task = on_a_gpu(task, monkeypatch, {"sdlearn": 6 * 10**9, "diffusers": None})
+    text = format_report(report_of(*fits(task, 8 * 10**9)))
+    assert "4 pictures at a time: sdlearn fits into 8.00 GB, with a peak of 6.00 GB" in text
+    assert "4 pictures at a time: diffusers does not fit into 8.00 GB" in text
+    assert "not measured" not in text
+
+
+def test_a_cap_beyond_the_gpu(task: Task, monkeypatch: pytest.MonkeyPatch):
+    task = on_a_gpu(task, monkeypatch, {})
+    with pytest.raises(ValueError, match=r"cap must be at most the GPU's 24.0 GB; got 25.0 GB"):
+        fits(task, 25 * 10**9)
+
+
+# where the time goes
+
+
+def test_the_stages_of_a_picture_by_hand():
+    spans = [
+        Span("text encoder", 1.0, 2.0),
+        Span("text encoder", 2.0, 3.0),
+        Span("U-Net", 4.0, 6.0),
+        Span("U-Net", 7.0, 9.0),  # one second of arithmetic before it, half a second after it
+        Span("decoder", 9.5, 11.0),
+    ]
+    expected = {
+        "text encoder": 2.0,
+        "U-Net": 4.0,
+        "guidance and scheduler": 1.5,
+        "decoder": 1.5,
+        "the rest": 3.0,
+    }
+    assert stages(spans, total=12.0) == expected
+    without_text = stages(spans[2:], total=12.0)
+    assert without_text == expected | {"text encoder": 0.0, "the rest": 5.0}
+
+
+def test_stages_that_no_hook_saw():
+    with pytest.raises(RuntimeError, match="no call of the U-Net or of vae.decode was seen"):
+        stages([Span("U-Net", 0.0, 1.0)], total=2.0)
+
+
+def test_a_profile_adds_up_and_leaves_the_pipeline_as_it_was(task: Task):
+    ours = CONTESTANTS["sdlearn"](task)
+    with profiling.watched(ours.pipeline, time.perf_counter) as spans:
+        drawn = ours.draw(task)
+    seen = [span.stage for span in spans]
+    assert seen[-3:] == ["U-Net", "U-Net", "decoder"]
+    assert np.array_equal(ours.draw(task), drawn)
+    assert [span.stage for span in spans] == seen
+    assert "decode" not in vars(ours.pipeline.vae)
+
+
+def test_the_profile_of_every_task(task: Task):
+    tasks = [task, replace(task, guidance=1.0)]
+    found = profile(tasks, repeats=3)
+    assert [p.task for p in found] == tasks
+    for p in found:
+        assert tuple(p.stages) == STAGES
+        assert p.calls == 2
+        assert sum(p.median.values()) == pytest.approx(p.totals.median)
+        assert all(seconds >= 0 for timing in p.stages.values() for seconds in timing.seconds)
+
+
+def test_nobody_sees_into_a_compiled_u_net(task: Task):
+    with pytest.raises(ValueError, match="profile must be without compile"):
+        profile([replace(task, compiled=True)])
+
+
+# the table
+
+
+def report_of(*results: Comparison | Profile | Fit, load: float = 0.0) -> Report:
+    place = Machine("A Processor", 2, {"torch": "2.13.0", "diffusers": "0.42.1"}, load)
+    return Report(place, results)
+
+
+def comparison(ours: tuple[float, ...], theirs: tuple[float, ...], **task: object) -> Comparison:
+    sides = (
+        Side("sdlearn", Timing(ours), Calls(20, 40), 10**11, 512 * MB, 2e11),
+        Side("diffusers", Timing(theirs), Calls(20, 40), 10**11, 2048 * MB, 2e11),
+    )
+    return Comparison(Task(**task), Difference(0, 16384, 0), 0, sides)
+
+
+QUIET = comparison((0.7, 0.71, 0.72, 0.7, 0.74), (1.0, 1.0, 1.04, 1.0, 1.0))
+
+
+def test_the_tables_numbers_are_those_of_the_records():
+    lines = format_report(report_of(QUIET)).splitlines()
+    assert lines[0] == "tiny on cpu, float32: A Processor, 2 threads"
+    assert lines[1] == "torch 2.13.0, diffusers 0.42.1"
+    assert lines[3] == "guidance 3, 20 steps, 1 picture"
+    assert lines[4] == "pictures identical, ratio 0.710"
+    assert [" ".join(line.split()) for line in lines[6:8]] == [
+        "sdlearn 0.710 s 0.700 s 5.6 % 20 x 2 0.0355 s 512 MB 70.4 %",
+        "diffusers 1.000 s 1.000 s 4.0 % 20 x 2 0.0500 s 2.05 GB 50.0 %",
+    ]
+    assert "200 GFLOP/s, measured." in "\n".join(lines)
+    assert max(map(len, lines)) <= 100
+
+
+def test_pictures_that_differ_are_told_of_and_nothing_else():
+    unlike = replace(QUIET, difference=Difference(12, 16384, 3), sides=())
+    text = format_report(report_of(unlike))
+    expected = "pictures differ in 12 of 16,384 pixels, by up to 3 of 255 levels: no ratio"
+    assert f"guidance 3, 20 steps, 1 picture\n{expected}\n" in text
+    assert "median" not in text
+
+
+def test_what_was_not_measured_and_the_commands_that_fill_it(monkeypatch: pytest.MonkeyPatch):
+    text = format_report(report_of(QUIET))
+    monkeypatch.setattr(bench, "run", lambda args: 42)
+    for name, command in UNMEASURED.items():
+        assert any(f"{name} " in line and line.endswith(command) for line in text.splitlines())
+        assert main(command.split()[1:]) == 42
+    assert text.count("not measured") == len(UNMEASURED)
+    on_gpu = replace(QUIET, task=Task(device="cuda", dtype="float16"))
+    assert "not measured" not in format_report(report_of(on_gpu))
+
+
+def test_a_busy_machine_is_warned_of_in_one_line():
+    assert report_of(QUIET).warning is None
+    last = format_report(report_of(QUIET, load=0.5)).splitlines()[-1]
+    assert last.startswith("warning: the machine is busy (50% load before the start)")
+    restless = comparison((1.0, 1.0, 1.35), (1.0, 1.0, 1.0))
+    assert "the same thing varied by 35%" in (report_of(restless).warning or "")
+
+
+def test_few_repeats_are_told_of():
+    assert "wants 5 or more" not in format_report(report_of(QUIET))
+    text = format_report(report_of(comparison((1.0,), (1.0,))))
+    assert "Only 1 repeat; a median wants 5 or more." in text
+
+
+def test_guidance_0_is_explained():
+    sentence = "At guidance 0 diffusers is given no prompt and scale 1"
+    assert sentence not in format_report(report_of(QUIET))
+    assert sentence in format_report(report_of(comparison((1.0,), (1.0,), guidance=0.0)))
+
+
+def test_the_table_of_a_profile():
+    timings = ((0.002, 0.001), (0.08, 0.05), (0.01, 0.004), (0.02, 0.02), (0.0, 0.001))
+    found = Profile(Task(), dict(zip(STAGES, map(Timing, timings), strict=True)), calls=20)
+    lines = format_report(report_of(found)).splitlines()
+    assert "not measured" not in "\n".join(lines)
+    assert lines[3].endswith("where the time of sdlearn goes, 20 calls of the U-Net")
+    assert [line.split()[-4:] for line in lines[4:10]] == [
+        ["1.0", "ms", "1.3", "%"],
+        ["50.0", "ms", "65.8", "%"],
+        ["4.0", "ms", "5.3", "%"],
+        ["20.0", "ms", "26.3", "%"],
+        ["1.0", "ms", "1.3", "%"],
+        ["76.0", "ms", "100.0", "%"],
+    ]
+
+
+def test_json_holds_everything():
+    data = json.loads(to_json(report_of(QUIET, load=0.5)))
+    assert data["machine"]["processor"] == "A Processor"
+    assert "busy" in data["warning"]
+    [result] = data["results"]
+    assert result["kind"] == "comparison"
+    assert result["ratio"] == QUIET.ratio
+    assert result["task"] == vars(QUIET.task)
+    assert result["sides"][0]["timing"]["seconds"] == list(QUIET.sides[0].timing.seconds)
+    assert result["sides"][1]["share"] == QUIET.sides[1].share
+
+
+# the command
+
+
+ARGUMENTS = ["--steps", "2", "--repeats", "1", "--device", "cpu"]
+
+
+@pytest.mark.usefixtures("no_children")
+def test_the_command_prints_a_table_and_writes_json(
+    tiny_folder: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["bench", "--model", str(tiny_folder), *ARGUMENTS, "--guidance", "3", "1"]
+    assert main([*words, "--json", "bench.json"]) == 0
+    out = capsys.readouterr().out
+    results = json.loads((folder / "bench.json").read_text())["results"]
+    assert [result["task"]["guidance"] for result in results] == [3.0, 1.0]
+    for result in results:
+        assert f"pictures identical, ratio {result['ratio']:.3f}\n" in out
+    assert main([*words, "--json", "bench.json"]) == 2
+    assert "is there already; add --force" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_children", "unlike", "folder")
+def test_the_command_fails_when_pictures_differ(
+    tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["bench", "--model", str(tiny_folder), *ARGUMENTS]) == 1
+    out = capsys.readouterr().out
+    assert "\npictures differ in " in out
+    assert "ratio 0" not in out
+    assert "ratio 1" not in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_command_profiles(tiny_folder: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "--model", str(tiny_folder), *ARGUMENTS, "--profile"]) == 0
+    assert "guidance and scheduler" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--cold", "--profile"], "argument --profile: not allowed with argument --cold"),
+        (["--cap", "8"], "argument --cap: expected a size such as 8GB; got '8'"),
+        (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
+        (["--device", "cpu", "--cap", "8GB"], "cap must be used with a GPU (--device cuda)"),
+        (["--device", "cpu", "--cold", "--batch", "2"], "cold must be one picture at a time"),
+        (["--device", "cpu", "--batch", "0"], "batch must be at least 1; got 0"),
+        (["--json", "table.txt"], "json must be a file that ends in .json; got 'table.txt'"),
+    ],
+)
+def test_refusals_are_one_sentence(
+    argv: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["bench", *argv]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("text", "size"), [("8GB", 8 * 10**9), ("3.5 gb", 35 * 10**8)])
+def test_sizes(text: str, size: int):
+    assert bench._bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["GB", "-1GB", "nanGB", "8 MB", ""])
+def test_what_is_no_size(text: str):
+    with pytest.raises(ArgumentTypeError, match="expected a size such as 8GB"):
+        bench._bytes(text)
+
+
+@pytest.mark.slow
+def test_from_the_shell_to_the_png_with_equal_pictures():
+    tasks = [Task(steps=2, guidance=g) for g in (3.0, 0.0)]
+    for found in compare_cold(tasks, repeats=1):
+        assert found.difference.pixels == 0
+        assert found.ratio is not None
+        assert "sdlearn generate " in format_report(report_of(found))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+def test_the_whole_command_with_the_model_that_is_shipped(capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "--steps", "2", "--repeats", "1", "--device", "cpu"]) == 0
+    assert "pictures identical, ratio " in capsys.readouterr().out
