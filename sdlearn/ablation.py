@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .compiling import as_written
+
 __all__ = ["SKIPS", "with_fixed_timestep", "without_skips"]
 
 SKIPS = "res_hidden_states_tuple"  # diffusers' name for what a block of the way up is handed
@@ -35,6 +37,7 @@ def without_skips(unet: Any, blocks: Iterable[int] | None = None) -> Iterator[No
     if not picked or not set(picked) <= set(range(count)):
         raise ValueError(f"blocks must be numbers in 0..{count - 1}; got {picked}")
     with ExitStack() as stack:
+        stack.enter_context(as_written())
         for number in picked:
             block = unet.up_blocks[number]
             hook = block.register_forward_pre_hook(_with_zeros, with_kwargs=True)
@@ -66,7 +69,8 @@ def with_fixed_timestep(unet: Any, t: float) -> Iterator[None]:
 
     hook = unet.register_forward_pre_hook(replaced, with_kwargs=True)
     try:
-        yield
+        with as_written():
+            yield
     finally:
         hook.remove()
 

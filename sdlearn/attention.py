@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import check_whole
+from .compiling import as_written
 
 __all__ = ["AttentionMap", "record_attention", "token_positions", "word_maps"]
 
@@ -61,7 +62,8 @@ def record_attention(unet: Any, *, heads: bool = False) -> Iterator[list[Attenti
     hook = unet.register_forward_pre_hook(recorder.begin, with_kwargs=True)
     try:
         unet.set_attn_processor(before | watched)  # it empties the dict that it is given
-        yield recorder.maps
+        with as_written():
+            yield recorder.maps
     finally:
         hook.remove()
         unet.set_attn_processor(before)

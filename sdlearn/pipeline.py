@@ -67,7 +67,7 @@ def load(
     where = noise.pick_device(device)
     dtype = noise.pick_dtype(dtype, where)
     limit = parse_memory(memory)
-    check_compile(compile, where)
+    check_compile(compile)
     check_wanted(safety_checker)
     folder = find_folder(name, dtype, checker=safety_checker is not False)
     parts = load_parts(folder, dtype)
@@ -78,7 +78,7 @@ def load(
     if memory is not None or plan.offload != "none":
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
-        compile_parts(parts.unet, parts.vae, plan.offload)
+        compile_parts(parts.unet, parts.vae, where, plan.offload)
     return StableDiffusion(
         str(name), **parts._asdict(), device=where, memory=plan, safety_checker=checker
     )

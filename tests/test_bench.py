@@ -220,9 +220,9 @@ def test_only_ours_is_compiled_and_after_the_calls_were_counted(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ):
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self)))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: compiled.append(type(self)))
     [found] = compare([replace(task, compiled=True)], repeats=1)
-    assert [cls.__name__ for cls in compiled] == ["UNet2DConditionModel"]
+    assert [cls.__name__ for cls in compiled] == ["UNet2DConditionModel", "Decoder"]
     assert found.sides[0].unet == Calls(2, 4)
     assert "1 picture, sdlearn compiled\npictures identical" in format_report(report_of(found))
 
@@ -269,7 +269,7 @@ def test_a_process_that_fails_leaves_its_last_words(tmp_path: Path):
 def test_the_process_says_when_its_memory_is_not_enough(
     task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    def full(task: Task) -> contestants.Contestant:
+    def full(task: Task, memory: int | None) -> contestants.Contestant:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setitem(CONTESTANTS, "sdlearn", full)

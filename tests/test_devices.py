@@ -1,6 +1,7 @@
 """Precisions, devices that are not here, and torch.compile: what the CPU can tell about them."""
 
-import shutil
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sdlearn import compiling, load
+from sdlearn import load
+from sdlearn.ablation import with_fixed_timestep, without_skips
+from sdlearn.attention import record_attention
 from sdlearn.cli import main
 from sdlearn.memory import MemoryPlan
 from sdlearn.schedulers import SCHEDULERS, fresh_scheduler
@@ -126,36 +129,104 @@ def test_a_fresh_scheduler_holds_no_float64(sd, name):
 # torch.compile
 
 
-def test_compile_wants_a_compiler(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(ValueError, match=r"compile=True needs a C\+\+ compiler on the CPU"):
-        load(compile=True, device="cpu")
-    compiling.check_compile(True, torch.device("cuda"))  # there torch brings its own
-    monkeypatch.setattr(shutil, "which", lambda name: name if name == "my-compiler" else None)
-    monkeypatch.setenv("CXX", "my-compiler")
-    compiling.check_compile(True, torch.device("cpu"))
-
-
 def test_compile_wants_all_parts_on_the_device(tiny_folder, monkeypatch):
     from sdlearn import memory
 
-    monkeypatch.setattr(compiling, "_has_compiler", lambda: True)
     monkeypatch.setattr(memory, "choose_plan", lambda *a, **k: MemoryPlan("model"))
     with pytest.raises(ValueError, match="compile=True needs all parts on the device, and the mem"):
         load(tiny_folder, device="cpu", compile=True)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not compiling._has_compiler(), reason="no C++ compiler here")
-def test_a_compiled_model_draws_the_same_picture_but_for_a_grey_level():
-    how = {"seeds": [7, 8], "num_steps": 10}  # another number of pictures is compiled again
-    plain = pixels(load("tiny", device="cpu").generate(PROMPT, **how))
-    sd = load("tiny", device="cpu", compile=True)
-    differences = np.abs(pixels(sd.generate(PROMPT, **how)) - plain)
-    print(f"{(differences > 0).mean():.2%} of the numbers differ, by {differences.max()} at most")
-    assert differences.max() <= 1
-    assert sd.unet._compiled_call_impl is not None
-    assert sd.vae.decoder._compiled_call_impl is not None
+@pytest.fixture(scope="module")
+def compiled():
+    return load("tiny", device="cpu", compile=True)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return load("tiny", device="cpu")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"seeds": [7, 8, 9]},
+        {"guidance_scale": 1},
+        {"scheduler": "euler_a"},
+        {"scheduler": "heun"},
+        {"height": 64, "width": 96},
+    ],
+    ids=str,
+)
+def test_a_compiled_model_draws_the_same_picture_bit_for_bit(compiled, plain, settings):
+    how = {"num_steps": 3, **settings}
+    expected = pixels(plain.generate(PROMPT, **how))
+    assert np.array_equal(pixels(compiled.generate(PROMPT, **how)), expected)
+    assert compiled.unet._compiled_call_impl is not None
+    assert compiled.vae.decoder._compiled_call_impl is not None
+
+
+def convolutions_in_python(draw) -> int:
+    """How often Python was in a convolution's code while `draw` was called."""
+    seen = []
+
+    def note(frame, event, _):
+        if event == "call" and frame.f_code is torch.nn.Conv2d.forward.__code__:
+            seen.append(frame)
+
+    sys.setprofile(note)
+    try:
+        draw()
+    finally:
+        sys.setprofile(None)
+    return len(seen)
+
+
+def test_a_compiled_model_is_played_back_without_python(compiled, plain):
+    for sd in (compiled, plain):
+        sd.generate(PROMPT, num_steps=1)
+    assert convolutions_in_python(lambda: plain.generate(PROMPT, num_steps=1)) > 50
+    assert convolutions_in_python(lambda: compiled.generate(PROMPT, num_steps=1)) < 10
+
+
+def test_a_compiled_model_knows_of_new_weights(compiled, plain):
+    before = pixels(compiled.generate(PROMPT, num_steps=2))
+    with torch.no_grad():
+        for sd in (compiled, plain):
+            sd.unet.conv_out.weight.mul_(0.5)
+    try:
+        drawn = [pixels(sd.generate(PROMPT, num_steps=2)) for sd in (compiled, plain)]
+    finally:
+        with torch.no_grad():
+            for sd in (compiled, plain):
+                sd.unet.conv_out.weight.mul_(2)
+    assert np.array_equal(*drawn)
+    assert not np.array_equal(drawn[0], before)
+
+
+@pytest.mark.parametrize("ablation", [without_skips, partial(with_fixed_timestep, t=999)])
+def test_who_switches_off_parts_of_a_compiled_model_gets_the_plain_one(compiled, plain, ablation):
+    drawn = []
+    for sd in (compiled, plain):
+        sd.generate(PROMPT, num_steps=2)
+        with ablation(sd.unet):
+            drawn.append(pixels(sd.generate(PROMPT, num_steps=2)))
+        drawn.append(pixels(sd.generate(PROMPT, num_steps=2)))
+    assert np.array_equal(drawn[0], drawn[2])
+    assert np.array_equal(drawn[1], drawn[3])
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
+def test_attention_is_recorded_in_a_compiled_model(compiled, plain):
+    shares = []
+    for sd in (compiled, plain):
+        sd.generate(PROMPT, num_steps=2)
+        with record_attention(sd.unet) as maps:
+            sd.generate(PROMPT, num_steps=2)
+        shares.append([one.probabilities for one in maps])
+    assert len(shares[0]) == len(shares[1]) > 0
+    assert all(torch.equal(one, other) for one, other in zip(*shares, strict=True))
 
 
 # The command line

@@ -39,7 +39,7 @@ LAYERS = [
     {"judge"},
     {"pipeline", "clip"},
     {"safety"},
-    {"loading", "denoising", "memory", "compiling"},
+    {"loading", "denoising", "memory"},
     {"hub"},
     {"schedulers"},
     {"world"},
@@ -47,7 +47,7 @@ LAYERS = [
     {"guidance", "attention", "ablation"},
     {"diffusion"},
     {"noise", "tiles"},
-    {"checks", "files", "frontend", "layout", "progress", "shortage"},
+    {"checks", "compiling", "files", "frontend", "layout", "progress", "shortage"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

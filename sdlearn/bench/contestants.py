@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from ..anatomy import Anatomy
+from ..compiling import compile_parts
 from ..loading import find_folder
 from ..noise import generators
-from ..pipeline import load
+from ..pipeline import StableDiffusion, load
 from .report import Calls
 from .task import PROMPT, Task
 
@@ -30,8 +31,15 @@ class Contestant:
     draw: Callable[[Task], np.ndarray]  # pictures as uint8, (B, H, W, 3)
 
 
-def _ours(task: Task) -> Contestant:
-    sd = load(task.model, device=task.device, dtype=task.torch_dtype)
+def _ours(task: Task, memory: int | None = None) -> Contestant:
+    """This pipeline, planned for `memory` bytes of a GPU, without safety checker like the other."""
+    sd = load(
+        task.model,
+        device=task.device,
+        dtype=task.torch_dtype,
+        memory=memory,
+        safety_checker=False,
+    )
 
     def draw(task: Task) -> np.ndarray:
         images = sd.generate(
@@ -42,8 +50,11 @@ def _ours(task: Task) -> Contestant:
     return Contestant("sdlearn", sd, draw)
 
 
-def _theirs(task: Task) -> Contestant:
-    """The stock pipeline. Without prompt at guidance 0, which it would take for 1."""
+def _theirs(task: Task, memory: int | None = None) -> Contestant:
+    """The stock pipeline, which makes no plan for `memory`.
+
+    It is given no prompt at guidance 0, which it would take for 1.
+    """
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
         StableDiffusionPipeline,
     )
@@ -81,12 +92,12 @@ def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
 
 
 # Name → what loads it for a task; ours first.
-CONTESTANTS: dict[str, Callable[[Task], Contestant]] = {"sdlearn": _ours, "diffusers": _theirs}
+CONTESTANTS: dict[str, Callable[..., Contestant]] = {"sdlearn": _ours, "diffusers": _theirs}
 
 
-def compile_ours(pipeline: Any) -> None:
-    """What `--compile` does to this pipeline; it happens at the next call of the U-Net."""
-    pipeline.unet.compile()
+def compile_ours(sd: StableDiffusion) -> None:
+    """What `--compile` does to this pipeline; it happens at the next picture."""
+    compile_parts(sd.unet, sd.vae, sd.device, sd.memory.offload)
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def draw_in_child(name: str, task: str, cap: str) -> None:
         total = torch.cuda.get_device_properties(made.device).total_memory
         torch.cuda.set_per_process_memory_fraction(limit / total)
     try:
-        contestant = CONTESTANTS[name](made)
+        contestant = CONTESTANTS[name](made, limit)
         if made.compiled and name == "sdlearn":
             compile_ours(contestant.pipeline)
         contestant.draw(made)

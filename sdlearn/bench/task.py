@@ -30,7 +30,7 @@ class Task:
     steps: int = 20
     guidance: float = 3.0  # 0, 1 or more: diffusers draws without guidance up to 1
     batch: int = 1  # pictures at a time
-    compiled: bool = False  # the U-Net of this pipeline, by torch; diffusers' never is
+    compiled: bool = False  # this pipeline, by torch; diffusers' never is
 
     def __post_init__(self) -> None:
         check_num_steps(self.steps)
