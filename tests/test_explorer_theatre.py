@@ -310,7 +310,7 @@ def test_channels_as_colours_by_hand():
 
 def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer):
     data, metadata = explorer._repr_mimebundle_()
-    assert "x_t, decoded, step 2 of 3; eps; pred_x0, decoded; guidance 3" in data["text/plain"]
+    assert "pred_x0, decoded, step 2 of 3; guidance 3" in data["text/plain"]
     assert metadata["image/png"]["alt"] == data["text/plain"]
     assert [kind for kind in data if kind.startswith("image/")] == ["image/png"]
 

@@ -144,7 +144,7 @@ class LatentPainter(Live):
 
     def still(self) -> Figure:
         pictures = [self.facts["before"], self.facts["picture"]]
-        return viz.show(pictures, ["before", self.facts["title"]], size=320)
+        return viz.show(pictures, ["before", self.facts["title"]], size=256)
 
     def keep(self) -> None:
         """Make the present stroke permanent and begin another."""

@@ -150,10 +150,9 @@ class DenoisingTheatre(Live):
         yield from prepare(run, at.step)
 
     def still(self) -> Figure:
-        names = ("x_t", "eps", "pred_x0", "picture")
         where = f"step {self.facts['index'] + 1} of {len(self.facts['steps'])}"
-        titles = [f"x_t, decoded, {where}", "eps", "pred_x0, decoded", self.facts["title"]]
-        return viz.show([self.facts[name] for name in names], titles, size=192)
+        titles = [f"pred_x0, decoded, {where}", self.facts["title"]]
+        return viz.show([self.facts["pred_x0"], self.facts["picture"]], titles, size=128)
 
     def _raise_curtain(
         self, prompt: str, seed: int, guidance_scale: float, num_steps: int, scheduler: str | None
