@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "DTYPES",
+    "check_count",
     "check_images",
     "check_not_blank",
     "check_num_steps",
@@ -23,6 +25,8 @@ __all__ = [
     "check_whole",
     "warn_if_cut",
 ]
+
+DTYPES = ("float32", "float16", "bfloat16")  # what the command line lets a model run in
 
 
 def check_prompts(
@@ -65,6 +69,14 @@ def check_whole(demand: str, value: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{demand}; got {value!r}")
     return operator.index(value)
+
+
+def check_count(name: str, value: int) -> int:
+    """A whole number of at least 1; `ValueError` or `TypeError` for anything else."""
+    number = check_whole(f"{name} must be a whole number", value)
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1; got {number}")
+    return number
 
 
 def check_num_steps(num_steps: int, highest: int = 1000) -> int:

@@ -76,10 +76,12 @@ def _fetch(repo: str, dtype: torch.dtype, checker: bool, **how: Any) -> Path:
 
 
 def _hub_error(repo: str, error: Exception) -> OSError:
-    """What the hub's library says, as one sentence that says what to do."""
+    """What the hub's library or `checked` says, as one sentence that says what to do."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return OSError(f"no room on the disk for {repo!r} (SD 1.5 needs {SD15_SIZES}); free some")
-    if isinstance(error, FileNotFoundError) and "not complete" in str(error):
+    if isinstance(error, FileNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
         return FileNotFoundError(f"{repo!r} is no Stable Diffusion 1.x in safetensors: {error}")
     return ConnectionError(
         f"cannot reach the hub to download {repo!r}, and it is neither a folder here nor in the "

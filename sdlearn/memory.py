@@ -30,6 +30,7 @@ __all__ = [
     "free_memory",
     "gigabytes",
     "parse_memory",
+    "parse_size",
     "place",
 ]
 
@@ -73,17 +74,21 @@ def parse_memory(memory: str | int | None) -> int | str | None:
         return memory
     if isinstance(memory, bool) or not isinstance(memory, (str, int)):
         raise TypeError(f"memory must be like '8GB', 'auto', or a number of bytes; got {memory!r}")
-    if isinstance(memory, int):
-        size = memory
-    else:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB)", memory.strip().upper())
-        if match is None:
-            raise ValueError(
-                f"memory must be like '8GB' or '500MB', or 'auto' for what is free; got {memory!r}"
-            )
-        size = int(float(match[1]) * UNITS[match[2]])
-    if size <= 0:
-        raise ValueError(f"memory must be more than nothing, such as '8GB'; got {memory!r}")
+    if isinstance(memory, str):
+        return parse_size("memory", memory, ", or 'auto' for what is free")
+    if memory <= 0:
+        raise ValueError(f"memory must be more than nothing, such as '8GB'; got {memory}")
+    return memory
+
+
+def parse_size(name: str, text: str, otherwise: str = "") -> int:
+    """ "8GB" → 8000000000. Raises `ValueError` that names the argument, and what else it may be."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB)", text.strip().upper())
+    if match is None:
+        raise ValueError(f"{name} must be like '8GB' or '500MB'{otherwise}; got {text!r}")
+    size = int(float(match[1]) * UNITS[match[2]])
+    if size == 0:
+        raise ValueError(f"{name} must be more than nothing, such as '8GB'; got {text!r}")
     return size
 
 

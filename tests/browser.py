@@ -42,6 +42,15 @@ PAINTED = """(wanted) => new Promise((done) => {
   };
   look();
 })"""
+# JupyterLab may lose what it is told to run while it is still connecting to a kernel; the numbers
+# of the cells are then blank again.
+TRIES = 3
+ALL_RUN = """(began) => {
+  const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")];
+  const texts = prompts.map((prompt) => prompt.textContent);
+  if (texts.every((text) => /\\d/.test(text))) return "run";
+  return performance.now() - began > 3000 && texts.every((text) => !/[*\\d]/.test(text)) && "lost";
+}"""
 WATCH_INPUT = """() => {
   const note = () => { window.moved = performance.now(); };
   for (const kind of ["keydown", "mouseup"]) document.addEventListener(kind, note, true);
@@ -142,13 +151,13 @@ class Desk:
         page = self.page
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
-        page.click(".lm-MenuBar-itemLabel >> text=/^Run$/")
-        page.click(".lm-Menu-itemLabel >> text=/^Run All Cells$/")
-        page.wait_for_function(
-            """() => [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
-                     .every((prompt) => /\\d/.test(prompt.textContent))""",
-            timeout=RUN_SECONDS * 1000,
-        )
+        for _ in range(TRIES):
+            page.click(".lm-MenuBar-itemLabel >> text=/^Run$/")
+            page.click(".lm-Menu-itemLabel >> text=/^Run All Cells$/")
+            began = page.evaluate("() => performance.now()")
+            found = page.wait_for_function(ALL_RUN, arg=began, timeout=RUN_SECONDS * 1000)
+            if found.json_value() == "run":
+                break
         page.evaluate(WATCH_INPUT)
 
     def painted(self, wanted: str) -> float:

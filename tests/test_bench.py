@@ -1,8 +1,8 @@
 """The benchmark: no ratio without equal pictures, and no number that was not measured."""
 
 import json
+import subprocess
 import time
-from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from sdlearn.bench import (
     Side,
     Task,
     Timing,
+    cold,
     compare,
     compare_cold,
     comparing,
@@ -126,6 +127,8 @@ def test_the_work_of_two_steps_by_hand():
         ({"steps": 0}, ValueError, r"num_steps must lie in 1..1000; got 0"),
         ({"batch": 0}, ValueError, "batch must be at least 1; got 0"),
         ({"batch": 1.5}, TypeError, "batch must be a whole number; got 1.5"),
+        ({"device": "mps"}, ValueError, "device must be one of cpu, cuda; got 'mps'"),
+        ({"device": "cuda:0"}, ValueError, "device must be one of cpu, cuda; got 'cuda:0'"),
         ({"dtype": "int8"}, ValueError, "dtype must be one of float32, float16, bfloat16; got 'i"),
         ({"guidance": 0.5}, ValueError, "guidance must be 0, or 1 and more: .* got 0.5"),
         ({"guidance": -1.0}, ValueError, "guidance must be 0, or 1 and more: .* got -1.0"),
@@ -501,7 +504,9 @@ def test_the_command_profiles(tiny_folder: Path, capsys: pytest.CaptureFixture[s
     ("argv", "message"),
     [
         (["--cold", "--profile"], "argument --profile: not allowed with argument --cold"),
-        (["--cap", "8"], "argument --cap: expected a size such as 8GB; got '8'"),
+        (["--cap", "8"], "cap must be like '8GB' or '500MB'; got '8'"),
+        (["--cap", "auto"], "cap must be like '8GB' or '500MB'; got 'auto'"),
+        (["--dtype", "int8"], "argument --dtype: invalid choice: 'int8'"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["--device", "cpu", "--cap", "8GB"], "cap must be used with a GPU (--device cuda)"),
         (["--device", "cpu", "--cold", "--batch", "2"], "cold must be one picture at a time"),
@@ -518,15 +523,22 @@ def test_refusals_are_one_sentence(
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("text", "size"), [("8GB", 8 * 10**9), ("3.5 gb", 35 * 10**8)])
-def test_sizes(text: str, size: int):
-    assert bench._bytes(text) == size
+def test_from_the_shell_both_are_told_device_and_dtype_and_leave_pictures_unchecked(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[list[str]] = []
 
+    def ran(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
 
-@pytest.mark.parametrize("text", ["GB", "-1GB", "nanGB", "8 MB", ""])
-def test_what_is_no_size(text: str):
-    with pytest.raises(ArgumentTypeError, match="expected a size such as 8GB"):
-        bench._bytes(text)
+    monkeypatch.setattr(subprocess, "run", ran)
+    half = replace(task, dtype="bfloat16")
+    for action in cold._commands(half, tmp_path / "ours.png", tmp_path / "theirs.png"):
+        action()
+    ours, theirs = (" ".join(command) for command in asked)
+    assert "--device cpu --dtype bfloat16 --no-safety-checker" in ours
+    assert "safety_checker=None, dtype=torch.bfloat16" in theirs
 
 
 @pytest.mark.slow

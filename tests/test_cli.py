@@ -109,6 +109,10 @@ def doctor_raises(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None
         (ValueError("num_steps is wrong;\n  got 0"), "num_steps is wrong; got 0"),
         (MemoryError(), "not enough memory; close other programs, or ask for fewer or smaller"),
         (RuntimeError("CUDA out of memory. Tried to"), "not enough memory; close other programs"),
+        (
+            RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+            "not enough memory; close other programs",  # as it is worded on Windows
+        ),
         (OSError(errno.ENOSPC, "No space left"), "the disk is full; nothing half-written was kept"),
         (PermissionError(13, "Permission denied", "a.png"), "a.png: permission denied"),
         (ImportError("No module named 'torch'"), "No module named 'torch'"),
@@ -245,6 +249,8 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
             "guidance_scale": "3.0",
             "scheduler": "the model's own",
             "size": "the model's own",
+            "dtype": "the device's usual",
+            "safety_checker": "the model's own",
             "model": str(tiny_folder),
             "Software": "sdlearn 0.1.0",
         }

@@ -200,6 +200,13 @@ def test_a_hub_model_of_another_kind(monkeypatch, folder):
         load("me/flux")
 
 
+def test_a_repository_that_is_no_pipeline_is_not_taken_for_a_lack_of_network(monkeypatch, folder):
+    (folder / "model_index.json").unlink()
+    use(monkeypatch, FakeHub(folder, cached=set(), online={"me/clip"}))
+    with pytest.raises(FileNotFoundError, match="'me/clip' is no Stable Diffusion 1.x"):
+        load("me/clip")
+
+
 def test_a_repository_with_one_variant_of_the_weights(monkeypatch, folder, tmp_path):
     asked = []
 

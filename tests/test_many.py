@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -218,7 +219,13 @@ def test_other_settings_are_refused_before_any_work(
     assert main(words(model)) == 0
     before = contents()
     capsys.readouterr()
-    for more in (["--guidance", "4"], ["--size", "64x64"], ["--negative", "snow"]):
+    for more in (
+        ["--guidance", "4"],
+        ["--size", "64x64"],
+        ["--negative", "snow"],
+        ["--dtype", "bfloat16"],
+        ["--no-safety-checker"],
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(drawing, "load_model", None)
             assert main(words(model, *more)) == 2
@@ -277,6 +284,8 @@ def test_one_bar_counts_the_steps_of_all_batches(model: Path, capsys: pytest.Cap
         (["--count", "0"], "count must be at least 1; got 0"),
         (["--seed", "-3"], "every seed must lie in 0..2**63 - 1; got -3"),
         (["--scheduler", "best"], "scheduler must be one of ddim"),
+        (["--device", "abacus"], "device must be 'cpu', 'cuda' or 'mps'; got 'abacus'"),
+        (["--memory", "8"], "memory must be like '8GB' or '500MB'"),
         (["--filmstrip"], "filmstrip goes with one PROMPT, not with --prompts"),
         (["-o", "wishes.txt"], "output must be a folder with --prompts; 'wishes.txt' is a file"),
         (["-o", "no/such"], "output's folder must exist; there is no folder 'no'"),
@@ -318,6 +327,9 @@ def test_one_prompt_alone_starts_no_processes(model: Path):
     assert done.returncode == 0, done.stderr
 
 
+ONE_GPU = {"device": "cuda", "num_processes": 1, "process_index": 0, "is_main_process": True}
+
+
 class OtherProcess:
     """The state of a process that is not the main one."""
 
@@ -346,6 +358,23 @@ def test_a_machine_that_does_not_see_the_folder_says_so(
     monkeypatch.setattr(many, "_agreed", lambda state, make: plan)
     assert main(words(model)) == 2
     assert "out is not to be seen from here; all machines must share it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("asked", "used"), [("cpu", "cpu"), (None, "cuda")])
+def test_the_device_that_was_asked_for_is_used(
+    asked: str | None, used: str, model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    chosen: list[object] = []
+
+    def remember(name: str, **how: object) -> None:
+        chosen.append(how["device"])
+        raise ValueError("seen")
+
+    monkeypatch.setattr("sdlearn.pipeline.load", remember)
+    monkeypatch.setattr(many, "_launched", lambda *_: SimpleNamespace(**ONE_GPU))
+    write_wishes()
+    assert main(words(model, *(["--device", asked] if asked else []))) == 2
+    assert chosen == [used]
 
 
 # processes
@@ -392,6 +421,17 @@ def test_two_processes_refuse_in_one_sentence(model: Path):
     said = [line for line in done.stderr.splitlines() if line.startswith("sdlearn: ")]
     assert said == ["sdlearn: prompts must be plain text; line 2 of wishes.txt holds '\\x01'"]
     assert not Path("out").exists()
+
+
+def test_the_launcher_gives_out_the_devices(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    two = SimpleNamespace(num_processes=2, state=None)
+    monkeypatch.setattr("accelerate.Accelerator", lambda **_: two)
+    write_wishes()
+    assert main(words(model, "--device", "cpu")) == 2
+    assert "leave --device out" in capsys.readouterr().err
 
 
 @pytest.mark.slow

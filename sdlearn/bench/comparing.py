@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..anatomy import anatomy
-from ..checks import check_whole
+from ..checks import check_count, check_whole
 from ..loading import find_folder
 from ..progress import Watch, unwatched
 from .contestants import CONTESTANTS, Contestant, compile_ours, counted, work
 from .machine import matmul_limit, settler
 from .memory import peak_memory
 from .report import Calls, Comparison, Side, difference
-from .task import Task, check_count
+from .task import Task
 from .timing import Timing, interleaved
 
 __all__ = ["check_tolerance", "compare"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import layout
 from ..anatomy import Anatomy
 from ..compiling import compile_parts
 from ..loading import find_folder
@@ -84,11 +85,7 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
 
 def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
     """Which weight files diffusers is to read: those that `load` reads."""
-    plain, half = (
-        (folder / "unet" / f"diffusion_pytorch_model{infix}.safetensors").is_file()
-        for infix in ("", ".fp16")
-    )
-    return "fp16" if half and not (plain and dtype == torch.float32) else None
+    return layout.variant_of(folder / "unet", layout.MODELS["unet"], dtype)
 
 
 # Name → what loads it for a task; ours first.

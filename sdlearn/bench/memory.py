@@ -17,7 +17,9 @@ from pathlib import Path
 import torch
 
 from ..loading import find_folder
+from ..memory import gigabytes
 from ..progress import Watch, unwatched
+from ..shortage import is_lack
 from .contestants import CONTESTANTS, compile_ours
 from .report import Fit
 from .task import Task
@@ -68,7 +70,7 @@ def fits(task: Task, cap: int, *, watch: Watch = unwatched) -> list[Fit]:
         raise ValueError(f"cap must be used with a GPU (--device cuda); got {task.device!r}")
     total = torch.cuda.get_device_properties(task.device).total_memory
     if not 0 < cap <= total:
-        raise ValueError(f"cap must be at most the GPU's {total / 1e9:.1f} GB; got {cap / 1e9} GB")
+        raise ValueError(f"cap must be at most the GPU's {gigabytes(total)}; got {gigabytes(cap)}")
     find_folder(task.model, task.torch_dtype)  # refused here, not by another process
     names = watch(CONTESTANTS, "within the cap", len(CONTESTANTS))
     return [Fit(task, name, cap, peak_memory(name, task, cap)) for name in names]
@@ -86,7 +88,7 @@ def draw_in_child(name: str, task: str, cap: str) -> None:
             compile_ours(contestant.pipeline)
         contestant.draw(made)
     except (RuntimeError, MemoryError) as error:
-        if not (isinstance(error, MemoryError) or "out of memory" in str(error)):
+        if not (isinstance(error, MemoryError) or is_lack(error)):
             raise
         print("null")
     else:

@@ -16,11 +16,12 @@ from typing import Any
 
 from torch import nn
 
+from ..checks import check_count
 from ..progress import Watch, unwatched
 from .contestants import CONTESTANTS
 from .machine import settler
 from .report import Profile
-from .task import Task, check_count
+from .task import Task
 from .timing import Timing
 
 __all__ = ["STAGES", "Span", "profile", "stages", "watched"]

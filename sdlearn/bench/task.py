@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ..checks import check_num_steps, check_whole
+from ..checks import DTYPES, check_count, check_num_steps
 from ..guidance import check_guidance_scale
 
-__all__ = ["DTYPES", "PROMPT", "Task", "check_count"]
+__all__ = ["PROMPT", "Task"]
 
 PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
 FIRST_SEED = 7
-DTYPES = ("float32", "float16", "bfloat16")
+DEVICES = ("cpu", "cuda")  # there is no clock for others, nor for one of several GPUs
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Task:
     """
 
     model: str = "tiny"
-    device: str = "cpu"
-    dtype: str = "float32"  # one of DTYPES
+    device: str = "cpu"  # one of DEVICES
+    dtype: str = "float32"  # one of `sdlearn.checks.DTYPES`
     steps: int = 20
     guidance: float = 3.0  # 0, 1 or more: diffusers draws without guidance up to 1
     batch: int = 1  # pictures at a time
@@ -35,8 +35,10 @@ class Task:
     def __post_init__(self) -> None:
         check_num_steps(self.steps)
         check_count("batch", self.batch)
-        if self.dtype not in DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {self.dtype!r}")
+        for name, known in (("device", DEVICES), ("dtype", DTYPES)):
+            if getattr(self, name) not in known:
+                got = getattr(self, name)
+                raise ValueError(f"{name} must be one of {', '.join(known)}; got {got!r}")
         if check_guidance_scale(self.guidance) != 0 and self.guidance < 1:
             raise ValueError(
                 "guidance must be 0, or 1 and more: diffusers' pipeline takes every other scale "
@@ -50,11 +52,3 @@ class Task:
     @property
     def seeds(self) -> Sequence[int]:
         return range(FIRST_SEED, FIRST_SEED + self.batch)
-
-
-def check_count(name: str, value: int) -> int:
-    """A whole number of at least 1; `ValueError` or `TypeError` for anything else."""
-    number = check_whole(f"{name} must be a whole number", value)
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1; got {number}")
-    return number

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn
 
+from ..shortage import is_lack
+
 __all__ = ["COMMANDS", "entry", "main"]
 
 COMMANDS = (
@@ -126,8 +128,7 @@ def _sentence(error: BaseException) -> str:
     """What went wrong in one line, without the name of the exception's class."""
     text = " ".join(str(error).split()) or type(error).__name__
     explained = text.startswith("not enough memory")  # sdlearn.shortage says more than we could
-    no_memory = isinstance(error, MemoryError) or "out of memory" in text
-    if not explained and (no_memory or "can't allocate" in text):
+    if not explained and (isinstance(error, MemoryError) or is_lack(error)):
         return "not enough memory; close other programs, or ask for fewer or smaller pictures"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; nothing half-written was kept"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checks import DTYPES
 from ..files import written_whole
 from ..progress import bar
 from .output import check_writable
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add, mode = parser.add_argument, parser.add_mutually_exclusive_group().add_argument
     add("--model", default="tiny", help="tiny, sd15, a folder, or a hub id (default: tiny)")
     add("--device", choices=["cpu", "cuda"], help="(default: cuda if there is one)")
-    add("--dtype", metavar="NAME", help="(default: float16 on cuda, float32 on a CPU)")
+    add("--dtype", choices=DTYPES, help="(default: float16 on cuda, float32 on a CPU)")
     add("--steps", type=int, default=20, metavar="N", help="denoising steps (default: 20)")
     add(
         "--guidance",
@@ -55,33 +56,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--batch", type=int, metavar="N", help="pictures at a time (default: 1; with --cap 4)")
     add("--repeats", type=int, default=5, metavar="N", help="of each picture (default: 5)")
-    add("--compile", action="store_true", help="compile sdlearn's U-Net; diffusers' stays as it is")
+    add("--compile", action="store_true", help="compile sdlearn's model; diffusers' stays as it is")
     add("--tolerance", type=int, default=0, metavar="N", help="levels of 255 (default: 0)")
     mode("--cold", action="store_true", help="time `sdlearn generate` beside a plain script")
     mode("--profile", action="store_true", help="show where the time of sdlearn goes")
-    mode("--cap", type=_bytes, metavar="8GB", help="do pictures fit into so much GPU memory?")
+    mode("--cap", metavar="8GB", help="do pictures fit into so much GPU memory?")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
     add("--force", action="store_true", help="replace a file that is there already")
-
-
-def _bytes(text: str) -> int:
-    number, unit = text.upper().removesuffix("GB").strip(), text.upper()[-2:]
-    try:
-        if unit != "GB" or not 0 < float(number) < float("inf"):
-            raise ValueError
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a size such as 8GB; got {text!r}") from None
-    return round(float(number) * 1e9)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure with a progress bar, print the table and write the JSON; 1 for unlike pictures."""
     if args.json is not None:  # better to learn now than after an hour
         check_writable(args.json, name="json", suffix=".json", force=args.force)
-    tasks = _tasks(args)
     from ..bench import Report, describe_machine, format_report, to_json
+    from ..memory import parse_size
 
-    report = Report(describe_machine(tasks[0]), _measure(args, tasks))
+    cap = None if args.cap is None else parse_size("cap", args.cap)
+    tasks = _tasks(args)
+    report = Report(describe_machine(tasks[0]), _measure(args, tasks, cap))
     print(format_report(report))
     if args.json is not None:
         with written_whole(args.json) as partial:
@@ -93,21 +86,21 @@ def run(args: argparse.Namespace) -> int:
 def _tasks(args: argparse.Namespace) -> list[Task]:
     """What is to be drawn, one for each guidance."""
     from ..bench import Task
-    from ..noise import pick_device
+    from ..noise import pick_device, pick_dtype
 
-    device = args.device or ("cuda" if pick_device().type == "cuda" else "cpu")
-    pick_device(device)  # is it here?
-    dtype = args.dtype or ("float16" if device == "cuda" else "float32")
-    batch = args.batch if args.batch is not None else CAP_BATCH if args.cap else 1
+    here = pick_device(args.device)
+    device = here.type if here.type == "cuda" else "cpu"  # mps is not measured
+    dtype = args.dtype or str(pick_dtype(None, here)).removeprefix("torch.")
+    batch = args.batch if args.batch is not None else CAP_BATCH if args.cap is not None else 1
     what = args.model, device, dtype, args.steps
     return [Task(*what, guidance, batch, args.compile) for guidance in args.guidance]
 
 
-def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> Sequence[Result]:
+def _measure(args: argparse.Namespace, tasks: Sequence[Task], cap: int | None) -> Sequence[Result]:
     from .. import bench
 
-    if args.cap is not None:
-        return [fit for task in tasks for fit in bench.fits(task, args.cap, watch=bar)]
+    if cap is not None:
+        return [fit for task in tasks for fit in bench.fits(task, cap, watch=bar)]
     if args.profile:
         return bench.profile(tasks, repeats=args.repeats, watch=bar)
     measure = bench.compare_cold if args.cold else bench.compare

@@ -39,21 +39,23 @@ PIXELS_AT_ONCE = 8 * 128 * 128  # more pictures than that are drawn one batch af
 
 def check_settings(args: argparse.Namespace) -> range:
     """The seeds, once all settings that can be refused without a model have been."""
-    from ..checks import check_num_steps, check_side
+    from ..checks import check_count, check_num_steps, check_side
 
     check_num_steps(args.steps)
-    if args.count < 1:
-        raise ValueError(f"count must be at least 1; got {args.count}")
+    check_count("count", args.count)
     for name, pixels in zip(("width", "height"), args.size or (), strict=False):
         check_side(name, pixels, FACTOR)
     from ..guidance import check_guidance_scale  # these bring torch and diffusers with them
-    from ..noise import check_seeds
+    from ..memory import parse_memory
+    from ..noise import check_seeds, pick_device
     from ..schedulers import check_scheduler
 
     seeds = range(args.seed, args.seed + args.count)
     check_seeds(seeds)
     check_guidance_scale(args.guidance)
     check_scheduler(args.scheduler)
+    pick_device(args.device)
+    parse_memory(args.memory)
     return seeds
 
 
@@ -138,6 +140,8 @@ def describe(args: argparse.Namespace, prompt: str, seed: int) -> dict[str, str]
         "guidance_scale": str(args.guidance),
         "scheduler": args.scheduler or "the model's own",
         "size": "{}x{}".format(*args.size) if args.size else "the model's own",
+        "dtype": args.dtype or "the device's usual",
+        "safety_checker": "left out" if args.no_safety_checker else "the model's own",
         "model": args.model,
     }
 

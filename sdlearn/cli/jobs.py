@@ -78,7 +78,7 @@ def jobs_for(prompts: Sequence[Prompt], seeds: Sequence[int], folder: Path) -> l
     """Every prompt with every seed, in the order of the list, each with a file of its own.
 
     A file is named after the prompt's place among the prompts, so names sort as the list does and
-    no two are the same; prompts may be added at the end without moving the others.
+    no two are the same; prompts may be added at the end, up to 9,999 without moving the others.
     """
     width = max(WIDTH, len(str(len(prompts))))
     return [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-__all__ = ["add_machine_arguments", "load_options"]
+from ..checks import DTYPES
 
-DTYPES = ("float32", "float16", "bfloat16")
+__all__ = ["add_machine_arguments", "load_options"]
 
 
 def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +31,7 @@ def load_options(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "device": args.device,
         "dtype": getattr(torch, args.dtype) if args.dtype else None,
-        "memory": _whole_number(args.memory),
+        "memory": args.memory,
         "compile": args.compile,
         "safety_checker": False if args.no_safety_checker else None,
     }
-
-
-def _whole_number(memory: str | None) -> str | int | None:
-    """A number of bytes as such: "8000000000" → 8000000000, "8GB" stays."""
-    return int(memory) if memory is not None and memory.isdecimal() else memory

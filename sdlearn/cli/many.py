@@ -45,7 +45,7 @@ class Plan:
 
 def run(args: argparse.Namespace) -> int:
     """Draw what is not there yet, and say how many pictures that were."""
-    state = _launched()
+    state = _launched(args)
     plan = _agreed(state, lambda: make_plan(args))
     if plan is None:
         return 2  # the main process says why
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _launched() -> Any:
+def _launched(args: argparse.Namespace) -> Any:
     """The state of the processes that a launcher has started, or of this one alone."""
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
@@ -73,6 +73,10 @@ def _launched() -> Any:
         raise RuntimeError(
             f"{started} processes were started, but accelerate finds no GPUs for them; "
             "to use CPUs, set ACCELERATE_USE_CPU=true before 'accelerate launch'"
+        )
+    if started > 1 and args.device is not None:
+        raise ValueError(
+            "device is what 'accelerate launch' gives each process; leave --device out"
         )
     return accelerator.state
 
@@ -145,7 +149,7 @@ def _draw_share(state: Any, args: argparse.Namespace, plan: Plan) -> None:
     """Draw this process's batches; the main process shows a bar over its own."""
     from tqdm import tqdm
 
-    sd = drawing.load_model(args, state.device)
+    sd = drawing.load_model(args, args.device or state.device)
     if state.is_main_process:
         _say_what_is_cut_off(sd, args, plan)
     batched = jobs.batches(plan.listed, drawing.batch_size(sd, args))
