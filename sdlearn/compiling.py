@@ -1,41 +1,37 @@
-"""torch.compile for the two parts where the time goes: the U-Net and the VAE's decoder.
+"""Making the two parts faster where the time goes: the U-Net and the VAE's decoder.
 
-On a GPU torch's own compiler writes new code. It is much faster, takes a minute or more at the
-first picture of each size and number, and rounds differently: a picture may differ by a grey level.
+On a GPU torch.compile writes new code. It is much faster, takes a minute or more at the first
+picture of each size and number, and rounds differently: a picture may differ by a grey level. Who
+watches or changes layers (`sdlearn.attention`, `sdlearn.ablation`) then needs the plain model:
+`as_written`.
 
-On the CPU the operations of one call are recorded and played back without Python in between
-(TorchScript). They are the same operations in the same order, so pictures are the same, bit for
-bit; it takes a few seconds, and no C++ compiler. The tiny model gains a fifth of its time by that,
-a large one little, for there Python is a small part.
+On the CPU calls are played back (`sdlearn.playback`): the same bits, a second at the first picture,
+no C++ compiler. The tiny model gains a fifth of its time by that, a large one little, for there
+Python is a small part.
 
-Where the time of a picture goes, in ms: tiny model, 20 steps, guidance 3, fp32, two CPU cores
-(`sdlearn bench --profile` measures the first column again, `sdlearn bench --compile` the sum of
-the second; no hook sees into a compiled U-Net, so its line is what remains):
+Where the time of a picture goes, in ms: tiny model, 20 steps, guidance 3, fp32, two CPU cores,
+measured by `sdlearn bench --profile`, with and without `--compile`:
 
     stage                     plain   compiled
-    text encoder                  3          3
-    U-Net, 20 calls             394        317   of a call's 20: convolutions 9, linear layers 3,
-    guidance and scheduler        5          5   attention 1, norms 1; Python and torch around
-    VAE decoder                  15         15   them 4, which compiling takes away
+    text encoder                  4          4
+    U-Net, 20 calls             419        336   of a call's 20: convolutions 9, linear layers 3,
+    guidance and scheduler        6          7   attention 1, norms 1; Python and torch around
+    VAE decoder                  17         15   them 4, which compiling takes away
     the rest                      2          2
-    together                    419        342
+    together                    447        364
 
 What is left is the work of torch's kernels, at a quarter of what the cores can do. The next lever
 would be convolutions whose weights are packed beforehand: a third faster, but they round otherwise.
-
-Whoever watches or changes layers (`sdlearn.attention`, `sdlearn.ablation`) needs the plain model:
-`as_written`.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
+
+from .playback import Playback
 
 __all__ = ["as_written", "check_compile", "compile_parts"]
 
@@ -47,7 +43,7 @@ def check_compile(wanted: bool) -> None:
 
 
 def compile_parts(unet: Any, vae: Any, device: torch.device, offload: str) -> None:
-    """Compile in place; it happens at the first call.
+    """Make both faster in place; the work for it is done at the first call.
 
     Raises `ValueError` when weights come and go (`MemoryPlan.offload`): compiled code wants them
     where they are.
@@ -59,23 +55,11 @@ def compile_parts(unet: Any, vae: Any, device: torch.device, offload: str) -> No
         )
     for part in (unet, vae.decoder):
         if device.type == "cpu":
-            part.compile(backend=_played_back, dynamic=False)
+            part.forward = Playback(part)
         else:
             part.compile()
 
 
 def as_written() -> AbstractContextManager[Any]:
-    """While the context is open, compiled models run as they are written, with all their hooks."""
+    """While the context is open, what torch.compile made runs as it is written, with all hooks."""
     return torch.compiler.set_stance("force_eager")
-
-
-def _played_back(
-    graph: torch.fx.GraphModule, inputs: Sequence[Tensor]
-) -> Callable[..., Sequence[Tensor]]:
-    """A backend for torch.compile: the graph's operations, one after the other, from C++."""
-    with torch.no_grad(), warnings.catch_warnings():
-        # TorchScript is deprecated; its heirs were no faster than plain Python here.
-        warnings.simplefilter("ignore")
-        recorded = torch.jit.trace(graph.eval(), tuple(inputs), check_trace=False, strict=False)
-        recorded = torch.jit.freeze(recorded.eval())
-    return lambda *args: recorded(*args)

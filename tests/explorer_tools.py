@@ -8,6 +8,8 @@ from sdlearn.widgets.live import Live
 
 __all__ = ["at_work", "done", "same"]
 
+LAST_BITS = 2  # levels of 255
+
 
 def done(explorer: Live, seconds: float = 30) -> dict:
     """The facts, once the view is up to date."""
@@ -16,8 +18,11 @@ def done(explorer: Live, seconds: float = 30) -> dict:
 
 
 def same(one: Image.Image, other: Image.Image) -> bool:
-    """Whether two pictures are equal in every pixel."""
-    return ImageChops.difference(one, other).getbbox() is None
+    """Whether two pictures are equal, but for the last bits.
+
+    An explorer draws with one thread less, and that makes a level more or less here and there.
+    """
+    return max(high for _, high in ImageChops.difference(one, other).getextrema()) <= LAST_BITS
 
 
 def at_work() -> list[threading.Thread]:

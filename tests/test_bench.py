@@ -41,6 +41,8 @@ from sdlearn.bench.profiling import STAGES, Span, stages
 from sdlearn.bench.report import Calls, difference
 from sdlearn.bench.table import UNMEASURED
 from sdlearn.cli import bench, main
+from sdlearn.pipeline import StableDiffusion
+from sdlearn.playback import Playback
 
 MB = 10**6
 
@@ -223,9 +225,12 @@ def test_only_ours_is_compiled_and_after_the_calls_were_counted(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ):
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: compiled.append(type(self)))
+    whole = contestants.compile_ours
+    monkeypatch.setattr(comparing, "compile_ours", lambda sd: (compiled.append(sd), whole(sd)))
     [found] = compare([replace(task, compiled=True)], repeats=1)
-    assert [cls.__name__ for cls in compiled] == ["UNet2DConditionModel", "Decoder"]
+    assert [type(sd) for sd in compiled] == [StableDiffusion]
+    assert isinstance(compiled[0].unet.forward, Playback)
+    assert isinstance(compiled[0].vae.decoder.forward, Playback)
     assert found.sides[0].unet == Calls(2, 4)
     assert "1 picture, sdlearn compiled\npictures identical" in format_report(report_of(found))
 
@@ -357,9 +362,15 @@ def test_the_profile_of_every_task(task: Task):
         assert all(seconds >= 0 for timing in p.stages.values() for seconds in timing.seconds)
 
 
-def test_nobody_sees_into_a_compiled_u_net(task: Task):
-    with pytest.raises(ValueError, match="profile must be without compile"):
-        profile([replace(task, compiled=True)])
+def test_nobody_sees_into_a_u_net_that_is_compiled_for_a_gpu(task: Task):
+    with pytest.raises(ValueError, match="profile must be without compile on a GPU"):
+        profile([replace(task, compiled=True, device="cuda")])
+
+
+def test_what_is_played_back_on_a_cpu_has_a_profile(task: Task):
+    [found] = profile([replace(task, compiled=True)], repeats=1)
+    assert found.calls == 2
+    assert "sdlearn compiled" in format_report(report_of(found))
 
 
 # the table

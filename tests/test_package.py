@@ -46,8 +46,8 @@ LAYERS = [
     {"viz"},
     {"guidance", "attention", "ablation"},
     {"diffusion"},
-    {"noise", "tiles"},
-    {"checks", "compiling", "files", "frontend", "layout", "progress", "shortage"},
+    {"noise", "tiles", "compiling"},
+    {"checks", "files", "frontend", "layout", "playback", "progress", "shortage"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -1,0 +1,120 @@
+"""A module's work recorded once, then played back without Python in between: same bits, sooner.
+
+Around every operation Python and torch's bookkeeping take their time, for the tiny U-Net a fifth
+of the whole. So the operations of one call are recorded (TorchScript's `trace`) and from then on
+run from C++. They are the same operations in the same order, so the results are the same bits.
+
+A recording is played only where it tells the truth: for tensors of the same shapes and types and
+the same settings; and as long as nobody hooks into the module's parts, gives them other attention
+processors or weights, or replaces them. Weights that are changed in place are seen. Otherwise, and
+where gradients are wanted, the module runs as it is written, or is recorded anew. Not seen: a
+`forward` that is put on one of the parts by hand. Left out: GPUs, where torch.compile gains far
+more (`sdlearn.compiling`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Playback"]
+
+MOST_RECORDINGS = 8  # of other shapes and settings; they share the weights and are small
+PLAIN = (bool, str, type(None))  # settings; numbers may be another in every call
+
+
+class Playback:
+    """Takes the place of a module's `forward`: `unet.forward = Playback(unet)`."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._as_written = module.forward
+        self._parts = _Parts(module)
+        self._state: list[int] = []
+        self._recordings: dict[tuple, Callable[..., Any] | None] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        values = (*args, *kwargs.values())
+        if torch.is_grad_enabled() or self._parts.watched() or not _can_be_recorded(values):
+            return self._as_written(*args, **kwargs)
+        self._forget_if_changed()
+        kinds = ((v.shape, v.dtype, v.device) if isinstance(v, Tensor) else v for v in values)
+        key = (len(args), *kwargs, *kinds, self._module.training)
+        if key not in self._recordings:
+            if len(self._recordings) == MOST_RECORDINGS:
+                self._recordings.pop(next(iter(self._recordings)))  # the oldest
+            self._recordings[key] = _record(self._as_written, args, kwargs)
+        play = self._recordings[key]
+        if play is None:
+            return self._as_written(*args, **kwargs)
+        return play(*(v for v in values if isinstance(v, Tensor)))
+
+    def _forget_if_changed(self) -> None:
+        state = self._parts.state()
+        if state != self._state:
+            self._recordings.clear()
+            self._parts = _Parts(self._module)
+            self._state = self._parts.state()
+
+
+class _Parts:
+    """What a recording of a module depends on, besides the inputs."""
+
+    def __init__(self, module: nn.Module) -> None:
+        parts = list(module.modules())
+        # The hooks of the module itself are run by torch, before and after `forward`.
+        self._hooks = [h for p in parts[1:] for h in (p._forward_hooks, p._forward_pre_hooks)]
+        self._children = [(p._modules, name) for p in parts for name in p._modules]
+        homes = [home for p in parts for home in (p._parameters, p._buffers)]
+        self._tensors = [(home, name) for home in homes for name in home]
+        # diffusers' way to look into an attention, or to change it.
+        self._processors = [(p, p.processor) for p in parts if hasattr(p, "processor")]
+
+    def watched(self) -> bool:
+        """Whether somebody looks into the parts: a recording would pass them by."""
+        return any(self._hooks) or any(p.processor is not own for p, own in self._processors)
+
+    def state(self) -> list[int]:
+        """Numbers that change when a part or a tensor is replaced."""
+        places = [_address(home.get(name)) for home, name in self._tensors]
+        return places + [id(home.get(name)) for home, name in self._children]
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _can_be_recorded(values: Sequence[Any]) -> bool:
+    known = all(isinstance(value, (Tensor, *PLAIN)) for value in values)
+    return known and not torch.is_autocast_enabled("cpu")
+
+
+class _NoTensors(Exception):
+    """A result that cannot be recorded, such as one in a class of its own."""
+
+
+def _record(
+    forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[..., Any] | None:
+    """A function of the tensors among the arguments; None if the result is more than tensors."""
+
+    def call(*tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
+        given = iter(tensors)
+        now = [next(given) if isinstance(v, Tensor) else v for v in (*args, *kwargs.values())]
+        result = forward(*now[: len(args)], **dict(zip(kwargs, now[len(args) :], strict=True)))
+        if not isinstance(result, (Tensor, tuple)):
+            raise _NoTensors
+        return result
+
+    inputs = tuple(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
+    with warnings.catch_warnings():
+        # TorchScript is deprecated; its heirs were no faster than plain Python here.
+        warnings.simplefilter("ignore")
+        try:
+            return torch.jit.trace(call, inputs, check_trace=False, strict=False)
+        except _NoTensors:
+            return None

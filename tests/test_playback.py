@@ -1,0 +1,187 @@
+"""A recording is played where it tells the truth, and nowhere else."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sdlearn.playback import MOST_RECORDINGS, Playback
+
+
+@dataclass
+class Told:
+    sample: Tensor
+
+
+class Net(nn.Module):
+    """Two layers and a processor; counts how often its own Python ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 3)
+        self.register_buffer("shift", torch.ones(3))
+        self.second.processor = torch.sin
+        self.ran = 0
+
+    def forward(self, x: Tensor, scale: float | None = None, return_dict: bool = False):
+        self.ran += 1
+        y = self.second.processor(self.second(self.first(x).relu())) + self.shift
+        y = y if scale is None else scale * y
+        return Told(y) if return_dict else (y,)
+
+
+@pytest.fixture
+def net() -> Net:
+    torch.manual_seed(0)
+    net = Net().requires_grad_(False)
+    net.forward = Playback(net)
+    return net
+
+
+@pytest.fixture(autouse=True)
+def without_gradients():
+    with torch.no_grad():
+        yield
+
+
+X = torch.linspace(-1, 1, 6).reshape(2, 3)
+
+
+def as_written(net: Net, *args, **kwargs):
+    return Net.forward(net, *args, **kwargs)[0]
+
+
+def check(net: Net, x: Tensor = X) -> int:
+    """Compare a call with what the module says; how often Python ran for it."""
+    expected, before = as_written(net, x), net.ran
+    assert torch.equal(net(x)[0], expected)
+    return net.ran - before
+
+
+def test_the_second_call_is_played_back(net: Net):
+    assert [check(net), check(net), check(net, 2 * X)] == [1, 0, 0]
+
+
+def test_other_shapes_and_types_have_recordings_of_their_own(net: Net):
+    others = [X[:1], X.expand(5, 2, 3)]
+    assert [check(net, x) for x in (X, *others, X, *others)] == [1, 1, 1, 0, 0, 0]
+    net.double()
+    assert [check(net, X.double()), check(net, X.double())] == [1, 0]
+
+
+def test_the_number_of_recordings_has_a_bound(net: Net):
+    for size in range(1, MOST_RECORDINGS + 2):
+        check(net, torch.ones(size, 3))
+    assert check(net, torch.ones(MOST_RECORDINGS + 1, 3)) == 0
+    assert check(net, torch.ones(1, 3)) == 1  # the oldest has gone
+
+
+def test_a_keyword_is_a_setting(net: Net):
+    assert torch.equal(net(x=X)[0], net(X)[0])
+    assert torch.equal(net(X, None, False)[0], net(X)[0])
+
+
+def test_a_number_among_the_arguments_is_not_recorded(net: Net):
+    for scale in (2.0, 3.0, 3.0):
+        before = net.ran
+        assert torch.equal(net(X, scale)[0], scale * as_written(net, X))
+        assert net.ran == before + 2
+
+
+def test_what_gives_more_than_tensors_runs_as_written(net: Net):
+    for _ in range(2):
+        told = net(X, return_dict=True)
+        assert isinstance(told, Told)
+        assert torch.equal(told.sample, as_written(net, X))
+
+
+def change_in_place(net: Net) -> None:
+    net.first.weight.mul_(2)
+
+
+def give_data(net: Net) -> None:
+    net.first.weight.data = torch.ones(4, 3)
+
+
+def give_a_parameter(net: Net) -> None:
+    net.second.bias = nn.Parameter(torch.ones(3), requires_grad=False)
+
+
+def give_a_buffer(net: Net) -> None:
+    net.shift = torch.zeros(3)
+
+
+def load(net: Net) -> None:
+    net.load_state_dict({name: 2 * value for name, value in net.state_dict().items()})
+
+
+def replace_a_part(net: Net) -> None:
+    net.first = nn.Linear(3, 4).requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_in_place,
+        give_data,
+        give_a_parameter,
+        give_a_buffer,
+        load,
+        replace_a_part,
+    ],
+)
+def test_what_is_changed_is_seen(net: Net, change):
+    check(net)
+    before = net(X)[0]
+    change(net)
+    check(net)
+    assert not torch.equal(net(X)[0], before)
+    assert check(net) == 0
+
+
+def test_another_processor_is_called_every_time(net: Net):
+    check(net)
+    own, net.second.processor = net.second.processor, torch.cos
+    assert [check(net), check(net)] == [1, 1]
+    net.second.processor = own
+    assert check(net) == 0
+
+
+def test_hooks_on_parts_are_called(net: Net):
+    check(net)
+    seen: list[Tensor] = []
+    hook = net.first.register_forward_hook(lambda module, args, output: seen.append(output))
+    net(X), net(X)
+    assert len(seen) == 2
+    hook.remove()
+    before = net.ran
+    net(X)
+    assert net.ran == before
+
+
+def test_hooks_on_the_module_itself_are_called_and_it_is_played_back(net: Net):
+    check(net)
+    hook = net.register_forward_pre_hook(lambda module, args: (0 * args[0],))
+    before = net.ran
+    assert torch.equal(net(X)[0], net(0 * X)[0])
+    assert net.ran == before
+    hook.remove()
+
+
+def test_gradients_flow_where_they_are_wanted(net: Net):
+    check(net)
+    x = X.clone().requires_grad_()
+    with torch.enable_grad():
+        net(x)[0].sum().backward()
+    assert x.grad is not None
+    assert float(x.grad.abs().sum()) > 0
+
+
+def test_under_autocast_it_runs_as_written(net: Net):
+    check(net)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        before = net.ran
+        half = net(X)[0]
+        assert net.ran == before + 1
+    assert not torch.equal(half, net(X)[0])
