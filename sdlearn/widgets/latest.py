@@ -6,7 +6,8 @@ thread exists only while there is work, so nothing has to be cleaned up. Left ou
 
 One core is left for the browser. torch's threads wait for each other all the time, and one that
 must share its core holds up all of them: on two cores beside a browser, two threads take twice as
-long as one.
+long as one. (Another number of threads rounds otherwise: a picture may differ by a level or two of
+255 from that of `sd.generate` in a cell.)
 """
 
 from __future__ import annotations
