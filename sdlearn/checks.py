@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -110,17 +110,21 @@ def check_states(name: str, states: Tensor, count: int) -> Tensor:
     return states.expand(count, -1, -1)
 
 
-def warn_if_cut(tokenizer: Any, text: str) -> None:
-    """Warn about what does not fit into the 77 tokens of a prompt."""
+def warn_if_cut(tokenizer: Any, prompts: Sequence[str], masks: Tensor) -> None:
+    """Warn about what does not fit into the 77 tokens of a prompt.
+
+    `masks` (B, 77) tells tokens from padding; only a prompt without padding may be too long.
+    """
     most = tokenizer.model_max_length
-    ids = tokenizer(text, verbose=False).input_ids  # begin, ..., end
-    if len(ids) > most:
-        lost = tokenizer.decode(ids[most - 1 : -1])
-        warnings.warn(
-            f"the prompt has {len(ids)} tokens, begin and end included, and {most} fit; "
-            f"cut off: {lost!r}",
-            stacklevel=3,
-        )
+    for text, mask in zip(prompts, masks, strict=True):
+        ids = tokenizer(text, verbose=False).input_ids if mask.all() else []  # begin, ..., end
+        if len(ids) > most:
+            lost = tokenizer.decode(ids[most - 1 : -1])
+            warnings.warn(
+                f"the prompt has {len(ids)} tokens, begin and end included, and {most} fit; "
+                f"cut off: {lost!r}",
+                stacklevel=3,
+            )
 
 
 def check_images(images: Tensor) -> None:

@@ -124,21 +124,21 @@ class StableDiffusion:
         Warns when a prompt is too long, and shows what was cut off.
         """
         prompts = check_prompts(prompt)
-        for text in prompts:
-            warn_if_cut(self.tokenizer, text)
-        return self.tokenizer(
+        tokens = self.tokenizer(
             prompts,
             padding="max_length",
             max_length=self.tokenizer.model_max_length,
             truncation=True,
             return_tensors="pt",
-        ).input_ids
+        )
+        warn_if_cut(self.tokenizer, prompts, tokens.attention_mask)
+        return tokens.input_ids
 
     @torch.no_grad()
     def encode_text(self, prompt: str | Iterable[str]) -> Tensor:
         """What the U-Net is told of each prompt: one state for every token, (B, 77, D)."""
         with explains_shortage(self.device, self.dtype):
-            return self.text_encoder(self.tokenize(prompt).to(self.device))[0]
+            return self.text_encoder(self.tokenize(prompt).to(self.device), return_dict=False)[0]
 
     def init_latents(
         self, seeds: Iterable[int], *, height: int | None = None, width: int | None = None

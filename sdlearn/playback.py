@@ -34,7 +34,7 @@ class Playback:
         self._module = module
         self._as_written = module.forward
         self._parts = _Parts(module)
-        self._state: list[int] = []
+        self._state: list[Any] = []
         self._recordings: dict[tuple, Callable[..., Any] | None] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -68,9 +68,9 @@ class _Parts:
         parts = list(module.modules())
         # The hooks of the module itself are run by torch, before and after `forward`.
         self._hooks = [h for p in parts[1:] for h in (p._forward_hooks, p._forward_pre_hooks)]
-        self._children = [(p._modules, name) for p in parts for name in p._modules]
         homes = [home for p in parts for home in (p._parameters, p._buffers)]
-        self._tensors = [(home, name) for home in homes for name in home]
+        self._tensors = _Places(homes)
+        self._children = _Places([p._modules for p in parts])
         # diffusers' way to look into an attention, or to change it.
         self._processors = [(p, p.processor) for p in parts if hasattr(p, "processor")]
 
@@ -78,14 +78,21 @@ class _Parts:
         """Whether somebody looks into the parts: a recording would pass them by."""
         return any(self._hooks) or any(p.processor is not own for p, own in self._processors)
 
-    def state(self) -> list[int]:
-        """Numbers that change when a part or a tensor is replaced."""
-        places = [_address(home.get(name)) for home, name in self._tensors]
-        return places + [id(home.get(name)) for home, name in self._children]
+    def state(self) -> list[Any]:
+        """What is another list when a part or a tensor is replaced."""
+        addresses = [t if t is None else t.data_ptr() for t in self._tensors.now()]
+        return addresses + self._children.now()
 
 
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
+class _Places:
+    """What stands under each name of some dicts, looked up in a fraction of a millisecond."""
+
+    def __init__(self, homes: Sequence[dict[str, Any]]) -> None:
+        self._homes = [home for home in homes for _ in home]
+        self._names = [name for home in homes for name in home]
+
+    def now(self) -> list[Any]:
+        return list(map(dict.get, self._homes, self._names))
 
 
 def _can_be_recorded(values: Sequence[Any]) -> bool:
