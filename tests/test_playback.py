@@ -171,9 +171,10 @@ def test_hooks_on_the_module_itself_are_called_and_it_is_played_back(net: Net):
 
 def test_gradients_flow_where_they_are_wanted(net: Net):
     check(net)
-    x = X.clone().requires_grad_()
+    x, before = X.clone().requires_grad_(), net.ran
     with torch.enable_grad():
         net(x)[0].sum().backward()
+    assert net.ran == before + 1
     assert x.grad is not None
     assert float(x.grad.abs().sum()) > 0
 
