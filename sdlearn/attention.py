@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import check_whole
+from .checks import check_count, check_whole
 from .compiling import as_written
 
 __all__ = ["AttentionMap", "record_attention", "token_positions", "word_maps"]
@@ -149,8 +149,7 @@ def word_maps(
     if not maps:
         raise ValueError("maps must hold at least one record; got none: was the U-Net called?")
     picked = _check_positions(tokens, maps[0].probabilities.shape[-1])
-    if check_whole("size must be a whole number", size) < 1:
-        raise ValueError(f"size must be at least 1; got {size}")
+    check_count("size", size)
     count = min(len(one.probabilities) for one in maps)
     if not -count <= batch < count:
         raise ValueError(f"batch must lie in {-count}..{count - 1}; got {batch}")

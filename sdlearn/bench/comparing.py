@@ -55,7 +55,7 @@ def _compare(
     peaks = _peaks(tasks, watch)  # before the models of this process take their memory
     pair = [enter(tasks[0]) for enter in CONTESTANTS.values()]
     firsts = _firsts(pair, tasks, watch)
-    if tasks[0].compiled:  # after the first: no hook is seen from inside a compiled U-Net
+    if tasks[0].compiled:  # after the first: on a GPU it sees no hooks any more
         compile_ours(pair[0].pipeline)
     built = anatomy(pair[0].pipeline)
     limit = matmul_limit(tasks[0].device, tasks[0].torch_dtype)

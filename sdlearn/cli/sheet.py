@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw every prompt, the page, and say where it is."""
+    from ..checks import check_count
     from .output import check_writable, save_image
 
     check_writable(args.output)
     prompts = _prompts(args.prompts)
-    if args.columns < 1:
-        raise ValueError(f"columns must be at least 1; got {args.columns}")
+    check_count("columns", args.columns)
 
     from tqdm import tqdm
 
