@@ -6,7 +6,7 @@ watches or changes layers (`sdlearn.attention`, `sdlearn.ablation`) then needs t
 `as_written`.
 
 On the CPU calls are played back (`sdlearn.playback`): the same bits, a second at the first picture,
-no C++ compiler. The tiny model gains a fifth of its time by that, a large one little, for there
+no C++ compiler. The tiny model gains a quarter of its time by that, a large one little, for there
 Python is a small part.
 
 Where the time of a picture goes, in ms: tiny model, 20 steps, guidance 3, fp32, two CPU cores,
@@ -14,14 +14,15 @@ measured by `sdlearn bench --profile`, with and without `--compile`:
 
     stage                     plain   compiled
     text encoder                  4          4
-    U-Net, 20 calls             419        336   of a call's 20: convolutions 9, linear layers 3,
-    guidance and scheduler        6          7   attention 1, norms 1; Python and torch around
-    VAE decoder                  17         15   them 4, which compiling takes away
-    the rest                      2          2
-    together                    447        364
+    U-Net, 20 calls             397        291   of a call's 20: convolutions 9, linear layers 3,
+    guidance and scheduler        5          6   attention 1, norms 1; Python and torch around
+    VAE decoder                  15         14   them 5, which compiling takes away, and keys and
+    the rest                      2          2   values of the text 0.5, which it keeps
+    together                    423        317
 
-What is left is the work of torch's kernels, at a quarter of what the cores can do. The next lever
-would be convolutions whose weights are packed beforehand: a third faster, but they round otherwise.
+What is left is the work of torch's kernels, at a quarter of what the cores can do. Tried without
+gain: channels_last, and weights of convolutions packed beforehand for oneDNN. Inductor's packing
+makes them a third faster, but rounds otherwise.
 """
 
 from __future__ import annotations
@@ -53,11 +54,12 @@ def compile_parts(unet: Any, vae: Any, device: torch.device, offload: str) -> No
             "compile=True needs all parts on the device, and the memory is too little for that; "
             "give more memory, or leave compile out"
         )
-    for part in (unet, vae.decoder):
-        if device.type == "cpu":
-            part.forward = Playback(part)
-        else:
-            part.compile()
+    if device.type == "cpu":
+        unet.forward = Playback(unet, steady="encoder_hidden_states")
+        vae.decoder.forward = Playback(vae.decoder)
+    else:
+        unet.compile()
+        vae.decoder.compile()
 
 
 def as_written() -> AbstractContextManager[Any]:

@@ -1,25 +1,26 @@
 """A module's work recorded once, then played back without Python in between: same bits, sooner.
 
 Around every operation Python and torch's bookkeeping take their time, for the tiny U-Net a fifth
-of the whole. So the operations of one call are recorded (TorchScript's `trace`) and from then on
-run from C++. They are the same operations in the same order, so the results are the same bits.
+of the whole. So the operations of one call are recorded (`sdlearn.recording`) and from then on run
+from C++. For the U-Net what depends on the text alone is computed once for a picture.
 
 A recording is played only where it tells the truth: for tensors of the same shapes and types and
 the same settings; and as long as nobody hooks into the module's parts, gives them other attention
 processors or weights, or replaces them. Weights that are changed in place are seen. Otherwise, and
 where gradients are wanted, the module runs as it is written, or is recorded anew. Not seen: a
-`forward` that is put on one of the parts by hand. Left out: GPUs, where torch.compile gains far
-more (`sdlearn.compiling`).
+`forward` that is put on one of the parts by hand, and what is done in place to a weight's `.data`.
+Left out: GPUs, where torch.compile gains far more (`sdlearn.compiling`).
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .recording import Play, record
 
 __all__ = ["Playback"]
 
@@ -28,14 +29,18 @@ PLAIN = (bool, str, type(None))  # settings; numbers may be another in every cal
 
 
 class Playback:
-    """Takes the place of a module's `forward`: `unet.forward = Playback(unet)`."""
+    """Takes the place of a module's `forward`: `unet.forward = Playback(unet)`.
 
-    def __init__(self, module: nn.Module) -> None:
+    `steady` names a tensor that comes by keyword and is the same in many calls.
+    """
+
+    def __init__(self, module: nn.Module, steady: str | None = None) -> None:
         self._module = module
+        self._steady = steady
         self._as_written = module.forward
         self._parts = _Parts(module)
         self._state: list[Any] = []
-        self._recordings: dict[tuple, Callable[..., Any] | None] = {}
+        self._recordings: dict[tuple, Play | None] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         values = (*args, *kwargs.values())
@@ -47,7 +52,7 @@ class Playback:
         if key not in self._recordings:
             if len(self._recordings) == MOST_RECORDINGS:
                 self._recordings.pop(next(iter(self._recordings)))  # the oldest
-            self._recordings[key] = _record(self._as_written, args, kwargs)
+            self._recordings[key] = record(self._module, args, kwargs, self._steady)
         play = self._recordings[key]
         if play is None:
             return self._as_written(*args, **kwargs)
@@ -98,30 +103,3 @@ class _Places:
 def _can_be_recorded(values: Sequence[Any]) -> bool:
     known = all(isinstance(value, (Tensor, *PLAIN)) for value in values)
     return known and not torch.is_autocast_enabled("cpu")
-
-
-class _NoTensors(Exception):
-    """A result that cannot be recorded, such as one in a class of its own."""
-
-
-def _record(
-    forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Callable[..., Any] | None:
-    """A function of the tensors among the arguments; None if the result is more than tensors."""
-
-    def call(*tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
-        given = iter(tensors)
-        now = [next(given) if isinstance(v, Tensor) else v for v in (*args, *kwargs.values())]
-        result = forward(*now[: len(args)], **dict(zip(kwargs, now[len(args) :], strict=True)))
-        if not isinstance(result, (Tensor, tuple)):
-            raise _NoTensors
-        return result
-
-    inputs = tuple(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))
-    with warnings.catch_warnings():
-        # TorchScript is deprecated; its heirs were no faster than plain Python here.
-        warnings.simplefilter("ignore")
-        try:
-            return torch.jit.trace(call, inputs, check_trace=False, strict=False)
-        except _NoTensors:
-            return None

@@ -409,3 +409,66 @@ def test_from_the_shell_all_output_arrives_and_the_exit_code_is_right(words, cod
     assert done.returncode == code
     assert out in done.stdout
     assert err in done.stderr
+
+
+# The shorter start
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(("model", "found"), [("tiny", False), ("some/model", True)])
+def test_libraries_are_imported_without_scipy_for_models_that_do_without(model: str, found: bool):
+    """Another model's scheduler might need it."""
+    code = f"""if True:
+        import gc, sys
+        from sdlearn.cli.quick import quick_imports
+        with quick_imports({model!r}):
+            assert not gc.isenabled()
+            from diffusers.utils import is_scipy_available
+        assert gc.isenabled()
+        assert "scipy" not in sys.modules
+        import scipy.stats  # is here again
+        print(is_scipy_available())"""
+    assert run_python(code) == str(found)
+
+
+def test_what_is_imported_already_is_left_alone():
+    code = """if True:
+        import gc, scipy, sys
+        from sdlearn.cli.quick import quick_imports
+        gc.disable()
+        with quick_imports("tiny"):
+            assert sys.modules["scipy"] is scipy
+        print(sys.modules["scipy"] is scipy, gc.isenabled())"""
+    assert run_python(code) == "True False"
+
+
+def test_after_an_error_scipy_and_the_collector_are_back():
+    code = """if True:
+        import gc
+        from sdlearn.cli.quick import quick_imports
+        try:
+            with quick_imports("tiny"):
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            import scipy
+            print(gc.isenabled())"""
+    assert run_python(code) == "True"
+
+
+def test_every_scheduler_draws_without_scipy():
+    code = """if True:
+        from sdlearn.cli.quick import quick_imports
+        with quick_imports("tiny"):
+            from sdlearn import load
+            from sdlearn.schedulers import SCHEDULERS
+            sd = load("tiny", device="cpu")
+        import sys
+        drawn = [sd.generate("a house", num_steps=2, scheduler=name) for name in SCHEDULERS]
+        assert "scipy" not in sys.modules
+        print(len(drawn))"""
+    assert int(run_python(code)) >= 10

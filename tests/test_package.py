@@ -47,7 +47,8 @@ LAYERS = [
     {"guidance", "attention", "ablation"},
     {"diffusion"},
     {"noise", "tiles", "compiling"},
-    {"checks", "files", "frontend", "layout", "playback", "progress", "shortage"},
+    {"playback"},
+    {"checks", "files", "frontend", "layout", "progress", "recording", "shortage"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import machine, output
+from .quick import quick_imports
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,10 +46,11 @@ def check_settings(args: argparse.Namespace) -> range:
     check_count("count", args.count)
     for name, pixels in zip(("width", "height"), args.size or (), strict=False):
         check_side(name, pixels, FACTOR)
-    from ..guidance import check_guidance_scale  # these bring torch and diffusers with them
-    from ..memory import parse_memory
-    from ..noise import check_seeds, pick_device
-    from ..schedulers import check_scheduler
+    with quick_imports(args.model):
+        from ..guidance import check_guidance_scale  # these bring torch and diffusers with them
+        from ..memory import parse_memory
+        from ..noise import check_seeds, pick_device
+        from ..schedulers import check_scheduler
 
     seeds = range(args.seed, args.seed + args.count)
     check_seeds(seeds)
@@ -61,10 +63,11 @@ def check_settings(args: argparse.Namespace) -> range:
 
 def load_model(args: argparse.Namespace, device: Any = None) -> StableDiffusion:
     """The model that was asked for; on `device`, where a launcher of processes has given one."""
-    from ..pipeline import load
+    with quick_imports(args.model):
+        from ..pipeline import load
 
-    options = machine.load_options(args)
-    return load(args.model, **options if device is None else {**options, "device": device})
+        options = machine.load_options(args)
+        return load(args.model, **options if device is None else {**options, "device": device})
 
 
 def size(sd: StableDiffusion, args: argparse.Namespace) -> tuple[int, int]:
