@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["folder_written_whole", "partial_path", "remove_partials", "sha256", "written_whole"]
+__all__ = [
+    "folder_written_whole",
+    "partial_path",
+    "remove_partials",
+    "sha256",
+    "share_weights",
+    "written_whole",
+]
 
 
 def partial_path(path: Path) -> Path:
@@ -48,6 +55,12 @@ def remove_partials(folder: Path, names: Iterable[str]) -> None:
     for path in folder.glob(".*.partial"):
         if path.name[1:].rsplit(".", 2)[0] in wanted:
             path.unlink(missing_ok=True)
+
+
+def share_weights(folder: Path, like: Path) -> None:
+    """Give the weights in `folder` the permissions of `like`; safetensors lets the owner alone."""
+    for weights in folder.rglob("*.safetensors"):
+        shutil.copymode(like, weights)
 
 
 def sha256(path: Path) -> str:

@@ -53,6 +53,8 @@ def _download(ids: tuple[str, ...], dtype: torch.dtype, checker: bool) -> Path:
             return _fetch(repo, dtype, checker)
         except RepositoryNotFoundError:
             continue
+        except PermissionError:  # of the cache's folder; it names the file
+            raise
         except (LocalEntryNotFoundError, OSError) as error:
             raise _hub_error(repo, error) from error
     raise FileNotFoundError(f"the hub has no model {ids[0]!r} that you may read; check the name")

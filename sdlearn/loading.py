@@ -147,16 +147,18 @@ def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.n
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Without transformers' bar over the loading of a model's tensors, gone before it is seen."""
-    from transformers.utils import logging
+    """Without the libraries' bars over the loading of a model, gone before they are seen."""
+    from diffusers.utils import logging as diffusers
+    from transformers.utils import logging as transformers
 
-    enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    shown = [library for library in (diffusers, transformers) if library.is_progress_bar_enabled()]
+    for library in shown:
+        library.disable_progress_bar()
     try:
         yield
     finally:
-        if enabled:
-            logging.enable_progress_bar()
+        for library in shown:
+            library.enable_progress_bar()
 
 
 @contextmanager

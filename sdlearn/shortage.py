@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["explains_shortage", "is_lack"]
 
+WORDS = (
+    "out of memory",  # cuda, mps
+    "DefaultCPUAllocator",  # the CPU, whatever the system
+    "CUBLAS_STATUS_ALLOC_FAILED",  # cuda, when nothing is left for its library of matrix products
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
 
 def is_lack(error: BaseException) -> bool:
     """Whether torch says with `error` that there is no memory left."""
-    words = ("out of memory", "DefaultCPUAllocator")  # who speaks on the CPU, whatever the system
-    return any(word in str(error) for word in words)
+    return any(word in str(error) for word in WORDS)
 
 
 @contextmanager
@@ -64,11 +70,11 @@ def _asked(shape: Sequence[int], factor: int) -> str:
 def _tries(device: torch.device, dtype: torch.dtype, shape: Sequence[int]) -> Iterator[str]:
     """What wants less memory, the easiest first."""
     if shape and shape[0] > 1:
-        yield "fewer seeds at once"
+        yield "fewer pictures at once"
     if device.type == "cuda":
-        yield "load with memory='4GB', or a lower number if that was given"
+        yield "memory 4GB for the model, or less if that was given"
     if shape:
-        yield "a smaller height and width"
+        yield "smaller pictures"
     if dtype.itemsize > 2:
-        yield "load with dtype float16"
+        yield "dtype float16"
     yield "close other programs"

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from sdlearn.anatomy import anatomy
 from sdlearn.bench import (
@@ -182,6 +184,23 @@ def test_both_draw_the_same_pictures_at_every_guidance(task: Task):
 
 
 @pytest.mark.usefixtures("no_children")
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_the_libraries_are_quiet_while_a_model_is_loaded_and_later_as_before(
+    name: str, task: Task, capfd: pytest.CaptureFixture[str]
+):
+    def settings() -> list[object]:
+        return [
+            diffusers_logging.is_progress_bar_enabled(),
+            transformers_logging.is_progress_bar_enabled(),
+            transformers_logging.get_verbosity(),
+        ]
+
+    before = settings()
+    CONTESTANTS[name](task)
+    assert capfd.readouterr().err == ""
+    assert settings() == before
+
+
 def test_guidance_0_draws_another_picture_than_guidance_1(task: Task):
     ours, theirs = (enter(task) for enter in CONTESTANTS.values())
     for contestant in (ours, theirs):

@@ -193,6 +193,13 @@ def test_no_room_on_the_disk(monkeypatch, tiny_folder):
         load("sd15")
 
 
+def test_a_cache_that_may_not_be_written_to(monkeypatch, tiny_folder):
+    refused = PermissionError(errno.EACCES, "Permission denied", "/cache/models")
+    use(monkeypatch, FakeHub(tiny_folder, cached=set(), online=set(), error=refused))
+    with pytest.raises(PermissionError, match="Permission denied: '/cache/models'"):
+        load("sd15")
+
+
 def test_a_hub_model_of_another_kind(monkeypatch, folder):
     shutil.rmtree(folder / "unet")
     use(monkeypatch, FakeHub(folder, cached=set(), online={"me/flux"}))

@@ -135,6 +135,13 @@ def test_a_picture_that_was_drawn_otherwise_is_in_the_way(text: dict[str, str], 
     assert jobs.missing([job], describe, force=True) == {job}
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_in_the_place_of_a_picture_is_in_the_way_even_by_force(force: bool):
+    Path("cat.png").mkdir()
+    with pytest.raises(ValueError, match="output must be free for pictures; cat.png is a folder"):
+        jobs.missing([jobs.Job("a cat", 0, Path("cat.png"))], lambda job: {}, force=force)
+
+
 @pytest.mark.parametrize("keep", [0, 20, -30, -5])
 def test_a_damaged_picture_is_not_done(keep: int):
     job = jobs.Job("a cat", 0, Path("cat.png"))

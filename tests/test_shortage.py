@@ -45,8 +45,7 @@ def test_generate_names_what_was_asked_and_what_to_try(sd, monkeypatch, error):
             sd.generate(PROMPT, seeds=[1, 2, 3], num_steps=2, height=64, width=96)
         assert str(caught.value) == (
             "not enough memory for 3 pictures of 96x64 pixels on cpu; try, in this order: fewer "
-            "seeds at once, a smaller height and width, load with dtype float16, close other "
-            "programs"
+            "pictures at once, smaller pictures, dtype float16, close other programs"
         )
         assert caught.value.__suppress_context__
         gc.collect()
@@ -98,10 +97,17 @@ def test_on_cuda_a_lower_number_is_advised_and_the_cache_is_emptied(monkeypatch)
         raise ON_CUDA
     assert str(caught.value) == (
         "not enough memory for 4 pictures of 512x512 pixels on cuda; try, in this order: fewer "
-        "seeds at once, load with memory='4GB', or a lower number if that was given, a smaller "
-        "height and width, close other programs"
+        "pictures at once, memory 4GB for the model, or less if that was given, smaller pictures, "
+        "close other programs"
     )
     assert emptied == [True]
+
+
+@pytest.mark.parametrize("library", ["CUBLAS", "CUDNN"])
+def test_a_library_of_the_gpu_without_memory_is_a_lack_too(library: str):
+    error = RuntimeError(f"CUDA error: {library}_STATUS_ALLOC_FAILED when calling `create(handle)`")
+    with pytest.raises(MemoryError), explains_shortage(CUDA, torch.float16):
+        raise error
 
 
 def test_the_command_line_lets_the_sentence_through(folder, monkeypatch, capsys):

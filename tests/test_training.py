@@ -321,6 +321,8 @@ def test_the_whole_chain_at_toy_length(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     sums = json.loads((tmp_path / "out" / "checksums.json").read_text())
     assert "unet/diffusion_pytorch_model.safetensors" in sums
+    files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert len({file.stat().st_mode for file in files}) == 1  # whoever reads one, reads all
     assert (tmp_path / "diary" / "unet-00004.png").exists()
     assert (tmp_path / "diary" / "unet-strip.png").exists()
     from sdlearn import load

@@ -22,7 +22,7 @@ import diffusers
 import torch
 from torch import Generator, nn
 
-from ..files import folder_written_whole
+from ..files import folder_written_whole, share_weights
 from ..loading import TINY, no_bars
 from ..noise import generators
 from ..progress import Watch, unwatched
@@ -143,8 +143,7 @@ def _write_part(
         pass
     with no_bars():
         model.save_pretrained(folder, variant=VARIANTS[dtype])
-    [weights] = folder.glob("*.safetensors")
-    shutil.copymode(folder / "config.json", weights)  # safetensors lets the owner alone read it
+    share_weights(folder, folder / "config.json")
     model.to("meta")
 
 

@@ -14,7 +14,7 @@ import torch
 from .. import layout
 from ..anatomy import Anatomy
 from ..compiling import compile_parts
-from ..loading import find_folder
+from ..loading import find_folder, no_bars
 from ..noise import generators
 from ..pipeline import StableDiffusion, load
 from .report import Calls
@@ -56,18 +56,19 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
 
     It is given no prompt at guidance 0, which it would take for 1.
     """
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-        StableDiffusionPipeline,
-    )
-
     folder = find_folder(task.model, task.torch_dtype)
-    pipe = StableDiffusionPipeline.from_pretrained(
-        folder,
-        dtype=task.torch_dtype,
-        variant=variant_of(folder, task.torch_dtype),
-        safety_checker=None,
-        requires_safety_checker=False,
-    ).to(task.device)
+    with _only_errors(), no_bars():
+        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+            StableDiffusionPipeline,
+        )
+
+        pipe = StableDiffusionPipeline.from_pretrained(
+            folder,
+            dtype=task.torch_dtype,
+            variant=variant_of(folder, task.torch_dtype),
+            safety_checker=None,
+            requires_safety_checker=False,
+        ).to(task.device)
     pipe.set_progress_bar_config(disable=True)
 
     def draw(task: Task) -> np.ndarray:
@@ -81,6 +82,19 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
         return np.stack([np.asarray(image) for image in images])
 
     return Contestant("diffusers", pipe, draw)
+
+
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Without the advice of transformers on image processors, which are not used here."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def variant_of(folder: Path, dtype: torch.dtype) -> str | None:

@@ -98,10 +98,13 @@ def missing(
     """The jobs that are not done: there is no picture yet that was drawn as `describe` says.
 
     What a picture was drawn with stands in its text chunks. Raises `FileExistsError` for a file
-    that was drawn otherwise or is no whole PNG; with `force` it is to be drawn again.
+    that was drawn otherwise or is no whole PNG; with `force` it is to be drawn again. Raises
+    `ValueError` for a folder in its place.
     """
     to_draw: set[Job] = set()
     for job in jobs:
+        if job.path.is_dir():
+            raise ValueError(f"output must be free for pictures; {job.path} is a folder")
         if job.path.exists():
             wanted, found = describe(job), recorded(job.path)
             differ = [key for key, value in wanted.items() if found.get(key) != value]

@@ -13,7 +13,7 @@ from pathlib import Path
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPModel, CLIPTokenizer
 
-from ..files import sha256
+from ..files import sha256, share_weights
 from ..judge import Judge, save_judge
 from .unet import build_scheduler
 
@@ -47,6 +47,7 @@ def export(
     pipeline.save_pretrained(building)
     clip.save_pretrained(building / "clip")
     save_judge(judge, building / "judge")
+    share_weights(building, building / "model_index.json")
     for name in KEPT:
         if (folder / name).exists():
             shutil.copy2(folder / name, building / name)
