@@ -232,7 +232,10 @@ QUESTIONS = (
         text="Why not always choose the highest guidance?",
         choices=(
             ("it takes longer", "no: every scale above 1 costs the same"),
-            ("the words get lost", "no: they are pulled harder, and colours overshoot (section 5)"),
+            (
+                "the words are pulled less",
+                "no: they are pulled harder, and colours overshoot (section 5)",
+            ),
             (
                 "pictures grow alike, and the push goes beyond what pictures are",
                 "yes: diversity falls, colours go wrong, surfaces break (sections 5 and 6)",

@@ -37,8 +37,8 @@ def _middle(blocks: str) -> str:
     """The source of an answer that measures the guess without the skips of some blocks."""
     return f"""\
 with without_skips(sd.unet, {blocks}):
-    eps = sd.predict_noise(noised(200), 200, cond)
-answer = error(eps)
+    guessed = sd.predict_noise(noised(200), 200, cond)
+answer = error(guessed)
 """
 
 
@@ -124,7 +124,7 @@ _MIDDLE = Exercise(
     name="unet.middle",
     solution=_middle("[1]"),
     reason="The U-Net must run inside the `with` block; behind it all skip connections are on "
-    "again. The middle level carries some of the detail, but far less than the finest.",
+    "again. Without the middle level the error grows, but far less than without the finest.",
     needs=("sd", "without_skips", "noised", "cond", "uncond", "error"),
     mistakes=(
         Mistake(
@@ -150,8 +150,8 @@ _MIDDLE = Exercise(
     hints=(
         "Copy the `with` block of section 6. Which block is 8 x 8, and which t is asked for?",
         "with without_skips(sd.unet, [1]): and below it, indented, the call of predict_noise.",
-        "eps = sd.predict_noise(noised(200), 200, cond) inside the block, answer = error(eps) "
-        "after it.",
+        "guessed = sd.predict_noise(noised(200), 200, cond) inside the block, "
+        "answer = error(guessed) after it.",
     ),
     tolerance=1e-5,
 )
@@ -236,8 +236,8 @@ QUESTIONS = (
                 'no: the house stayed red when that state said "blue" (section 10)',
             ),
             (
-                "that the house is where it is red",
-                "no: the balloon's map did not lie on the balloon",
+                "that what is red is there and nowhere else",
+                "no: the balloon's map lay nearly everywhere",
             ),
         ),
         right=0,

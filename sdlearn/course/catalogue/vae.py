@@ -173,8 +173,8 @@ loop = 20 * 2 * large.parts["unet"].flops
 decoder = large.parts["vae_decoder"].flops
 answer = 100 * decoder / (loop + decoder)
 """,
-    reason="The decoder is called once and costs as much as three calls of the U-Net, of which "
-    "there are 40.",
+    reason="The decoder runs once and costs as much as the U-Net on three latents; 20 steps with "
+    "guidance work through 40.",
     needs=("large",),
     mistakes=(
         Mistake(
@@ -182,7 +182,8 @@ answer = 100 * decoder / (loop + decoder)
 decoder = large.parts["vae_decoder"].flops
 answer = 100 * decoder / (20 * large.parts["unet"].flops + decoder)
 """,
-            "with guidance the U-Net is called twice in each step, with the words and without",
+            "with guidance the U-Net works through two latents in each step, with the words and "
+            "without",
         ),
         Mistake(
             'answer = 100 * large.parts["vae_decoder"].flops / (40 * large.parts["unet"].flops)',
@@ -193,13 +194,13 @@ answer = 100 * decoder / (20 * large.parts["unet"].flops + decoder)
 decoder = large.parts["vae_decoder"].flops
 answer = 100 * decoder / (large.parts["unet"].flops + decoder)
 """,
-            "that is one call of the U-Net; a picture takes 20 steps of two calls each",
+            "that is one latent, once; a picture takes 20 steps of two latents each",
         ),
     ),
     hints=(
-        'large.parts["unet"].flops is one call. How many calls are there in 20 steps?',
+        'large.parts["unet"].flops is for one latent. How many are worked through in 20 steps?',
         "40 with guidance: with the words and without, in each step.",
-        "100 times the decoder's FLOPs, over the sum of the 40 calls and the decoder.",
+        "100 times the decoder's FLOPs, over the sum of 40 times the U-Net's and the decoder's.",
     ),
     tolerance=0.01,
 )
