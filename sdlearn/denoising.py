@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 
 from .diffusion import pred_x0
 from .guidance import guide
-from .schedulers import alpha_bar_at
+from .schedulers import alpha_bars
 
 __all__ = ["NoisePredictor", "Step", "denoise_steps", "guided_noise"]
 
@@ -58,16 +58,18 @@ def denoise_steps(
     """Run a fresh scheduler, its timesteps set, over unit-variance noise, (B, 4, h, w)."""
     extra = {} if generators is None else {"generator": list(generators)}
     latents = latents * scheduler.init_noise_sigma
+    # Numbers once for all: in the loop each would wait for the device to finish its step.
+    times, levels = scheduler.timesteps.tolist(), alpha_bars(scheduler)
     for index, t in enumerate(scheduler.timesteps):
         with torch.no_grad():
             x_t = scheduler.scale_model_input(latents, t)
             eps_uncond, eps_cond, eps = guided_noise(
                 predict_noise, x_t, t, cond, uncond, guidance_scale
             )
-            x0 = pred_x0(x_t, eps, alpha_bar_at(scheduler, index))
+            x0 = pred_x0(x_t, eps, levels[index])
             after = scheduler.step(eps, t, latents, **extra, return_dict=False)[0]
         # Outside of no_grad, or the caller would run without gradients between two steps.
-        yield Step(index, float(t), latents, eps_uncond, eps_cond, eps, x0, after)
+        yield Step(index, float(times[index]), latents, eps_uncond, eps_cond, eps, x0, after)
         latents = after
 
 

@@ -38,12 +38,12 @@ GB = 10**9
 UNITS = {"MB": 10**6, "GB": GB}
 # Published, not measured here: peaks of diffusers' pipeline with SD 1.x at 512x512 in fp16, SDPA,
 # without safety checker: 4,050 MB for one picture, 10,782 for eight (RTX 3060, the Stable Diffusion
-# README of onnxruntime), with 2.13 GB of weights in it; below 2 GB with sequential offloading, and
-# below 800 MB with sliced attention too (diffusers' documentation of 2022). MB is read as MiB here.
+# README of onnxruntime), with 2.13 GB of weights in it; below 2 GB with sequential offloading
+# (diffusers' documentation of 2022). MB is read as MiB here. Sliced attention is none of cuda's
+# plans: it would take the place of SDPA, which wants less.
 ONE_PICTURE = 4_050 * 2**20 - 2_132_470_614  # above the weights, most of it for the VAE's decoder
 NEXT_PICTURE = (10_782 - 4_050) * 2**20 // 7  # nearly all of it goes when the VAE slices
 SEQUENTIAL = 2 * GB
-SEQUENTIAL_SLICED = 8 * GB // 10
 MANY = 8  # pictures at once for which there should be room before the VAE decodes them together
 
 
@@ -54,7 +54,7 @@ class MemoryPlan:
     offload: str = "none"  # "none", "model" or "sequential"
     vae_slicing: bool = False  # decode one picture of a batch after the other
     vae_tiling: bool = False  # decode what is larger than the model's own size in tiles
-    attention_slicing: bool = False  # compute the heads of an attention in turns
+    attention_slicing: bool = False  # compute the heads of an attention in turns; not on cuda
     limit: int | None = None  # bytes that the plan was made for
     reason: str = "all parts stay on the device"
 
@@ -95,20 +95,28 @@ def parse_size(name: str, text: str, otherwise: str = "") -> int:
 def fit(models: Mapping[str, Any], memory: int | str | None, device: torch.device) -> MemoryPlan:
     """Choose a plan for a model's parts and carry it out; `memory` as `parse_memory` gives it.
 
-    "auto" is what is free on a cuda device, which is also meant by None. `models` as for `place`.
+    "auto" is what is free on the device, which is also meant by None, and a number is for no more
+    than that. `models` as for `place`.
     """
-    limit = memory if isinstance(memory, int) else free_memory(device)
+    free = free_memory(device)
+    asked = memory if isinstance(memory, int) else None
+    limit = min((size for size in (asked, free) if size is not None), default=None)
     weights = {name: bytes_of(model) for name, model in models.items()}
     unet, factor = models["unet"], 2 ** (len(models["vae"].config.block_out_channels) - 1)
     pixels = (unet.config.sample_size * factor) ** 2
     scale = pixels / 512**2 * unet.dtype.itemsize / 2
     plan = choose_plan(weights, limit, device.type, scale=scale)
+    if asked is not None and free is not None and free < asked:
+        less = f"{gigabytes(asked)} were asked for, {gigabytes(free)} are free"
+        plan = replace(plan, reason=f"{plan.reason}; {less}")
     place(models, plan, device)
     return plan
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a cuda device has for new tensors, None for devices that share the computer's."""
+    """Bytes that a device has for new tensors, None for the CPU, which the system looks after."""
+    if device.type == "mps":
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     if device.type != "cuda":
         return None
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -154,13 +162,7 @@ def _plans(
         return [*plans, (math.inf, replace(frugal, attention_slicing=True, reason=reason))]
     model = replace(frugal, offload="model", reason="parts come to the device one at a time")
     layers = replace(frugal, offload="sequential", reason="layers come one at a time, slowly")
-    last = replace(layers, attention_slicing=True, reason=f"{layers.reason}, attention in slices")
-    return [
-        *plans,
-        (largest + one, model),
-        (scale * SEQUENTIAL, layers),
-        (scale * SEQUENTIAL_SLICED, last),
-    ]
+    return [*plans, (largest + one, model), (scale * SEQUENTIAL, layers)]
 
 
 def place(models: Mapping[str, Any], plan: MemoryPlan, device: torch.device) -> None:
@@ -189,13 +191,25 @@ def place(models: Mapping[str, Any], plan: MemoryPlan, device: torch.device) -> 
 
 def _one_part_at_a_time(models: Iterable[Any], device: torch.device) -> None:
     """A part comes when it is called, and the one before it in the round goes."""
-    from accelerate import cpu_offload_with_hook
+    from accelerate.hooks import CpuOffload, UserCpuOffloadHook, add_hook_to_module
+
+    class WholeOrNot(CpuOffload):
+        """Takes back what came when the move breaks off: accelerate would not move the rest."""
+
+        def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().pre_forward(module, *args, **kwargs)
+            except BaseException:
+                self.init_hook(module)
+                raise
 
     device = torch.empty(0, device=device).device  # with its number, which the hooks compare
     hooks: list[Any] = []
     for model in models:
         before = hooks[-1] if hooks else None
-        hooks.append(cpu_offload_with_hook(model, device, prev_module_hook=before)[1])
+        hook = WholeOrNot(device, before)
+        add_hook_to_module(model, hook, append=True)
+        hooks.append(UserCpuOffloadHook(model, hook))
     hooks[0].hook.prev_module_hook = hooks[-1]  # the next picture begins with the first part
 
 

@@ -42,6 +42,10 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
         raise ValueError(f"device must be 'cpu', 'cuda' or 'mps'; got {device!r}") from error
     if picked.type != "cpu" and not _is_available(picked.type):
         raise ValueError(f"device {device!r} is not available here; leave it out to run anyway")
+    count = torch.cuda.device_count() if picked.type == "cuda" else 1
+    if (picked.index or 0) >= count:
+        there = f"there {'is' if count == 1 else 'are'} {count}"
+        raise ValueError(f"device {device!r} is not available here; {there}")
     return picked
 
 

@@ -31,6 +31,7 @@ from torch import Tensor
 __all__ = [
     "SCHEDULERS",
     "alpha_bar_at",
+    "alpha_bars",
     "build_scheduler",
     "check_scheduler",
     "draws_noise",
@@ -217,12 +218,17 @@ def draws_noise(scheduler: Scheduler) -> bool:
     return type(scheduler).__name__ in _NOISY
 
 
-def alpha_bar_at(scheduler: Scheduler, index: int) -> Tensor:
-    """ᾱ of step `index` of a run, a tensor without dimensions.
+def alpha_bars(scheduler: Scheduler) -> Tensor:
+    """ᾱ of every step of a run, where the scheduler keeps its numbers: on the CPU.
 
     Solvers with sigmas may stand between two timesteps of the training; ᾱ = 1 / (1 + σ²) then
     says exactly where. The others stand on one.
     """
     if hasattr(scheduler, "sigmas"):
-        return 1 / (1 + scheduler.sigmas[index] ** 2)
-    return scheduler.alphas_cumprod[int(scheduler.timesteps[index])]
+        return 1 / (1 + scheduler.sigmas**2)
+    return scheduler.alphas_cumprod[scheduler.timesteps.tolist()]
+
+
+def alpha_bar_at(scheduler: Scheduler, index: int) -> Tensor:
+    """ᾱ of step `index` of a run, a tensor without dimensions."""
+    return alpha_bars(scheduler)[index]

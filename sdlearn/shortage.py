@@ -20,7 +20,9 @@ WORDS = (
     "out of memory",  # cuda, mps
     "DefaultCPUAllocator",  # the CPU, whatever the system
     "CUBLAS_STATUS_ALLOC_FAILED",  # cuda, when nothing is left for its library of matrix products
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # the same, when it is asked for the first time
     "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",  # cuDNN, without room for any
 )
 
 
@@ -48,10 +50,10 @@ def explains_shortage(
         if not is_lack(error):
             raise
         traceback.clear_frames(error.__traceback__)  # they hold the tensors of the attempt
-        if device.type == "cuda":
+        if device.type in ("cuda", "mps"):
             import torch
 
-            torch.cuda.empty_cache()
+            getattr(torch, device.type).empty_cache()
         tries = ", ".join(_tries(device, dtype, shape))
         raise MemoryError(
             f"not enough memory for {_asked(shape, factor)} on {device.type}; "

@@ -38,11 +38,12 @@ from sdlearn.bench import (
     profiling,
     to_json,
 )
-from sdlearn.bench.contestants import CONTESTANTS, counted, variant_of, work
+from sdlearn.bench.contestants import CONTESTANTS, counted, plain_form, variant_of, work
 from sdlearn.bench.profiling import STAGES, Span, stages
 from sdlearn.bench.report import Calls, difference
 from sdlearn.bench.table import UNMEASURED
 from sdlearn.cli import bench, main
+from sdlearn.memory import MemoryPlan, place
 from sdlearn.pipeline import StableDiffusion
 from sdlearn.playback import Playback
 
@@ -254,6 +255,113 @@ def test_only_ours_is_compiled_and_after_the_calls_were_counted(
     assert "1 picture, sdlearn compiled\npictures identical" in format_report(report_of(found))
 
 
+# as on a GPU, where what is fast rounds otherwise
+
+
+def as_on_cuda(sd: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `place` does there to a model with little memory, which stays on the CPU."""
+    parts = {"text_encoder": sd.text_encoder, "unet": sd.unet, "vae": sd.vae}
+    with monkeypatch.context() as patch:
+        for part in parts.values():
+            patch.setattr(part, "to", only_layout(part.to))
+        place(parts, MemoryPlan(vae_slicing=True), torch.device("cuda"))
+
+
+def only_layout(to):
+    return lambda *device, **layout: to(**layout) if layout else None
+
+
+def state(sd: StableDiffusion) -> tuple[bool, ...]:
+    """Whether convolutions are channels_last, and the VAE slices."""
+    convolutions = sd.unet.conv_in.weight, sd.vae.decoder.conv_in.weight
+    return *(not weight.is_contiguous() for weight in convolutions), sd.vae.use_slicing
+
+
+def test_the_plain_form_is_that_of_diffusers_and_goes_again(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+):
+    sd = CONTESTANTS["sdlearn"](task).pipeline
+    as_on_cuda(sd, monkeypatch)
+    assert state(sd) == (True, True, True)
+    seen = []
+
+    def interrupted() -> None:
+        with plain_form(sd):
+            seen.append(state(sd))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert seen == [(False, False, False)]
+    assert state(sd) == (True, True, True)
+    plain = CONTESTANTS["sdlearn"](task).pipeline
+    with plain_form(plain):
+        pass
+    assert state(plain) == (False, False, False)
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both draw on the CPU; sdlearn has the form that it has on cuda, which rounds otherwise."""
+
+    def on_the_cpu(enter):
+        def entered(task: Task) -> contestants.Contestant:
+            made = enter(replace(task, device="cpu"))
+            ours = isinstance(made.pipeline, StableDiffusion)
+            if ours:
+                as_on_cuda(made.pipeline, monkeypatch)
+
+            def draw(task: Task) -> np.ndarray:
+                pictures = made.draw(replace(task, device="cpu"))
+                if ours and any(state(made.pipeline)):
+                    pictures[0, :8, 0] ^= 1  # whatever this CPU does itself with the layout
+                return pictures
+
+            return replace(made, draw=draw)
+
+        return entered
+
+    for name, enter in list(CONTESTANTS.items()):
+        monkeypatch.setitem(CONTESTANTS, name, on_the_cpu(enter))
+    monkeypatch.setattr(comparing, "settler", lambda device: lambda: None)
+    monkeypatch.setattr(comparing, "matmul_limit", lambda device, dtype: 2e11)
+
+
+@pytest.mark.usefixtures("no_children", "pretended_gpu")
+def test_on_a_gpu_the_plain_form_is_compared_and_the_fast_one_told_of(task: Task):
+    [found] = compare([replace(task, device="cuda", batch=2)], repeats=1)
+    assert found.difference.pixels == 0
+    assert found.ratio is not None
+    assert found.as_timed is not None
+    assert found.as_timed.pixels >= 8
+    assert "\npictures identical; as timed up to " in format_report(report_of(found))
+    [result] = json.loads(to_json(report_of(found)))["results"]
+    assert result["as_timed"] == vars(found.as_timed)
+
+
+@pytest.mark.usefixtures("no_children", "pretended_gpu", "unlike")
+def test_on_a_gpu_too_other_pictures_have_no_ratio(task: Task):
+    [found] = compare([replace(task, device="cuda")], repeats=1)
+    assert found.difference.pixels > 100
+    assert found.ratio is None
+
+
+@pytest.mark.usefixtures("no_children")
+def test_on_a_cpu_what_is_timed_must_be_the_same_too(task: Task, monkeypatch: pytest.MonkeyPatch):
+    def spoil(sd: StableDiffusion) -> None:
+        torch.nn.init.zeros_(sd.unet.conv_out.weight)
+
+    monkeypatch.setattr(comparing, "compile_ours", spoil)
+    [found] = compare([replace(task, compiled=True)], repeats=1)
+    assert found.difference.pixels == 0
+    assert found.as_timed is not None
+    assert found.as_timed.pixels > 100
+    assert found.ratio is None
+    verdict = format_report(report_of(found)).split("\n\n")[1]
+    assert "pictures identical; as timed up to " in verdict
+    assert verdict.endswith("pixels: no ratio")
+
+
 @pytest.mark.parametrize(
     ("files", "dtype", "variant"),
     [
@@ -277,6 +385,22 @@ def test_the_limit_is_that_of_one_product():
     a = torch.ones(2048, 2048)
     [product] = interleaved(3, lambda: a @ a)
     assert limit == pytest.approx(2 * 2048**3 / product.fastest, rel=0.9)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_the_limit_is_that_of_tf32_and_the_setting_stays(
+    before: bool, monkeypatch: pytest.MonkeyPatch
+):
+    matmul, product, seen = torch.backends.cuda.matmul, torch.mm, []
+    was = matmul.allow_tf32
+    monkeypatch.setattr(torch, "mm", lambda a, b: (seen.append(matmul.allow_tf32), product(a, b)))
+    matmul.allow_tf32 = before
+    try:
+        machine.matmul_limit("cpu", torch.float32, seconds=0.01)
+        assert set(seen) == {True}
+        assert matmul.allow_tf32 == before
+    finally:
+        matmul.allow_tf32 = was
 
 
 # memory
@@ -423,6 +547,29 @@ def test_the_tables_numbers_are_those_of_the_records():
     ]
     assert "200 GFLOP/s, measured." in "\n".join(lines)
     assert max(map(len, lines)) <= 100
+
+
+def test_how_far_off_the_fast_form_is_stands_beside_the_verdict():
+    on_gpu = Task(device="cuda", dtype="float16")
+    fast = replace(QUIET, task=on_gpu, as_timed=Difference(1140, 16384, 1))
+    text = format_report(report_of(fast))
+    verdict = "pictures identical; as timed up to 1 level in 1,140 of 16,384 pixels, ratio 0.710"
+    assert f"\n{verdict}\n" in text
+    assert "\nAs timed: in the layout, slices and compiled code of sdlearn, " in text
+    assert max(map(len, text.splitlines())) <= 100
+    for same in (None, Difference(0, 16384, 0)):
+        text = format_report(report_of(replace(fast, as_timed=same)))
+        assert "\npictures identical, ratio 0.710\n" in text
+        assert "As timed" not in text
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "told"),
+    [("cpu", "float32", False), ("cuda", "float16", False), ("cuda", "float32", True)],
+)
+def test_tf32_is_told_of_where_it_counts(device: str, dtype: str, told: bool):
+    text = format_report(report_of(replace(QUIET, task=Task(device=device, dtype=dtype))))
+    assert ("computed in TF32, as cuDNN's convolutions are." in text) == told
 
 
 def test_pictures_that_differ_are_told_of_and_nothing_else():

@@ -15,10 +15,11 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from torch.overrides import TorchFunctionMode
 
 from sdlearn import viz
 from sdlearn.viz.frame import spread
-from sdlearn.viz.values import say, say_short
+from sdlearn.viz.values import say, say_short, to_numbers
 
 CURVE = {"x": [0, 1, 2], "series": {"a": [1, 2, 4]}, "xlabel": "t", "ylabel": "loss"}
 LABELS = {"rows": ["a", "b"], "columns": ["c", "d"]}
@@ -560,3 +561,44 @@ def test_millions_are_said_shortly_where_room_is_scarce():
 )
 def test_labels_are_moved_no_further_than_they_must(wanted, places):
     assert spread(wanted, [10] * len(wanted), 100) == places
+
+
+# Numbers of a GPU
+
+
+ONE, TWO = (torch.tensor(number, dtype=torch.bfloat16) for number in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([ONE, 3, TWO], [1, 3, 2]),
+        ([torch.stack([ONE, TWO]), torch.stack([TWO, ONE])], [[1, 2], [2, 1]]),
+        ([[ONE, TWO], (3, ONE)], [[1, 2], [3, 1]]),
+        ([ONE.float().requires_grad_(), TWO], [1, 2]),
+    ],
+    ids=["numbers", "rows", "nested", "gradient"],
+)
+def test_lists_of_tensors_become_numbers_whatever_their_type(values, expected):
+    assert to_numbers(values, "values", (1, 2)).tolist() == expected
+
+
+class Calls(TorchFunctionMode):
+    """Writes down what is done to tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("values", [torch.ones(2), [torch.ones(2)]], ids=["tensor", "list"])
+def test_numbers_leave_the_device_before_they_become_float64(values):
+    """mps has no float64."""
+    with Calls() as calls:
+        to_numbers(values, "values", (1, 2))
+    done = [name for name in calls.names if name in ("cpu", "double", "to", "numpy")]
+    assert done == ["cpu", "double", "numpy"]

@@ -13,8 +13,9 @@ from sdlearn import load
 from sdlearn.ablation import with_fixed_timestep, without_skips
 from sdlearn.attention import record_attention
 from sdlearn.cli import main
+from sdlearn.denoising import denoise_steps
 from sdlearn.memory import MemoryPlan
-from sdlearn.schedulers import SCHEDULERS, fresh_scheduler
+from sdlearn.schedulers import SCHEDULERS, alpha_bars, fresh_scheduler
 
 PROMPT = "a large red house on the left, on green grass"
 MPS = torch.device("mps")
@@ -124,6 +125,46 @@ def test_a_fresh_scheduler_holds_no_float64(sd, name):
     fresh = vars(fresh_scheduler(name, sd.scheduler, 7))
     wide = [k for k, v in fresh.items() if torch.is_tensor(v) and v.dtype == torch.float64]
     assert wide == []
+
+
+# Waiting for a device, which a number taken from it does
+
+
+class Numbers(TorchDispatchMode):
+    """Counts the numbers that are taken out of tensors one by one."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["ddim", "euler"])
+def test_the_loop_takes_no_number_from_the_device(sd, name, monkeypatch):
+    fresh = fresh_scheduler(name, sd.scheduler, 4)  # its own step may: it is diffusers'
+    monkeypatch.setattr(fresh, "step", lambda eps, t, latents, return_dict: (latents - eps,))
+    monkeypatch.setattr(fresh, "scale_model_input", lambda latents, t: latents)
+    latents = sd.init_latents([7])
+    with Numbers() as numbers:
+        steps = denoise_steps(lambda x, t, _: x, fresh, latents, latents, None, guidance_scale=1)
+        times = [step.t for step in steps]
+    assert numbers.count == 0
+    assert times == [float(t) for t in fresh.timesteps]
+    assert all(type(t) is float for t in times)
+
+
+@pytest.mark.parametrize("name", [None, *SCHEDULERS])
+def test_all_alpha_bars_are_those_of_each_step_bit_for_bit(sd, name):
+    fresh = fresh_scheduler(name, sd.scheduler, 7)
+    for index, t in enumerate(fresh.timesteps):
+        if hasattr(fresh, "sigmas"):
+            expected = 1 / (1 + fresh.sigmas[index] ** 2)
+        else:
+            expected = fresh.alphas_cumprod[int(t)]
+        assert torch.equal(alpha_bars(fresh)[index], expected)
 
 
 # torch.compile

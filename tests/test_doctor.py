@@ -8,6 +8,7 @@ from pathlib import Path
 import jupyter_core.paths
 import psutil
 import pytest
+import torch
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from PIL import Image
 
@@ -125,6 +126,26 @@ def test_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: small)
     finding = only(doctor._memory())
     assert (finding.status, finding.detail) == ("warn", "0.4 GB free; 1.5 GB are needed")
+
+
+@pytest.mark.parametrize(
+    ("build", "mend"),
+    [
+        (None, "install the CUDA build of torch, see https://pytorch.org/get-started"),
+        ("12.8", "update the driver: torch is built for CUDA 12.8, and nvidia-smi "),
+    ],
+)
+def test_a_gpu_that_torch_does_not_use(
+    build: str | None, mend: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", build)
+    finding = only(doctor._device())
+    assert (finding.status, finding.what) == ("warn", "device")
+    assert finding.detail == "cpu, although this machine has an NVIDIA driver"
+    assert finding.mend.startswith(mend)
 
 
 def test_missing_widgets_front_end_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,8 +9,9 @@ import traitlets
 from explorer_tools import at_work, done, same
 from PIL import Image
 
-from sdlearn import load
+from sdlearn import load, memory
 from sdlearn.attention import record_attention, token_positions, word_maps
+from sdlearn.memory import MemoryPlan
 from sdlearn.widgets import drawing, live, tokens
 from sdlearn.widgets.token_panels import glowing
 from sdlearn.widgets.tokens import TokenExplorer
@@ -357,3 +358,20 @@ def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     assert made.wait(10)
     assert not at_work()
     assert "picture" not in made.facts
+
+
+# A model whose layers come one at a time
+
+
+def test_words_have_neighbours_although_the_table_is_not_there(monkeypatch: pytest.MonkeyPatch):
+    expected = TokenExplorer(prompt=PROMPT, word="cat")
+    plan = MemoryPlan("sequential")
+    monkeypatch.setattr(memory, "choose_plan", lambda *_, **__: plan)
+    made = TokenExplorer(load("tiny", device="cpu"), prompt=PROMPT, word="cat")
+    assert made.sd.text_encoder.get_input_embeddings().weight.is_meta
+    try:
+        assert done(made)["nearest"] == done(expected)["nearest"]
+    finally:
+        for explorer in (made, expected):
+            explorer.close()
+            assert explorer.wait(10)

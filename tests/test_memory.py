@@ -77,8 +77,8 @@ def test_compile_is_yes_or_no(bad):
         (6 * GB, MemoryPlan(vae_slicing=True)),
         (4 * GB, MemoryPlan("model", vae_slicing=True, vae_tiling=True)),
         (3 * GB, MemoryPlan("sequential", vae_slicing=True, vae_tiling=True)),
-        (1 * GB, MemoryPlan("sequential", True, True, attention_slicing=True)),
-        (GB // 10, MemoryPlan("sequential", True, True, attention_slicing=True)),
+        (2 * GB, MemoryPlan("sequential", vae_slicing=True, vae_tiling=True)),
+        (GB // 10, MemoryPlan("sequential", vae_slicing=True, vae_tiling=True)),
     ],
 )
 def test_sd15_in_half_precision_on_cards_of_every_size(limit, expected):
@@ -116,9 +116,8 @@ def test_less_memory_is_never_a_faster_plan():
     ranks = ["none", "model", "sequential"]
     limits = range(GB // 4, 16 * GB, GB // 4)
     plans = [choose_plan(SD15, limit, "cuda") for limit in limits]
-    assert plans == sorted(
-        plans, key=lambda p: (-ranks.index(p.offload), -p.attention_slicing, -p.vae_slicing)
-    )
+    assert plans == sorted(plans, key=lambda p: (-ranks.index(p.offload), -p.vae_slicing))
+    assert not any(p.attention_slicing for p in plans)  # SDPA, which it replaces, wants less
 
 
 @pytest.mark.parametrize("device_type", ["cpu", "mps"])
@@ -144,6 +143,34 @@ def test_free_memory_counts_what_torch_keeps_for_itself(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1 * GB)
     assert free_memory(torch.device("cuda")) == 6 * GB
     assert free_memory(torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize(("taken", "free"), [(1 * GB, 5 * GB), (7 * GB, 0)])
+def test_free_memory_on_mps_is_what_the_system_recommends(monkeypatch, taken, free):
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 6 * GB)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: taken)
+    assert free_memory(torch.device("mps")) == free
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+@pytest.mark.parametrize(
+    ("asked", "free", "limit", "told"),
+    [
+        (8 * GB, 3 * GB, 3 * GB, "; 8.0 GB were asked for, 3.0 GB are free"),
+        (3 * GB, 8 * GB, 3 * GB, ""),
+        ("auto", 3 * GB, 3 * GB, ""),
+        (None, 3 * GB, 3 * GB, ""),
+    ],
+)
+def test_no_more_is_planned_for_than_is_free(
+    monkeypatch, tiny_folder, kind, asked, free, limit, told
+):
+    sd = load(tiny_folder, device="cpu")
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    monkeypatch.setattr(memory, "place", lambda models, plan, device: None)
+    plan = memory.fit(models(sd), asked, torch.device(kind))
+    assert plan.limit == limit
+    assert plan.reason.endswith(f" of 3.0 GB{told}")
 
 
 def models(sd) -> dict[str, torch.nn.Module]:
@@ -220,6 +247,32 @@ def test_with_model_the_part_before_goes_when_the_next_comes(tiny_folder, monkey
     go = [(name, "cpu") for name in models(sd)] * 2
     # The first has nothing to send away, and the last is still there at the end.
     assert moves == [come[0], *(m for pair in zip(go, come[1:], strict=False) for m in pair)]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("out of memory"), KeyboardInterrupt()])
+def test_a_part_that_came_only_halfway_comes_whole_the_next_time(tiny_folder, monkeypatch, error):
+    """accelerate looks at the first parameter alone: with that there it would move no other."""
+    sd = load(tiny_folder, device="cpu")
+    whole = {name: model.to_empty for name, model in models(sd).items()}
+    for name, model in models(sd).items():
+        monkeypatch.setattr(model, "to", lambda where, to=whole[name]: to(device=where))
+    place(models(sd), MemoryPlan("model"), torch.device("meta"))
+    with monkeypatch.context() as patch:
+        patch.setattr(sd.unet, "to", functools.partial(half_move, sd.unet, whole["unet"], error))
+        with pytest.raises(type(error)):
+            sd.unet._hf_hook.pre_forward(sd.unet)
+    for model in (sd.text_encoder, sd.unet):
+        model._hf_hook.pre_forward(model)
+        assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+
+
+def half_move(model, to, error, where):
+    """In place of `model.to(where)`: to the CPU all comes, elsewhere the first layer alone."""
+    if torch.device(where).type == "cpu":
+        return to(device=where)
+    name, _ = next(model.named_parameters())
+    model.get_submodule(name.rpartition(".")[0]).to_empty(device=where, recurse=False)
+    raise error
 
 
 def record(moves, name, model, where):

@@ -67,6 +67,27 @@ def test_the_device_is_the_best_there_is():
     assert pick_device("cpu") == torch.device("cpu")
 
 
+@pytest.mark.parametrize(
+    ("device", "count", "told"),
+    [
+        ("cuda:7", 1, "; there is 1"),
+        ("cuda:2", 2, "; there are 2"),
+        ("cpu:3", 1, "; there is 1"),
+        ("cuda:1", 2, None),
+        ("cuda", 1, None),
+        ("cpu:0", 1, None),
+    ],
+)
+def test_only_as_many_devices_as_there_are(monkeypatch, device, count, told):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    if told is None:
+        assert pick_device(device) == torch.device(device)
+        return
+    with pytest.raises(ValueError, match=f"^device '{device}' is not available here{told}$"):
+        pick_device(device)
+
+
 @pytest.mark.parametrize("device", ["toaster", "vulkan"])
 def test_a_device_that_is_not_here_is_refused(device):
     with pytest.raises(ValueError, match="device"):

@@ -103,11 +103,27 @@ def test_on_cuda_a_lower_number_is_advised_and_the_cache_is_emptied(monkeypatch)
     assert emptied == [True]
 
 
-@pytest.mark.parametrize("library", ["CUBLAS", "CUDNN"])
-def test_a_library_of_the_gpu_without_memory_is_a_lack_too(library: str):
-    error = RuntimeError(f"CUDA error: {library}_STATUS_ALLOC_FAILED when calling `create(handle)`")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `create(handle)`",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "CUDA error: CUDNN_STATUS_ALLOC_FAILED when calling `create(handle)`",
+        "GET was unable to find an engine to execute this computation",
+    ],
+)
+def test_a_library_of_the_gpu_without_memory_is_a_lack_too(words: str):
     with pytest.raises(MemoryError), explains_shortage(CUDA, torch.float16):
-        raise error
+        raise RuntimeError(words)
+
+
+def test_on_mps_the_cache_is_emptied_too(monkeypatch):
+    emptied = []
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append(True))
+    mps = torch.device("mps")
+    with pytest.raises(MemoryError, match="on mps; try"), explains_shortage(mps, torch.float32):
+        raise RuntimeError("MPS backend out of memory (MPS allocated: 5.3 GB)")
+    assert emptied == [True]
 
 
 def test_the_command_line_lets_the_sentence_through(folder, monkeypatch, capsys):

@@ -5,9 +5,11 @@
     print(format_report(report))
 
 Both draw the same pictures in turns, so that a busy moment of the machine hits both, and no ratio
-is given before the pictures were found to be the same. Beside that: the time from the shell to
-the PNG (`compare_cold`), where the time goes (`profile`), and whether a batch fits into less
-memory (`fits`). Left out: the quality of pictures (`sdlearn.evaluation`), and other programs.
+is given before the pictures were found to be the same. (On a GPU what is fast rounds otherwise;
+there they are compared in diffusers' own form, and how far the fast one is off is told.) Beside
+that: the time from the shell to the PNG (`compare_cold`), where the time goes (`profile`), and
+whether a batch fits into less memory (`fits`). Left out: the quality of pictures
+(`sdlearn.evaluation`), and other programs.
 """
 
 from .cold import compare_cold

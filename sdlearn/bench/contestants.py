@@ -20,7 +20,15 @@ from ..pipeline import StableDiffusion, load
 from .report import Calls
 from .task import PROMPT, Task
 
-__all__ = ["CONTESTANTS", "Contestant", "compile_ours", "counted", "variant_of", "work"]
+__all__ = [
+    "CONTESTANTS",
+    "Contestant",
+    "compile_ours",
+    "counted",
+    "plain_form",
+    "variant_of",
+    "work",
+]
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,31 @@ CONTESTANTS: dict[str, Callable[..., Contestant]] = {"sdlearn": _ours, "diffuser
 def compile_ours(sd: StableDiffusion) -> None:
     """What `--compile` does to this pipeline; it happens at the next picture."""
     compile_parts(sd.unet, sd.vae, sd.device, sd.memory.offload)
+
+
+@contextmanager
+def plain_form(sd: Any) -> Iterator[None]:
+    """A pipeline in the form of diffusers' own while the context is open: the same bits.
+
+    What `sdlearn.memory` does to be fast or frugal rounds otherwise: convolutions in another
+    layout, and pictures decoded one by one. (Weights that come layer by layer stay as they are.)
+    """
+    fast = [part for part in (sd.unet, sd.vae) if _is_channels_last(part)]
+    slicing = sd.vae.use_slicing
+    for part in fast:
+        part.to(memory_format=torch.contiguous_format)
+    sd.vae.use_slicing = False
+    try:
+        yield
+    finally:
+        for part in fast:
+            part.to(memory_format=torch.channels_last)
+        sd.vae.use_slicing = slicing
+
+
+def _is_channels_last(part: torch.nn.Module) -> bool:
+    """Whether a part's convolutions have that layout; those of 1x1 have both."""
+    return not all(weight.is_contiguous() for weight in part.parameters())
 
 
 @contextmanager

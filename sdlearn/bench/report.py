@@ -97,6 +97,7 @@ class Comparison:
     difference: Difference
     tolerance: int  # levels of 255
     sides: tuple[Side, ...]  # none where the pictures differ: they are not the same work
+    as_timed: Difference | None = None  # None where what was compared is what was timed
 
     @property
     def ratio(self) -> float | None:

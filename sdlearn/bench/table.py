@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..anatomy.table import aligned, bytes_text, flops_text, share_text
-from .report import ENOUGH, Comparison, Difference, Fit, Profile, Report, Result, Side
+from .report import ENOUGH, Comparison, Fit, Profile, Report, Result, Side
 from .task import Task
 from .timing import Timing
 
@@ -17,6 +17,7 @@ __all__ = ["UNMEASURED", "format_report", "to_json"]
 # What a run without a GPU leaves open, and the command that fills it.
 UNMEASURED = {
     "tiny on a GPU": "sdlearn bench --device cuda",
+    "the same, cold": "sdlearn bench --device cuda --cold --tolerance 2",
     "SD 1.5 on a GPU": "sdlearn bench --model sd15 --device cuda --guidance 7.5",
     "SD 1.5, compiled": "sdlearn bench --model sd15 --device cuda --guidance 7.5 --compile",
     "SD 1.5 in 8 GB": "sdlearn bench --model sd15 --device cuda --cap 8GB",
@@ -62,7 +63,7 @@ def _task(task: Task) -> str:
 
 def _comparison(found: Comparison) -> Iterator[str]:
     yield _task(found.task)
-    verdict = _verdict(found.difference, found.tolerance)
+    verdict = _verdict(found)
     if found.ratio is None:
         yield f"{verdict}: no ratio"
         return
@@ -72,14 +73,18 @@ def _comparison(found: Comparison) -> Iterator[str]:
     yield aligned([tuple(row[i] for i in kept) for row in (COLUMNS, *rows)], left={0})
 
 
-def _verdict(difference: Difference, tolerance: int) -> str:
-    if not difference.pixels:
-        return "pictures identical"
-    allowed = f" (tolerance {tolerance})" if difference.within(tolerance) else ""
-    return (
-        f"pictures differ in {difference.pixels:,} of {difference.of:,} pixels, "
-        f"by up to {difference.levels} of 255 levels{allowed}"
-    )
+def _verdict(found: Comparison) -> str:
+    apart, timed, verdict = found.difference, found.as_timed, "pictures identical"
+    if apart.pixels:
+        allowed = f" (tolerance {found.tolerance})" if apart.within(found.tolerance) else ""
+        verdict = (
+            f"pictures differ in {apart.pixels:,} of {apart.of:,} pixels, "
+            f"by up to {apart.levels} of 255 levels{allowed}"
+        )
+    if timed is not None and timed.pixels:
+        levels = f"{timed.levels} level{'s' * (timed.levels != 1)}"
+        verdict += f"; as timed up to {levels} in {timed.pixels:,} of {timed.of:,} pixels"
+    return verdict
 
 
 def _side(side: Side) -> tuple[str, ...]:
@@ -116,9 +121,12 @@ def _fit(found: Fit) -> str:
 
 def _notes(report: Report) -> Iterator[str]:
     """What the columns mean, and what to know of these rows."""
-    sides = [side for r in report.results if isinstance(r, Comparison) for side in r.sides]
+    found = [result for result in report.results if isinstance(result, Comparison)]
+    sides = [side for comparison in found for side in comparison.sides]
     if sides:
         yield "The same prompt and seeds each time, in turns. spread: (slowest - fastest) / median."
+    if any(c.sides and c.as_timed and c.as_timed.pixels for c in found):
+        yield "As timed: in the layout, slices and compiled code of sdlearn, which round otherwise."
     limit = next((side.limit for side in sides if side.limit), None)  # one device, one limit
     if limit is not None:
         on_gpu = report.results[0].task.device == "cuda"
@@ -127,7 +135,9 @@ def _notes(report: Report) -> Iterator[str]:
         yield f"peak: {kind} in a process that loads only one and draws 2 steps at most."
         yield "of the limit: work of U-Net and decoder / median, of what a product of two large"
         yield f"matrices reaches here with as many threads: {flops_text(int(limit))}/s, measured."
-    if any(not r.task.guidance for r in report.results if isinstance(r, Comparison)):
+        if on_gpu and report.results[0].task.dtype == "float32":
+            yield "That product is computed in TF32, as cuDNN's convolutions are."
+    if any(not comparison.task.guidance for comparison in found):
         yield "At guidance 0 diffusers is given no prompt and scale 1, which is the same picture."
     repeats = min((len(timing.seconds) for timing in report.timings), default=ENOUGH)
     if repeats < ENOUGH:

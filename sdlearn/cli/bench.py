@@ -30,7 +30,8 @@ examples:
   sdlearn bench --guidance 3 1 0 --json bench.json
   sdlearn bench --profile                      where the time goes
   sdlearn bench --cold                         from the shell to the PNG
-  sdlearn bench --model sd15 --device cuda --guidance 7.5 --compile --tolerance 2
+  sdlearn bench --model sd15 --device cuda --guidance 7.5 --compile
+  sdlearn bench --device cuda --cold --tolerance 2    a GPU may round otherwise
   sdlearn bench --model sd15 --device cuda --cap 8GB
 
 Close other programs first; a busy machine is told of below the table.

@@ -134,12 +134,14 @@ def _device() -> Iterator[Finding]:
         size = properties.total_memory / 2**30
         yield Finding("ok", "device", f"cuda: {properties.name}, {size:.0f} GB")
     elif device.type == "cpu" and shutil.which("nvidia-smi"):
-        yield Finding(
-            "warn",
-            "device",
-            "cpu, although this machine has an NVIDIA driver",
-            "install the CUDA build of torch, see https://pytorch.org/get-started",
-        )
+        detail = "cpu, although this machine has an NVIDIA driver"
+        mend = "install the CUDA build of torch, see https://pytorch.org/get-started"
+        if torch.version.cuda:
+            mend = (
+                f"update the driver: torch is built for CUDA {torch.version.cuda}, and nvidia-smi "
+                "says up to which the driver goes"
+            )
+        yield Finding("warn", "device", detail, mend)
     else:
         yield Finding("ok", "device", f"{device.type}, {torch.get_num_threads()} threads")
 

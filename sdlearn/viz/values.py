@@ -34,13 +34,20 @@ def to_numbers(values: Any, name: str, dimensions: tuple[int, ...] = (1,)) -> np
 
 def _to_array(values: Any, name: str) -> np.ndarray:
     if isinstance(values, Tensor):
-        return values.detach().double().cpu().numpy()
+        return _plain(values)
     if isinstance(values, str | bytes | dict):
         raise ValueError(f"{name} must hold numbers; got {values!r}")
     try:
-        return np.asarray(values if np.isscalar(values) else list(values), dtype=float)
+        return np.asarray(values if np.isscalar(values) else _plain(list(values)), dtype=float)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} must hold numbers of one shape; got {values!r}") from error
+
+
+def _plain(values: Any) -> Any:
+    """The same, however deep, without tensors: numpy reads none of a GPU and none in bfloat16."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu().double().numpy()  # in this order: mps has no float64
+    return [_plain(v) for v in values] if isinstance(values, list | tuple) else values
 
 
 def _first_bad(array: np.ndarray) -> float:

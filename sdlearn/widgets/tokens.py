@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import ipywidgets as widgets
+import torch
 import traitlets
 from PIL import Image
 from torch import Tensor
@@ -72,9 +73,7 @@ class TokenExplorer(Live):
 
     def __init__(self, model: str | StableDiffusion = "tiny", **settings: Any) -> None:
         self.sd = the_model(model)
-        self._table = WordTable(
-            self.sd.tokenizer, self.sd.text_encoder.get_input_embeddings().weight
-        )
+        self._table = WordTable(self.sd.tokenizer, table_of(self.sd))
         self._generations: OrderedDict[tuple[str, int], Generation] = OrderedDict()
         self._following = False
         self._words = word_buttons(list(read(self.sd.tokenizer, self.prompt).named))
@@ -183,6 +182,16 @@ class TokenExplorer(Live):
         self._generations[at.prompt, at.seed] = made
         while len(self._generations) > GENERATIONS_KEPT:
             self._generations.popitem(last=False)
+
+
+def table_of(sd: StableDiffusion) -> Tensor:
+    """The text encoder's table of tokens, (V, D), one row for each id."""
+    layer = sd.text_encoder.get_input_embeddings()
+    rows: Tensor = layer.weight
+    if not rows.is_meta:
+        return rows
+    with torch.no_grad():  # its weights are only there while it is called (`sdlearn.memory`)
+        return layer(torch.arange(len(rows), device=sd.device))
 
 
 def word_buttons(names: Sequence[str]) -> widgets.ToggleButtons:
