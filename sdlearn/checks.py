@@ -36,14 +36,14 @@ def check_prompts(
 
     The empty string is a prompt here: it is what "no text" is for the model.
     """
-    if isinstance(prompt, str):
-        return [prompt]
     if not isinstance(prompt, Iterable) or isinstance(prompt, bytes):
         raise TypeError(f"{name} must be a string or a list of strings; got {prompt!r}")
-    prompts = list(prompt)
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     for item in prompts:
         if not isinstance(item, str):
             raise TypeError(f"{name} must be a string or a list of strings; got {item!r} in it")
+        if any("\ud800" <= character <= "\udfff" for character in item):  # bytes of another code
+            raise ValueError(f"{name} must be UTF-8 text; got {item!r}")
     if not prompts:
         raise ValueError(f"{name} must hold at least one string; got none")
     if seeds is not None and len(prompts) not in (1, seeds):
@@ -66,9 +66,12 @@ def check_not_blank(prompts: list[str]) -> list[str]:
 
 def check_whole(demand: str, value: int) -> int:
     """`value` as a Python int; a `TypeError` that states the `demand` for anything else."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{demand}; got {value!r}")
-    return operator.index(value)
+    try:
+        if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:  # tensors and arrays have an `__index__` that may refuse
+        raise TypeError(f"{demand}; got {value!r}") from None
 
 
 def check_count(name: str, value: int) -> int:

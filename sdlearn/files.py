@@ -25,14 +25,28 @@ def partial_path(path: Path) -> Path:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A partial file to write to, which becomes `path` at the end, or is gone after an error."""
+def written_whole(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """A partial file to write to, which becomes `path` at the end, or is gone after an error.
+
+    Without `replace` it raises `FileExistsError` when there is a file at `path` by then.
+    """
     partial = partial_path(path)
     try:
         yield partial
-        os.replace(partial, path)
+        (os.replace if replace else _take_name)(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _take_name(partial: Path, path: Path) -> None:
+    """`os.replace` that replaces nothing, not even what another process wrote just now."""
+    try:
+        os.link(partial, path)  # at once or not at all
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links
+        path.touch(exist_ok=False)  # now the name is ours
+        os.replace(partial, path)
 
 
 @contextmanager

@@ -71,7 +71,8 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
 
     Raises `TypeError` for anything but whole numbers and `ValueError` for those out of range.
     """
-    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
+    single = isinstance(seeds, (str, bytes)) or getattr(seeds, "ndim", 1) == 0  # a 0-d tensor
+    if single or not isinstance(seeds, Iterable):
         raise TypeError(f"seeds must be a list of whole numbers such as [7]; got {seeds!r}")
     checked = [_check_seed(seed) for seed in seeds]
     if not checked:

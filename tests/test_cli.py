@@ -1,11 +1,13 @@
 """The command line: it teaches, refuses in one sentence, and writes whole files or none."""
 
 import errno
+import os
 import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +87,12 @@ def test_a_command_is_run_and_its_exit_code_passed_on(
         (["generate"], "sdlearn: one of the arguments PROMPT --prompts is required; see 'sdlearn"),
         (["generate", PROMPT, "--steps", "2.5"], "sdlearn: argument --steps: invalid int value"),
         (["generate", PROMPT, "--size", "128"], "argument --size: expected WxH such as 128x128"),
-        (["generate", PROMPT, "--guid", "3"], "sdlearn: unrecognized arguments: --guid 3; see"),
+        (
+            ["generate", PROMPT, "--guid", "3"],
+            "sdlearn: unrecognized arguments: --guid 3; see 'sdlearn generate --help'",
+        ),
+        (["--guid", "3"], "sdlearn: argument COMMAND: invalid choice: '3'"),
+        (["--guid"], "sdlearn: unrecognized arguments: --guid; see 'sdlearn --help'"),
     ],
 )
 def test_wrong_arguments_give_one_line(
@@ -207,9 +214,54 @@ def test_a_disk_that_fills_up_leaves_the_old_picture_and_nothing_else(
 
     monkeypatch.setattr(Image.Image, "save", save)
     with pytest.raises(OSError, match="No space left"):
-        output.save_image(Image.new("RGB", (8, 8)), Path("house.png"))
+        output.save_image(Image.new("RGB", (8, 8)), Path("house.png"), force=True)
     assert names(folder) == ["house.png"]
     assert Path("house.png").read_bytes() == b"the old picture"
+
+
+def no_links(*paths: object, **how: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("late", [True, False])
+def test_a_file_that_came_meanwhile_is_not_replaced(
+    folder: Path, links: bool, late: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    picture = Image.new("RGB", (8, 8))
+    if late:  # another process takes the name while we write
+        save = Image.Image.save
+
+        def save_late(self: Image.Image, file, **how: object) -> None:
+            Path("a.png").write_bytes(b"mine")
+            save(self, file, **how)
+
+        monkeypatch.setattr(Image.Image, "save", save_late)
+    else:
+        Path("a.png").write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="a.png is there already; add --force to replace it"):
+        output.save_image(picture, Path("a.png"))
+    assert Path("a.png").read_bytes() == b"mine"
+    assert names(folder) == ["a.png"]
+    output.save_image(picture, Path("a.png"), force=True)
+    assert pixels(Path("a.png")).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_that_is_free_is_taken(folder: Path, links: bool, monkeypatch: pytest.MonkeyPatch):
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    output.save_image(Image.new("RGB", (8, 8)), Path("a.png"))
+    assert names(folder) == ["a.png"]
+    assert pixels(Path("a.png")).shape == (8, 8, 3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links want rights there")
+def test_a_link_to_nowhere_takes_a_name_too():
+    Path("a-cat-seed7.png").symlink_to("nowhere.png")
+    assert output.plan_paths("a cat", [7]) == [Path("a-cat-seed7-2.png")]
 
 
 # generate
@@ -340,6 +392,44 @@ def test_an_existing_filmstrip_is_not_replaced_either(
     assert names(folder) == ["house-filmstrip.png"]
 
 
+def meanwhile(monkeypatch: pytest.MonkeyPatch, *taken: str) -> None:
+    """Another `sdlearn generate` writes these while the model is loaded."""
+
+    def load_model(*args: object) -> object:
+        for name in taken:
+            Path(name).write_bytes(b"another's")
+        return load_it(*args)
+
+    load_it = drawing.load_model
+    monkeypatch.setattr(drawing, "load_model", load_model)
+
+
+def test_a_name_that_is_taken_while_drawing_gets_a_number(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    stem = "a-large-red-house-on-green-grass-seed"
+    meanwhile(monkeypatch, f"{stem}0.png", f"{stem}0-2-filmstrip.png")
+    assert draw(tiny_folder, "--filmstrip", "--count", "2") == 0
+    mine = [f"{stem}0-3", f"{stem}0-3-filmstrip", f"{stem}1", f"{stem}1-filmstrip"]
+    assert capsys.readouterr().out.splitlines() == [f"{name}.png" for name in mine]
+    assert Path(f"{stem}0.png").read_bytes() == b"another's"
+    assert Path(f"{stem}0-2-filmstrip.png").read_bytes() == b"another's"
+    assert {pixels(Path(f"{name}.png")).shape for name in mine[::2]} == {(128, 128, 3)}
+
+
+def test_a_name_that_was_given_and_is_taken_while_drawing_is_refused(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    meanwhile(monkeypatch, "house.png")
+    assert draw(tiny_folder, "--quiet", "-o", "house.png") == 2
+    assert capsys.readouterr().err == (
+        "sdlearn: house.png is there already; add --force to replace it\n"
+    )
+    assert Path("house.png").read_bytes() == b"another's"
+    assert draw(tiny_folder, "-o", "house.png", "--force") == 0
+    assert pixels(Path("house.png")).shape == (128, 128, 3)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -374,6 +464,11 @@ def test_bad_input_is_refused_and_writes_nothing(
     ("words", "message"),
     [
         ([" "], "prompt must say what to draw; got ' '"),
+        (["a caf\udce9"], r"prompt must be UTF-8 text; got 'a caf\udce9'"),
+        (
+            [PROMPT, "--negative", "caf\udce9"],
+            r"negative_prompt must be UTF-8 text; got 'caf\udce9'",
+        ),
         ([PROMPT, "--steps", "0"], "num_steps must lie in 1..1000; got 0"),
         ([PROMPT, "--guidance", "inf"], "guidance_scale must be a finite number; got inf"),
         ([PROMPT, "--scheduler", "best"], "scheduler must be one of ddim, ddpm, pndm, euler"),
@@ -409,6 +504,52 @@ def test_from_the_shell_all_output_arrives_and_the_exit_code_is_right(words, cod
     assert done.returncode == code
     assert out in done.stdout
     assert err in done.stderr
+
+
+def from_the_shell(*words: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Without PYTHONUNBUFFERED, as a learner has it: what is printed waits for a flush."""
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
+    environment |= how.pop("env", {})
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **how}
+    return subprocess.run([sys.executable, "-m", "sdlearn", *words], env=environment, **how)
+
+
+WORLD = ["world", "--rows", "1", "--columns", "1", "--captions"]
+
+
+@pytest.mark.parametrize("words", [["--version"], WORLD])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_nobody_reads_what_is_printed(words: list[str], unbuffered: str):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = from_the_shell(*words, stdout=writer, env={"PYTHONUNBUFFERED": unbuffered})
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk always full")
+@pytest.mark.parametrize("words", [["--help"], WORLD])
+def test_there_is_no_room_for_what_is_printed(words: list[str]):
+    with open("/dev/full", "w") as full:
+        done = from_the_shell(*words, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == "sdlearn: standard output: no space left on device\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes a stream as a POSIX shell does")
+@pytest.mark.parametrize(("stream", "words", "code"), [(1, WORLD, 0), (2, ["world", "-o", "a"], 2)])
+def test_a_stream_that_is_closed_is_done_without(stream: int, words: list[str], code: int):
+    done = from_the_shell(*words, preexec_fn=lambda: os.close(stream))
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_a_name_that_the_terminal_cannot_spell_is_printed_all_the_same():
+    done = from_the_shell(*WORLD, "-o", "雪.png", env={"PYTHONIOENCODING": "cp1252"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\\u96ea.png\n")
+    assert Path("雪.png").exists()
 
 
 # The shorter start

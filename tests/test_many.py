@@ -241,6 +241,42 @@ def test_other_settings_are_refused_before_any_work(
     assert contents() == before
 
 
+@pytest.mark.parametrize(("seed", "code"), [("0", 0), ("1", 2)])
+def test_a_picture_that_another_run_wrote_meanwhile_must_be_the_same(
+    seed: str,
+    code: int,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    write_wishes("a red house")
+    assert main(words(model)) == 0
+    [(name, theirs)] = contents().items()
+    text = jobs.recorded(Path("out", name)) | {"seed": seed}
+    Path("out", name).unlink()
+
+    def load_model(*args: object) -> object:
+        picture(Path("out", name), **text)
+        return load_it(*args)
+
+    load_it = drawing.load_model
+    monkeypatch.setattr(drawing, "load_model", load_model)
+    assert main(words(model, "--quiet")) == code
+    assert (f"{name} is there already, with seed '1'" in capsys.readouterr().err) == (code == 2)
+    assert len(contents()[name]) < len(theirs)  # still the small one of another
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links want rights there")
+def test_a_link_to_nowhere_is_no_picture(model: Path, capsys: pytest.CaptureFixture[str]):
+    write_wishes("a red house")
+    Path("out").mkdir()
+    Path("out/0001-a-red-house-seed0000.png").symlink_to("nowhere.png")
+    assert main(words(model, "--quiet")) == 2
+    assert "seed0000.png is there already; add --force" in capsys.readouterr().err
+    assert main(words(model, "--force")) == 0
+    assert not Path("out/0001-a-red-house-seed0000.png").is_symlink()
+
+
 def test_force_draws_again_only_what_was_drawn_otherwise(
     model: Path, capsys: pytest.CaptureFixture[str]
 ):

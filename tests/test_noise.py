@@ -1,5 +1,6 @@
 """Seeds, generators and devices."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,6 +49,10 @@ def test_the_global_generator_is_left_alone():
         ([True], TypeError, "whole number; got True"),
         (7, TypeError, "seeds must be a list"),
         ("12", TypeError, "seeds must be a list"),
+        (np.array(3), TypeError, "seeds must be a list"),
+        (torch.tensor(3), TypeError, "seeds must be a list"),
+        (torch.tensor([True]), TypeError, r"whole number; got tensor\(True\)"),
+        (np.array([[1, 2]]), TypeError, r"whole number; got array\(\[1, 2\]\)"),
     ],
 )
 def test_seeds_that_are_refused(seeds, error, message):

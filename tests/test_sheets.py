@@ -71,28 +71,42 @@ def test_world_draws_the_scenes_of_a_split_in_order(capsys: pytest.CaptureFixtur
         (["--start", "-1"], "rows and columns must be at least 1 and start at least 0; got 4, 8"),
         (["--split", "trian"], "split must be one of"),
         (["-o", "no/world.png"], "output's folder must exist"),
+        (["-o", "mine.png"], "mine.png is there already; add --force to replace it"),
     ],
 )
 def test_world_refuses_and_writes_nothing(
     folder: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ):
+    Path("mine.png").write_bytes(b"mine")
     assert main(["world", *words]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sdlearn: {message}")
-    assert list(folder.iterdir()) == []
+    assert [path.read_bytes() for path in folder.iterdir()] == [b"mine"]
+
+
+@pytest.mark.parametrize("words", [["world"], ["sheet", "one.txt", "--steps", "1"]])
+def test_a_page_is_replaced_with_force(words: list[str], tiny_folder: Path):
+    Path("one.txt").write_text("a cat")
+    Path("page.png").write_bytes(b"mine")
+    model = ["--model", str(tiny_folder)] if words[0] == "sheet" else []
+    assert main([*words, *model, "-o", "page.png", "--force"]) == 0
+    assert pixels("page.png").shape[2] == 3
 
 
 def test_sheet_draws_each_line_with_its_own_seed(
     tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     prompts = ["a red house", "ein grüner Baum", "a blue boat at night"]
-    Path("prompts.txt").write_text("\n\n".join(prompts) + "\n", encoding="utf-8")
+    text = "# mine\n" + "\n\n".join(prompts) + "\n"
+    Path("prompts.txt").write_text(text, encoding="utf-8-sig")  # with a mark in front
     words = ["--model", str(tiny_folder), "--seed", "7", "--steps", "2", "--columns", "2"]
     assert main(["sheet", "prompts.txt", *words, "--guidance", "3", "--list"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
         *(f"{i}. {prompt}" for i, prompt in enumerate(prompts, 1)),
         "sheet.png",
     ]
+    assert said.err.endswith("\r")  # the bar is gone
     page = pixels("sheet.png")
     assert page.shape == (2 * PITCH - GAP, 2 * PITCH - GAP, 3)
     sd = load(tiny_folder)
@@ -113,7 +127,13 @@ def test_sheet_without_a_file_draws_the_showcase(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["blank.txt"], "blank.txt must hold at least one prompt; it holds none"),
+        (["blank.txt"], "prompts must hold at least one prompt, one a line; blank.txt holds none"),
+        (["latin.txt"], "prompts must be UTF-8 text; line 2 of latin.txt is not ("),
+        (["one.txt", "-o", "mine.png"], "mine.png is there already; add --force to replace it"),
+        (["one.txt", "--columns", "0"], "columns must be at least 1; got 0"),
+        (["one.txt", "--steps", "0"], "num_steps must lie in 1..1000; got 0"),
+        (["one.txt", "--guidance", "nan"], "guidance_scale must be a finite number; got nan"),
+        (["one.txt", "--seed", "-1"], "every seed must lie in 0..2**63 - 1; got -1"),
         (["nowhere.txt"], "nowhere.txt: no such file or directory"),
         (["blank.txt", "-o", "page.jpg"], "output must be a file that ends in .png"),
     ],
@@ -121,8 +141,11 @@ def test_sheet_without_a_file_draws_the_showcase(
 def test_sheet_refuses_and_writes_nothing(
     folder: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ):
-    Path("blank.txt").write_text("\n  \n", encoding="utf-8")
+    files = {"blank.txt": b"\n  \n", "one.txt": b"a cat", "latin.txt": b"a cat\na caf\xe9"}
+    files |= {"mine.png": b"mine"}
+    for name, data in files.items():
+        Path(name).write_bytes(data)
     assert main(["sheet", *words, "--model", "nowhere"]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sdlearn: {message}")
-    assert [path.name for path in folder.iterdir()] == ["blank.txt"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files

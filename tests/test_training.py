@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import accelerate
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
+from sdlearn.cli import train
 from sdlearn.evaluation import psnr
 from sdlearn.training import (
     checkpoint,
@@ -310,6 +315,54 @@ def test_the_strip_shows_early_pages_and_the_last(tmp_path: Path) -> None:
     rows = [strip.getpixel((strip.width - 1, y))[0] // 40 for y in (10, 32, 54)]
     assert [steps[row] for row in rows] == [500, 1000, 3000]
     assert strip.height == 3 * 20 + 2 * 2
+
+
+def plan_of(*words: str) -> workshop.Plan:
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    return train._plan(parser.parse_args(["all", *words]))
+
+
+def test_the_command_changes_the_plan() -> None:
+    plan = plan_of("--pictures", "32", "--lr", "0.5", "--steps", "7")
+    assert plan.pictures == 32
+    assert {(recipe.lr, recipe.steps) for recipe in plan.recipes.values()} == {(0.5, 7)}
+    assert plan_of() == workshop.FULL
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("pictures", "0"),
+        ("pictures", "-3"),
+        ("steps", "0"),
+        ("batch_size", "-1"),
+        ("lr", "nan"),
+        ("lr", "inf"),
+        ("decay", "0.0"),
+    ],
+)
+def test_numbers_that_cannot_be_trained_with_are_refused(option: str, value: str) -> None:
+    message = f"^{option} must be a finite number above 0; got {value}$"
+    with pytest.raises(ValueError, match=message):
+        plan_of(f"--{option.replace('_', '-')}", value)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_each_stage_has_one_bar(
+    shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(accelerate, "PartialState", lambda: SimpleNamespace(is_main_process=shown))
+    steps = {"vae": range(1, 4), "unet": range(8, 11)}  # the second goes on after a stop
+    train._show(
+        workshop.Progress(stage, done, done_at_last[-1], {"loss": 0.5})
+        for stage, done_at_last in steps.items()
+        for done in done_at_last
+    )
+    *lines, _ = capsys.readouterr().err.split("\n")
+    ends = [line.split("\r")[-1] for line in lines]  # a bar draws over itself until it is closed
+    assert [end.split("|")[0] for end in ends] == ["vae: 100%", "unet: 100%"] * shown
+    assert [re.findall(r"\d+/\d+", end) for end in ends] == [["3/3"], ["10/10"]] * shown
 
 
 @pytest.mark.slow

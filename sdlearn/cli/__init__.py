@@ -5,20 +5,21 @@ A command is a module of this package (make-random: make_random) with `HELP` (on
 imported, and no command imports a heavy library before `run`, so that `--help` answers at once.
 
 Exit codes: 0 done, 1 the doctor or the benchmark found something wrong, 2 something could not be
-done (one sentence on stderr says what), 130 stopped with Ctrl-C.
+done (one sentence on stderr says what), 130 stopped with Ctrl-C, 141 nobody reads what is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from ..shortage import is_lack
 
@@ -46,6 +47,7 @@ first steps:
 
 'sdlearn COMMAND --help' explains a command and shows examples.
 """
+UNREAD = 141  # as the shell has it for a program that writes to a closed pipe, such as `| head`
 MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError)
 
 
@@ -59,10 +61,35 @@ def entry() -> NoReturn:
 
     Python would spend most of a second on taking torch and diffusers apart before it ends.
     """
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    sys.stdout, sys.stderr = _patient(sys.stdout), _patient(sys.stderr)
+    try:
+        code = main()
+        sys.stderr.flush()
+        code = _flush(sys.stdout) or code
+    except BrokenPipeError:
+        code = UNREAD
     os._exit(code)
+
+
+def _patient(stream: TextIO | None) -> TextIO:
+    """`stream`, which no name is too strange for; a hole in its place, if it came closed."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+def _flush(stream: TextIO) -> int:
+    """0 when all that was printed has arrived, 2 when there is no room for it."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"sdlearn: standard output: {(error.strerror or '').lower()}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _parser([words[0]] if words and words[0] in COMMANDS else COMMANDS)
     try:
-        args = parser.parse_args(words)
+        args, unknown = parser.parse_known_args(words)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:  # --help, --version, or a wrong argument: argparse has said it
         return int(done.code or 0)
     if args.version:
@@ -93,6 +122,7 @@ def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("-V", "--version", action="store_true", help="print the version")
+    parser.set_defaults(parser=parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in commands:
         module = import_module(f".{name.replace('-', '_')}", __package__)
@@ -105,7 +135,7 @@ def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
         )
         module.add_arguments(sub)
         sub.add_argument("--debug", action="store_true", help="show an error's whole traceback")
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, parser=sub)
     return parser
 
 
@@ -117,6 +147,8 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nsdlearn: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # no mistake of ours: `entry` says nothing of it
+        raise
     except MISTAKES as error:
         if args.debug:
             raise

@@ -40,8 +40,9 @@ PIXELS_AT_ONCE = 8 * 128 * 128  # more pictures than that are drawn one batch af
 
 def check_settings(args: argparse.Namespace) -> range:
     """The seeds, once all settings that can be refused without a model have been."""
-    from ..checks import check_count, check_num_steps, check_side
+    from ..checks import check_count, check_num_steps, check_prompts, check_side
 
+    check_prompts(args.negative, "negative_prompt")
     check_num_steps(args.steps)
     check_count("count", args.count)
     for name, pixels in zip(("width", "height"), args.size or (), strict=False):
@@ -150,8 +151,8 @@ def describe(args: argparse.Namespace, prompt: str, seed: int) -> dict[str, str]
 
 
 def save(image: Image, path: Path, args: argparse.Namespace, prompt: str, seed: int) -> None:
-    """Write a PNG that remembers how it was drawn."""
+    """Write a PNG that remembers how it was drawn; it replaces none without `--force`."""
     from .. import __version__
 
     text = {**describe(args, prompt, seed), "Software": f"sdlearn {__version__}"}
-    output.save_image(image, path, text)
+    output.save_image(image, path, text, force=args.force)

@@ -95,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
         from . import many
 
         return many.run(args)
-    from ..checks import check_not_blank
+    from ..checks import check_not_blank, check_prompts
 
-    check_not_blank([args.prompt])
+    check_not_blank(check_prompts(args.prompt))
     seeds = drawing.check_settings(args)
     paths = output.plan_paths(
         args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip
@@ -110,9 +110,7 @@ def run(args: argparse.Namespace) -> int:
         steps = _with_bar(sd, args, seeds[chosen], states)
         drawn = drawing.pictures(sd, steps, strips=args.filmstrip)
         for seed, path, (picture, strip) in zip(seeds[chosen], paths[chosen], drawn, strict=True):
-            _save(picture, path, args, seed)
-            if strip is not None:
-                _save(strip, output.strip_path(path), args, seed)
+            _save(picture, strip, path, args, seed)
     return 0
 
 
@@ -131,7 +129,21 @@ def _with_bar(
     yield from tqdm(steps, label, total, leave=False, file=sys.stderr, disable=args.quiet)
 
 
-def _save(image: Image, path: Path, args: argparse.Namespace, seed: int) -> None:
-    """Write a picture and print where it is."""
-    drawing.save(image, path, args, args.prompt, seed)
+def _save(
+    picture: Image, strip: Image | None, path: Path, args: argparse.Namespace, seed: int
+) -> None:
+    """Write a picture and its filmstrip, and print where they are.
+
+    The name was free when all was planned; another `sdlearn generate` may have taken it since.
+    """
+    try:
+        drawing.save(picture, path, args, args.prompt, seed)
+    except FileExistsError:
+        if args.output is not None:
+            raise
+        [free] = output.plan_paths(args.prompt, [seed], strips=args.filmstrip)
+        return _save(picture, strip, free, args, seed)
     print(path)
+    if strip is not None:
+        drawing.save(strip, output.strip_path(path), args, args.prompt, seed)
+        print(output.strip_path(path))

@@ -24,6 +24,7 @@ from ..files import remove_partials
 from . import drawing, jobs, output
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from ..pipeline import StableDiffusion, Step
@@ -92,14 +93,18 @@ def make_plan(args: argparse.Namespace) -> Plan:
     folder = _check_folder(args.output)
     prompts = _read(args.prompts)
     listed = jobs.jobs_for(prompts, seeds, folder)
-    to_draw = jobs.missing(
-        listed, lambda job: drawing.describe(args, job.prompt, job.seed), force=args.force
-    )
+    to_draw = _to_draw(listed, args)
     folder.mkdir(exist_ok=True)
     for job in list(to_draw)[:1]:
         output.check_writable(job.path, force=True)
     remove_partials(folder, (job.path.name for job in listed))
     return Plan(prompts, listed, to_draw)
+
+
+def _to_draw(listed: list[jobs.Job], args: argparse.Namespace) -> set[jobs.Job]:
+    return jobs.missing(
+        listed, lambda job: drawing.describe(args, job.prompt, job.seed), force=args.force
+    )
 
 
 def _check_folder(folder: Path | None) -> Path:
@@ -194,7 +199,16 @@ def _draw_batch(
     drawn = drawing.pictures(sd, _counted(steps, bar))
     for job, (picture, _) in zip(batch, drawn, strict=True):
         if job in to_draw:
-            drawing.save(picture, job.path, args, job.prompt, job.seed)
+            _save(picture, args, job)
+
+
+def _save(picture: Image, args: argparse.Namespace, job: jobs.Job) -> None:
+    """Write a picture; one that another `sdlearn generate` wrote meanwhile must be the same."""
+    try:
+        drawing.save(picture, job.path, args, job.prompt, job.seed)
+    except FileExistsError:
+        if _to_draw([job], args):  # a link to nowhere is no picture
+            raise
 
 
 def _counted(steps: Iterable[Step], bar: Any) -> Iterator[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -57,7 +58,11 @@ def plan_paths(
 def _free(path: Path, strips: bool) -> Path:
     """`path`, or the first of path-2, path-3 ... that is not taken."""
     tries = (path if n == 1 else path.with_stem(f"{path.stem}-{n}") for n in count(1))
-    return next(p for p in tries if not p.exists() and not (strips and strip_path(p).exists()))
+    return next(p for p in tries if not (_taken(p) or (strips and _taken(strip_path(p)))))
+
+
+def _taken(path: Path) -> bool:
+    return os.path.lexists(path)  # `exists` overlooks a link to nowhere
 
 
 def strip_path(path: Path) -> Path:
@@ -78,8 +83,8 @@ def check_writable(
         raise ValueError(f"{name} must be a file, not a folder; got {str(path)!r}")
     if not path.parent.is_dir():
         raise ValueError(f"{name}'s folder must exist; there is no folder {str(path.parent)!r}")
-    if path.exists() and not force:
-        raise FileExistsError(f"{path} is there already; add --force to replace it")
+    if _taken(path) and not force:
+        raise _refusal(path)
     probe = partial_path(path)
     try:
         probe.touch()
@@ -89,16 +94,26 @@ def check_writable(
         probe.unlink(missing_ok=True)
 
 
-def save_image(image: Image, path: Path, text: Mapping[str, object] | None = None) -> None:
+def _refusal(path: Path) -> FileExistsError:
+    return FileExistsError(f"{path} is there already; add --force to replace it")
+
+
+def save_image(
+    image: Image, path: Path, text: Mapping[str, object] | None = None, *, force: bool = False
+) -> None:
     """Write `image` as PNG with `text` as its text chunks; `path` changes only when all is written.
 
-    Raises `ValueError` or `OSError` when that cannot be done, and leaves nothing half-written.
+    Raises what `check_writable` does, also for a file that came there while this one was written,
+    or what the system says; leaves nothing half-written.
     """
     from PIL.PngImagePlugin import PngInfo
 
-    check_writable(path, force=True)  # whoever plans a path decides what it may replace
+    check_writable(path, force=force)
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, str(value))
-    with written_whole(path) as partial, open(partial, "wb") as file:
-        image.save(file, format="PNG", pnginfo=info)
+    try:
+        with written_whole(path, replace=force) as partial, open(partial, "wb") as file:
+            image.save(file, format="PNG", pnginfo=info)
+    except FileExistsError as error:
+        raise _refusal(path) from error

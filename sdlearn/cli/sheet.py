@@ -6,9 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from .jobs import read_prompts
+from .output import check_writable, save_image
+
 __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "draw many prompts on one page"
+PROMPTS = "one prompt a line; # begins a comment (default: the prompts of the README)"
 EPILOG = """\
 examples:
   sdlearn sheet -o images/tiny_sheet.png             the sixteen prompts of the README
@@ -19,38 +23,43 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.epilog = EPILOG
-    parser.add_argument("prompts", type=Path, nargs="?", metavar="FILE", help="one prompt a line")
+    parser.add_argument("prompts", type=Path, nargs="?", metavar="FILE", help=PROMPTS)
     parser.add_argument("--model", default="tiny", help="tiny, sd15, a folder, or a hub id")
     parser.add_argument("--seed", type=int, default=0, help="of the first picture; then counted up")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("-o", "--output", type=Path, default=Path("sheet.png"))
+    parser.add_argument("--force", action="store_true", help="replace a file that is there already")
     parser.add_argument("--list", action="store_true", help="print the prompts too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw every prompt, the page, and say where it is."""
-    from ..checks import check_count
-    from .output import check_writable, save_image
+    from ..checks import check_count, check_num_steps
 
-    check_writable(args.output)
+    check_writable(args.output, force=args.force)
     prompts = _prompts(args.prompts)
     check_count("columns", args.columns)
+    check_num_steps(args.steps)
 
     from tqdm import tqdm
 
+    from ..guidance import check_guidance_scale
+    from ..noise import check_seeds
     from ..pipeline import load
     from ..tiles import tile
 
+    seeds = check_seeds(range(args.seed, args.seed + len(prompts)))
+    check_guidance_scale(args.guidance)
     sd = load(args.model)
     images = [
-        sd.generate(
-            prompt, seeds=[args.seed + i], num_steps=args.steps, guidance_scale=args.guidance
-        )[0]
-        for i, prompt in enumerate(tqdm(prompts, desc="pictures", file=sys.stderr))
+        sd.generate(prompt, seeds=[seed], num_steps=args.steps, guidance_scale=args.guidance)[0]
+        for prompt, seed in zip(
+            tqdm(prompts, desc="pictures", leave=False, file=sys.stderr), seeds, strict=True
+        )
     ]
-    save_image(tile(images, args.columns), args.output)
+    save_image(tile(images, args.columns), args.output, force=args.force)
     if args.list:
         print("\n".join(f"{i}. {prompt}" for i, prompt in enumerate(prompts, 1)))
     print(args.output)
@@ -62,8 +71,4 @@ def _prompts(path: Path | None) -> list[str]:
         from ..world.showcase import SHOWCASE
 
         return list(SHOWCASE)
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    prompts = [line for line in lines if line]
-    if not prompts:
-        raise ValueError(f"{path} must hold at least one prompt; it holds none")
-    return prompts
+    return [prompt.text for prompt in read_prompts(path.read_bytes(), str(path))]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,14 +79,15 @@ def _plan(args: argparse.Namespace) -> Plan:
     plan = SMOKE if args.smoke else FULL
     changed = {
         name: value
-        for name in ("steps", "batch_size", "lr", "decay")
+        for name in ("steps", "batch_size", "lr", "decay", "pictures")
         if (value := getattr(args, name)) is not None
     }
     for name, value in changed.items():
-        if value <= 0:
-            raise ValueError(f"{name} must be above 0; got {value}")
+        if not 0 < value < math.inf:  # NaN is neither
+            raise ValueError(f"{name} must be a finite number above 0; got {value}")
+    pictures = changed.pop("pictures", plan.pictures)
     recipes = {name: replace(recipe, **changed) for name, recipe in plan.recipes.items()}
-    return replace(plan, recipes=recipes, pictures=args.pictures or plan.pictures)
+    return replace(plan, recipes=recipes, pictures=pictures)
 
 
 def _show(stages: Iterator[Progress]) -> None:
@@ -92,23 +95,20 @@ def _show(stages: Iterator[Progress]) -> None:
     from accelerate import PartialState
     from tqdm import tqdm
 
-    bar: tqdm | None = None
-    for progress in stages:
-        if bar is None or bar.desc != f"{progress.stage}: ":
-            if bar is not None:
-                bar.close()
-            bar = tqdm(
-                total=progress.total,
-                desc=progress.stage,
-                initial=progress.done - 1,
-                disable=not PartialState().is_main_process,
-                file=sys.stderr,
-                mininterval=1.0,
-            )
-        bar.set_postfix({k: f"{v:.4f}" for k, v in progress.numbers.items()}, refresh=False)
-        bar.update(progress.done - bar.n)
-    if bar is not None:
-        bar.close()
+    for stage, steps in groupby(stages, lambda progress: progress.stage):
+        first = next(steps)
+        with tqdm(
+            total=first.total,
+            desc=stage,
+            initial=first.done - 1,
+            disable=not PartialState().is_main_process,
+            file=sys.stderr,
+            mininterval=1.0,
+        ) as bar:
+            for progress in chain([first], steps):
+                numbers = {k: f"{v:.4f}" for k, v in progress.numbers.items()}
+                bar.set_postfix(numbers, refresh=False)
+                bar.update(progress.done - bar.n)
 
 
 def _part() -> None:

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("--split", default="train", help="train, test, single, pairs or held_out")
     parser.add_argument("--start", type=int, default=0, help="index of the first scene")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there already")
     parser.add_argument("--captions", action="store_true", help="print the captions too")
 
 
@@ -30,16 +31,18 @@ def run(args: argparse.Namespace) -> int:
     """Draw the sheet and say where it is."""
     from ..tiles import tile
     from ..world import caption, render, scene_at
-    from .output import save_image
+    from .output import check_writable, save_image
 
     if min(args.rows, args.columns) < 1 or args.start < 0:
         raise ValueError(
             "rows and columns must be at least 1 and start at least 0; "
             f"got {args.rows}, {args.columns} and {args.start}"
         )
+    check_writable(args.output, force=args.force)
     indices = range(args.start, args.start + args.rows * args.columns)
     scenes = [scene_at(index, args.split) for index in indices]
-    save_image(tile([render(scene) for scene in scenes], args.columns), args.output)
+    page = tile([render(scene) for scene in scenes], args.columns)
+    save_image(page, args.output, force=args.force)
     if args.captions:
         print("\n".join(caption(scene) for scene in scenes))
     print(args.output)
