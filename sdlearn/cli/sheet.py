@@ -15,7 +15,7 @@ HELP = "draw many prompts on one page"
 PROMPTS = "one prompt a line; # begins a comment (default: the prompts of the README)"
 EPILOG = """\
 examples:
-  sdlearn sheet -o images/tiny_sheet.png             the sixteen prompts of the README
+  sdlearn sheet -o images/tiny_sheet.png --force     the sixteen prompts of the README
   sdlearn sheet prompts.txt --columns 4 -o page.png  one prompt a line
 """
 

@@ -10,7 +10,7 @@ __all__ = ["HELP", "add_arguments", "run"]
 HELP = "draw a contact sheet of the world, with or without captions"
 EPILOG = """\
 examples:
-  sdlearn world -o images/world.png
+  sdlearn world -o images/world.png --force           the page of the README
   sdlearn world --rows 2 --columns 4 --split pairs --captions -o pairs.png
 """
 
