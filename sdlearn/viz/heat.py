@@ -6,7 +6,7 @@ readers with any form of colour blindness and in a grey print.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ SHAPE_TOLERANCE = 0.1  # by which the sides of map and picture may differ, relat
 def heat(
     values: Any,
     pictures: Pictures | None = None,
-    titles: Sequence[object] | None = None,
+    titles: Iterable[object] | None = None,
     *,
     columns: int | None = None,
     size: float | None = None,
