@@ -180,11 +180,14 @@ def token_positions(tokenizer: Any, prompt: str, word: str) -> list[int]:
     """The positions in the prompt's 77 tokens that `word` takes, its first place counting.
 
     "house" in "a red house" → [3], as the mark of the beginning is at 0.
-    Raises `ValueError` when the prompt does not hold the word.
+    Raises `ValueError` when the prompt does not hold the word, or it was cut off.
     """
-    ids = tokenizer(prompt).input_ids
+    ids = tokenizer(prompt, verbose=False).input_ids
     pieces = tokenizer(word).input_ids[1:-1]  # without the marks of begin and end
     for start in range(len(ids) - len(pieces)):
         if pieces and ids[start : start + len(pieces)] == pieces:
+            if start + len(pieces) >= tokenizer.model_max_length:  # where the end mark comes
+                most = tokenizer.model_max_length
+                raise ValueError(f"word must be in the prompt's {most} tokens; {word!r} is cut off")
             return list(range(start, start + len(pieces)))
     raise ValueError(f"word must be in the prompt {prompt!r}; got {word!r}")

@@ -16,6 +16,7 @@ __all__ = [
     "DTYPES",
     "check_count",
     "check_images",
+    "check_latents",
     "check_not_blank",
     "check_num_steps",
     "check_prompts",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 DTYPES = ("float32", "float16", "bfloat16")  # what the command line lets a model run in
+TOLERANCE = 1e-3  # by which pictures may leave [0, 1]
 
 
 def check_prompts(
@@ -103,14 +105,49 @@ def check_size(height: int, width: int, factor: int) -> tuple[int, int]:
     return check_side("height", height, factor), check_side("width", width, factor)
 
 
-def check_states(name: str, states: Tensor, count: int) -> Tensor:
-    """Text states (B, 77, D) for `count` pictures: those of one prompt are used for all of them."""
-    if states.ndim != 3 or len(states) not in (1, count):
+def check_latents(latents: Tensor, channels: int, dtype: Any) -> Tensor:
+    """Latents (B, `channels`, h, w) of the model's `dtype`."""
+    _check_tensor("latents", latents, dtype)
+    if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape:
         raise ValueError(
-            f"{name} must hold 1 or {count} prompts, as there are {count} latents, each (77, D); "
+            f"latents must have shape (B, {channels}, h, w); got {tuple(latents.shape)}"
+        )
+    return latents
+
+
+def check_states(name: str, states: Tensor, latents: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Text states (B, 77, D), each of `shape`: those of one prompt are used for all `latents`."""
+    _check_tensor(name, states, latents.dtype, " (encode_text makes one of prompts)")
+    count = len(latents)
+    if states.ndim != 3 or len(states) not in (1, count) or states.shape[1:] != shape:
+        raise ValueError(
+            f"{name} must hold 1 or {count} prompts, as there are {count} latents, each {shape}; "
             f"got shape {tuple(states.shape)}"
         )
     return states.expand(count, -1, -1)
+
+
+def check_images(images: Tensor) -> Tensor:
+    """A batch of colour pictures, (B, 3, H, W) in [0, 1] but for `TOLERANCE`, of any float type."""
+    _check_tensor("images", images, hint=" (viz.to_tensor makes one)")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must have shape (B, 3, H, W); got {tuple(images.shape)}")
+    if not images.is_floating_point():
+        raise ValueError(f"images must be a float tensor in [0, 1]; got {images.dtype}")
+    if not ((images >= -TOLERANCE) & (images <= 1 + TOLERANCE)).all():  # NaN fails as well
+        low, high = float(images.min()), float(images.max())
+        raise ValueError(f"images must lie in [0, 1]; got values from {low:.3g} to {high:.3g}")
+    return images
+
+
+def _check_tensor(name: str, value: Any, dtype: Any = None, hint: str = "") -> None:
+    """Refuse what is no tensor, or is of another `dtype` where torch would refuse it later on."""
+    from torch import Tensor, is_autocast_enabled
+
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor; got {type(value).__name__}{hint}")
+    if dtype not in (None, value.dtype) and not is_autocast_enabled(value.device.type):
+        raise ValueError(f"{name} must be {dtype}, as the model is; got {value.dtype}")
 
 
 def warn_if_cut(tokenizer: Any, prompts: Sequence[str], masks: Tensor) -> None:
@@ -128,9 +165,3 @@ def warn_if_cut(tokenizer: Any, prompts: Sequence[str], masks: Tensor) -> None:
                 f"cut off: {lost!r}",
                 stacklevel=3,
             )
-
-
-def check_images(images: Tensor) -> None:
-    """`ValueError` unless `images` is a batch of colour pictures, (B, 3, H, W)."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images must have shape (B, 3, H, W); got {tuple(images.shape)}")

@@ -66,7 +66,7 @@ class Reading:
 
 
 class Judge(nn.Module):
-    """Six strided convolutions, 128x128 → 4x4, then one linear head for each attribute."""
+    """Five strided convolutions, 128x128 → 4x4, then one linear head for each attribute."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()

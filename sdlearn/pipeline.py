@@ -25,6 +25,7 @@ from torch import Tensor
 from . import noise
 from .checks import (
     check_images,
+    check_latents,
     check_not_blank,
     check_num_steps,
     check_prompts,
@@ -110,6 +111,7 @@ class StableDiffusion:
         self.dtype: torch.dtype = unet.dtype
         self.memory = memory
         self.safety_checker = safety_checker
+        self.state_shape = tokenizer.model_max_length, unet.config.cross_attention_dim  # (77, D)
         self.vae_scale_factor: int = 2 ** (len(vae.config.block_out_channels) - 1)  # 8
         self.image_size: int = unet.config.sample_size * self.vae_scale_factor  # pixels
 
@@ -175,8 +177,7 @@ class StableDiffusion:
         (B or 1, 77, D) come from `encode_text`. At `guidance_scale` 1 only `cond` is evaluated,
         at 0 only `uncond` (`sdlearn.guidance`); SD 1.5 likes 7.5. `scheduler` is a name in
         `sdlearn.schedulers`, None for the model's own; one that draws noise as it goes needs the
-        `seeds` of `latents`.
-        Raises `ValueError` or `TypeError` at the call, not at the first step.
+        `seeds` of `latents`. Raises `ValueError` or `TypeError` at the call, not at the first step.
         """
         num_steps = check_num_steps(num_steps, self.scheduler.config.num_train_timesteps)
         guidance_scale = check_guidance_scale(guidance_scale)
@@ -184,14 +185,14 @@ class StableDiffusion:
             raise ValueError(
                 f"uncond must be given unless guidance_scale is 1; got {guidance_scale}"
             )
-        count = len(latents)
+        check_latents(latents, self.unet.config.in_channels, self.unet.dtype)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
         steps = denoise_steps(
             self.predict_noise,
             fresh,
             latents,
-            check_states("cond", cond, count),
-            None if uncond is None else check_states("uncond", uncond, count),
+            check_states("cond", cond, latents, self.state_shape),
+            uncond if uncond is None else check_states("uncond", uncond, latents, self.state_shape),
             guidance_scale=guidance_scale,
             generators=noise.generators_for(latents, seeds) if draws_noise(fresh) else None,
         )
@@ -204,8 +205,8 @@ class StableDiffusion:
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [0, 1] → latents (B, 4, h, w), the likeliest, scaled."""
-        check_images(images)
-        check_size(images.shape[2], images.shape[3], self.vae_scale_factor)
+        _, _, height, width = check_images(images).shape
+        check_size(height, width, self.vae_scale_factor)
         x = images.to(self.device, self.dtype) * 2 - 1
         with explains_shortage(self.device, self.dtype, x.shape):
             return self.vae.encode(x).latent_dist.mode() * self.vae.config.scaling_factor
@@ -213,6 +214,7 @@ class StableDiffusion:
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (B, 4, h, w) → pictures (B, 3, H, W) in [0, 1], black where they are flagged."""
+        check_latents(latents, self.vae.config.latent_channels, self.vae.dtype)
         with explains_shortage(self.device, self.dtype, latents.shape, self.vae_scale_factor):
             x = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
             images = (x * 0.5 + 0.5).clamp(0, 1)
@@ -234,16 +236,15 @@ class StableDiffusion:
         seeds = noise.check_seeds(seeds)
         prompts = check_not_blank(check_prompts(prompt, seeds=len(seeds)))
         negative = check_prompts(negative_prompt, "negative_prompt", seeds=len(seeds))
-        cond, uncond = self.encode_text(prompts), self.encode_text(negative)
-        latents = self.init_latents(seeds, height=height, width=width)
-        for step in self.denoise(
-            latents,
-            cond,
-            uncond,
+        steps = self.denoise(
+            self.init_latents(seeds, height=height, width=width),
+            self.encode_text(prompts),
+            self.encode_text(negative),
             num_steps=num_steps,
             guidance_scale=guidance_scale,
             scheduler=scheduler,
             seeds=seeds,
-        ):
+        )
+        for step in steps:
             latents = step.next_latents
         return to_pil(self.decode(latents))

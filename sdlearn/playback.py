@@ -37,10 +37,13 @@ class Playback:
     def __init__(self, module: nn.Module, steady: str | None = None) -> None:
         self._module = module
         self._steady = steady
-        self._as_written = module.forward
         self._parts = _Parts(module)
         self._state: list[Any] = []
         self._recordings: dict[tuple, Play | None] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the recordings, which are of these very weights."""
+        return vars(self) | {"_state": [], "_recordings": {}}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         values = (*args, *kwargs.values())
@@ -57,6 +60,9 @@ class Playback:
         if play is None:
             return self._as_written(*args, **kwargs)
         return play(*(v for v in values if isinstance(v, Tensor)))
+
+    def _as_written(self, *args: Any, **kwargs: Any) -> Any:
+        return type(self._module).forward(self._module, *args, **kwargs)
 
     def _forget_if_changed(self) -> None:
         state = self._parts.state()

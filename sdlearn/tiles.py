@@ -5,6 +5,7 @@ Left out: figures with axes and labels (`sdlearn.viz`).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,13 @@ GAP = 2  # pixels of white between pictures
 
 def to_pil(images: Tensor) -> list[Image.Image]:
     """Pictures (B, 3, H, W) in [0, 1] as Pillow images, rounded as diffusers rounds them."""
+    if not images.isfinite().all():
+        warnings.warn(
+            "pixels that are no finite numbers are drawn black; half precision may be too narrow "
+            "for this model: try float32",
+            stacklevel=2,
+        )
+        images = images.nan_to_num(0, 0, 0)
     pixels = images.detach().cpu().permute(0, 2, 3, 1).float().numpy()
     return [Image.fromarray(picture) for picture in (pixels * 255).round().astype("uint8")]
 

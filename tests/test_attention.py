@@ -250,6 +250,13 @@ def test_a_word_that_is_not_in_the_prompt_is_refused(random_sd, word):
         token_positions(random_sd.tokenizer, "a red house", word)
 
 
+def test_a_word_that_was_cut_off_is_told(random_sd):
+    tokenizer = random_sd.tokenizer
+    assert token_positions(tokenizer, "red " * 74 + "house", "house") == [75]
+    with pytest.raises(ValueError, match="word must be in the prompt's 77 tokens; 'house' is cut"):
+        token_positions(tokenizer, "red " * 75 + "house", "house")
+
+
 # Parts switched off
 
 

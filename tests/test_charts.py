@@ -248,6 +248,12 @@ def test_an_axes_of_ones_own_gets_a_legend_and_stays_in_its_place():
     png.draw_without_rendering()
 
 
+def test_numbers_that_come_one_by_one_are_those_of_all_curves():
+    series = {"a": [1, 2, 3], "b": [3, 2, 1]}
+    figure = viz.curves((i for i in range(3)), series, xlabel="x", ylabel="y")
+    assert [line.get_xdata().tolist() for line in figure.axes[0].lines[:2]] == [[0, 1, 2]] * 2
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -268,6 +274,7 @@ def test_an_axes_of_ones_own_gets_a_legend_and_stays_in_its_place():
         ({"log": "x"}, "log='x' needs numbers above 0 on x; got 0"),
         ({"log": "y", "limits": (-1, 2)}, "log='y' needs numbers above 0 on y; got −1"),
         ({"limits": (2, 1)}, r"limits must be a pair \(low, high\) .*; got \(2, 1\)"),
+        ({"x": 5}, "x must have 1 dimensions"),
         ({"limits": 3}, "limits must have 1 dimensions"),
         ({"marks": {"m": float("inf")}}, r"marks\['m'\] must hold finite numbers only; got inf"),
         ({"marks": [3]}, r"marks must map names to numbers; got \[3\]"),

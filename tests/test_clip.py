@@ -89,6 +89,8 @@ def test_other_things_are_refused_in_one_sentence(clip: Clip, images: Tensor, fo
         clip.embed_texts(5)
     with pytest.raises(ValueError, match=r"images must have shape .*; got \(3, 128, 128\)"):
         clip.embed_pictures(images[0])
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]; got values"):
+        clip.embed_pictures(255 * images)
     with pytest.raises(FileNotFoundError, match="no CLIP at .*; give a folder"):
         load_clip(folder)
 

@@ -196,6 +196,28 @@ def test_a_wrong_function_is_told_what_is_wrong(answer: object, sentence: str):
 # Values
 
 
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (lambda right: right + 1j, "numbers are expected, yours are of type complex64"),
+        (lambda right: right.numpy().astype(str), "numbers are expected, yours are of type <U"),
+        (lambda right: right.numpy().astype(object), "yours are of type object"),
+        (lambda right: right.to_sparse(), "an answer that is a tensor does not work here (TypeE"),
+        (lambda right: right.to("meta"), "an answer that is a tensor does not work here (NotImpl"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(result, sentence: str):
+    line = said(scaled, lambda x, factor: result(factor * x))
+    assert line.startswith("Not yet: ")
+    assert sentence in line
+
+
+def test_a_number_beyond_all_floats_is_told():
+    half = Exercise("test.half", "answer = 0.5", "It is a half.", HINTS)
+    line = said(half, 10**400)
+    assert line.startswith("Not yet: an answer that is a number does not work here (OverflowErr")
+
+
 def test_values_are_compared_with_what_the_lesson_has():
     assert said(count, 3, names=["a", "b", "c"]) == "Right: There are three."
     assert said(count, 3, names=["a", "b"]) == "Not yet: 3 is too large, by one."

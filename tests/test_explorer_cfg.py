@@ -127,6 +127,11 @@ def test_the_judge_reads_what_the_prompt_names():
     made = CfgExplorer(prompt="a red house at night", num_steps=20)
     assert made.facts["verdict"] == {"subject": True, "colour": True, "time": True}
     assert made.panels["verdict"].value.count("✓") == 3
+    made.guidance_scale = 0  # so it knows nothing of the prompt
+    seen = done(made)["verdict"]
+    assert list(seen) == ["subject", "colour", "time"]
+    assert not all(seen.values())
+    assert made.panels["verdict"].value.count("✗") == list(seen.values()).count(False)
     made.prompt = "a red dragon"
     assert done(made)["verdict"] == {}
     assert made.panels["verdict"].value == ""

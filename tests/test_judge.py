@@ -98,6 +98,11 @@ def test_other_shapes_are_refused(untrained: Judge, shape: tuple[int, ...]) -> N
         untrained.read(torch.zeros(shape))
 
 
+def test_pictures_in_255_levels_are_refused(untrained: Judge) -> None:
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]; got values from . to 255"):
+        untrained.read(255 * pictures([SINGLE]))
+
+
 def test_half_precision_pictures_are_read_too(untrained: Judge) -> None:
     images = pictures([SINGLE])
     assert untrained.read(images.half())[0].words == untrained.read(images)[0].words

@@ -125,6 +125,21 @@ def test_an_error_is_told_and_the_next_job_runs(log: Log):
     assert log.came[-1] == "next"
 
 
+def test_who_cannot_be_told_of_an_error_does_not_stop_the_next_job(capsys):
+    came: list[str] = []
+
+    def deaf(error: Exception) -> None:
+        raise OSError("nobody is there")
+
+    work: Latest[str] = Latest(came.append, deaf)
+    work.run(1 / 0 for _ in range(1))
+    assert work.wait(5)
+    assert "nobody is there" in capsys.readouterr().err
+    work.run(iter(["next"]))
+    assert work.wait(5)
+    assert came == ["next"]
+
+
 def test_the_error_of_an_overtaken_job_is_nobodys_business(log: Log):
     inside, go_on = threading.Event(), threading.Event()
 

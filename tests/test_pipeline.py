@@ -220,6 +220,19 @@ def test_to_pil_rounds_to_the_nearest():
     assert [image.getpixel((x, 0))[0] for x in range(4)] == [0, 128, 255, 255]
 
 
+def test_to_pil_says_what_it_draws_black():
+    bad = torch.tensor([torch.nan, torch.inf, 1.0]).expand(1, 3, 1, 3)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        [image] = to_pil(bad)
+    [message] = [str(each.message) for each in told]
+    assert message == (
+        "pixels that are no finite numbers are drawn black; half precision may be too narrow for "
+        "this model: try float32"
+    )
+    assert [image.getpixel((x, 0))[0] for x in range(3)] == [0, 0, 255]
+
+
 def test_a_long_prompt_is_cut_with_a_warning_that_shows_the_words(sd):
     words = "red house " * 45
     with pytest.warns(UserWarning, match="77 fit; cut off: '.*red house'"):
@@ -277,10 +290,82 @@ def test_stages_refuse_what_does_not_fit(sd, stages):
         sd.denoise(latents, cond, uncond, scheduler="euler_a")
     with pytest.raises(ValueError, match="seeds must be one for each of 1 latents; got 2"):
         sd.denoise(latents, cond, uncond, scheduler="euler_a", seeds=[1, 2])
-    with pytest.raises(ValueError, match=r"images must have shape \(B, 3, H, W\)"):
-        sd.encode_image(torch.zeros(3, 64, 64))
-    with pytest.raises(ValueError, match="width must be a positive multiple of 8"):
-        sd.encode_image(torch.zeros(1, 3, 64, 60))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"latents": None}, TypeError, "latents must be a tensor; got NoneType"),
+        ({"latents": lambda z: z[0]}, ValueError, r"shape \(B, 4, h, w\); got \(4, 16, 16\)"),
+        ({"latents": lambda z: z[:, :3]}, ValueError, r"got \(1, 3, 16, 16\)"),
+        ({"latents": lambda z: z[:0]}, ValueError, r"got \(0, 4, 16, 16\)"),
+        ({"latents": lambda z: z.double()}, ValueError, "be torch.float32, as .*torch.float64"),
+        ({"cond": "a red house"}, TypeError, "cond must be a tensor; got str .encode_text makes"),
+        ({"cond": lambda c: c[0]}, ValueError, r"got shape \(77, 128\)"),
+        ({"cond": lambda c: c[:, :76]}, ValueError, r"each \(77, 128\); got shape \(1, 76, 128\)"),
+        ({"cond": lambda c: c[..., :64]}, ValueError, r"cond must .*; got shape \(1, 77, 64\)"),
+        ({"uncond": lambda u: u[..., :64]}, ValueError, r"uncond must .*; got shape \(1, 77, 64\)"),
+        ({"uncond": lambda u: u.half()}, ValueError, "uncond must be torch.float32, as the model"),
+    ],
+)
+def test_denoise_refuses_at_the_call_what_torch_would_refuse_later(
+    sd, stages, change, error, message
+):
+    given = dict(zip(("latents", "cond", "uncond"), stages, strict=True))
+    given |= {name: to(given[name]) if callable(to) else to for name, to in change.items()}
+    with pytest.raises(error, match=message):
+        sd.denoise(**given)
+
+
+def test_under_autocast_torch_takes_another_type(sd, stages):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        [step, *_] = sd.denoise(*(tensor.bfloat16() for tensor in stages), num_steps=2)
+    assert step.eps.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda z: [z], TypeError, "latents must be a tensor; got list"),
+        (lambda z: z[0], ValueError, r"latents must have shape \(B, 4, h, w\); got \(4, 16, 16\)"),
+        (lambda z: z.half(), ValueError, "latents must be torch.float32, .*; got torch.float16"),
+    ],
+)
+def test_decode_refuses_what_is_no_latents(sd, stages, wrong, error, message):
+    with pytest.raises(error, match=message):
+        sd.decode(wrong(stages[0]))
+
+
+def test_decode_refuses_a_step(sd, stages):
+    [step] = sd.denoise(*stages, num_steps=1)
+    with pytest.raises(TypeError, match="latents must be a tensor; got Step"):
+        sd.decode(step)
+
+
+GREY = torch.full((1, 3, 64, 64), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (to_pil(GREY)[0], TypeError, "images must be a tensor; got Image .viz.to_tensor makes one"),
+        (GREY[0], ValueError, r"images must have shape \(B, 3, H, W\); got \(3, 64, 64\)"),
+        (GREY[..., :60], ValueError, "width must be a positive multiple of 8"),
+        (GREY * 255, ValueError, r"images must lie in \[0, 1\]; got values from 128 to 128"),
+        (GREY * 2 - 1.002, ValueError, "got values from -0.002 to -0.002"),
+        (GREY * torch.nan, ValueError, "got values from nan to nan"),
+        ((GREY * 255).byte(), ValueError, r"a float tensor in \[0, 1\]; got torch.uint8"),
+    ],
+)
+def test_encode_image_refuses_what_is_no_picture(sd, images, error, message):
+    with pytest.raises(error, match=message):
+        sd.encode_image(images)
+
+
+@pytest.mark.parametrize("value", [-0.0009, 1.0009])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_rounding_beyond_the_range_is_encoded(sd, value, dtype):
+    assert sd.encode_image(torch.full((1, 3, 64, 64), value, dtype=dtype)).isfinite().all()
 
 
 def test_numbers_from_numpy_are_taken(sd):

@@ -1,5 +1,7 @@
 """A recording is played where it tells the truth, and nowhere else."""
 
+import copy
+import pickle
 import threading
 from dataclasses import dataclass
 
@@ -7,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sdlearn import load as compiled
 from sdlearn.playback import MOST_RECORDINGS, Playback
 
 
@@ -205,6 +208,41 @@ def test_gradients_flow_where_they_are_wanted(net: Net):
     assert net.ran == before + 1
     assert x.grad is not None
     assert float(x.grad.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_copy_is_a_module_of_its_own(net: Net, twin, before: int):
+    for _ in range(before):
+        check(net)
+    expected = as_written(net, X)
+    other = twin(net)
+    assert [check(other), check(other)] == [True, False]
+    other.first.weight.zero_()
+    check(other)
+    assert not torch.equal(other(X)[0], expected)
+    assert torch.equal(net(X)[0], expected)
+    assert not check(net)
+
+
+def test_a_pickled_forward_knows_the_module_as_it_is_written(net: Net):
+    check(net)
+    forward = pickle.loads(pickle.dumps(net.forward))
+    with torch.enable_grad():
+        assert torch.equal(forward(X)[0], as_written(net, X))
+
+
+def test_a_compiled_model_that_has_drawn_is_copied(tiny_folder):
+    sd = compiled(tiny_folder, device="cpu", compile=True)
+    draw = {"prompt": "a red house", "num_steps": 2, "height": 64, "width": 64}
+    [picture] = sd.generate(**draw)
+    other = copy.deepcopy(sd)
+    assert other.generate(**draw)[0].tobytes() == picture.tobytes()
+    assert other.unet.forward._recordings
+    for weight in other.unet.parameters():
+        weight.zero_()
+    assert other.generate(**draw)[0].tobytes() != picture.tobytes()
+    assert sd.generate(**draw)[0].tobytes() == picture.tobytes()
 
 
 def test_under_autocast_it_runs_as_written(net: Net):

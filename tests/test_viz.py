@@ -118,6 +118,9 @@ def test_rounding_beyond_the_range_is_forgiven():
             "images must be one picture when ax is given; got 2",
         ),
         (lambda: viz.channels(torch.rand(2, 4, 8, 8)), r"latents .*; got \(2, 4, 8, 8\)"),
+        (lambda: viz.show(picture(), 5), "titles must be a list .*; got the int 5"),
+        (lambda: viz.channels(torch.full((4, 8, 8), torch.nan)), "latents must hold finite .* nan"),
+        (lambda: viz.channels("latents"), "latents must hold numbers; got 'latents'"),
         (lambda: viz.channels(torch.zeros(4, 8, 8), size=0), "size must be .*; got 0"),
         (lambda: viz.tokens(["a</w>"], [1, 2]), "pieces and ids must be as many; got 1 and 2"),
         (lambda: viz.tokens([], []), "got 0 and 0"),
@@ -159,6 +162,13 @@ def test_rows_fill_evenly(count, columns, rows, per_row):
     assert len({round(box.y0, 4) for box in boxes}) == rows
     assert len({round(box.x0, 4) for box in boxes}) == per_row
     assert boxes[0].y0 >= boxes[-1].y0
+
+
+def test_titles_may_come_one_by_one():
+    assert titles_of(viz.show([picture()] * 2, (f"seed {i}" for i in range(2)))) == [
+        "seed 0",
+        "seed 1",
+    ]
 
 
 def test_titles_are_wrapped_above_their_pictures_and_stay_on_the_page():
@@ -206,9 +216,12 @@ def test_labels_of_rows_stay_on_the_page():
     assert box.x1 < figure.axes[0].get_window_extent().x0
 
 
-def test_channels_show_the_numbers_of_a_latent():
+@pytest.mark.parametrize(
+    "given", [lambda x: x, lambda x: x[0].requires_grad_(), torch.Tensor.numpy, torch.Tensor.tolist]
+)
+def test_channels_show_the_numbers_of_a_latent(given):
     latents = torch.randn(1, 4, 16, 16)
-    figure = viz.channels(latents)
+    figure = viz.channels(given(latents))
     shown = [ax.images[0].get_array() for ax in figure.axes[:4]]
     assert np.allclose(np.stack(shown), latents[0])
     assert figure.axes[0].images[0].get_clim() == (-3, 3)

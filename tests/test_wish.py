@@ -37,6 +37,12 @@ def test_a_short_caption_wishes_for_nothing_else():
             "a red car right of a blue house",
             {"subject": "house", "colour": "blue", "second_subject": "car", "second_colour": "red"},
         ),
+        ("at night, then by day", {"time": "night"}),
+        ("by day, then at night", {"time": "day"}),
+        (
+            "a red car, a blue house and a white cat",
+            {"subject": "car", "colour": "red", "second_subject": "house", "second_colour": "blue"},
+        ),
         (
             "a red car and a house",
             {"subject": "car", "colour": "red", "second_subject": "house"},

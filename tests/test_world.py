@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from itertools import product
 
@@ -140,6 +141,19 @@ LEFT, RIGHT = Thing("cat", "red", "medium", "left"), Thing("car", "blue", "mediu
 def test_a_scene_refuses_what_cannot_be(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Scene(**{"things": single(), **arguments})
+
+
+@pytest.mark.parametrize("things", [Thing("cat", "red"), ("cat",), "cat", [None], None, iter([1])])
+def test_things_that_are_none_are_refused(things: object) -> None:
+    with pytest.raises(TypeError, match=r"things must be a tuple such as \(Thing\(.*\),\); got "):
+        Scene(things)
+
+
+@pytest.mark.parametrize("use", [render, caption, full_caption])
+@pytest.mark.parametrize("scene", [Thing("cat", "red"), None])
+def test_what_is_no_scene_is_refused(use: Callable, scene: object) -> None:
+    with pytest.raises(TypeError, match="scene must be a Scene; got (Thing|None)"):
+        use(scene)
 
 
 @pytest.mark.parametrize(("sky", "time"), [("sun", "night"), ("rainbow", "night"), ("moon", "day")])

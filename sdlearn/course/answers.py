@@ -97,6 +97,8 @@ def _list(answer: Sequence[Any], truth: Sequence[Any], tolerance: float) -> str 
 def _tensor(answer: ndarray, truth: ndarray, tolerance: float) -> str | None:
     import numpy as np
 
+    if answer.dtype.kind not in "biuf":
+        return f"numbers are expected, yours are of type {answer.dtype}"
     if answer.shape != truth.shape:
         return offsets.of_shape(answer.shape, truth.shape)
     if truth.dtype.kind in "biu":

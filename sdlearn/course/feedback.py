@@ -45,7 +45,7 @@ def _ask_judge(exercise: Exercise, answer: Any, namespace: Mapping[str, Any]) ->
     try:
         return exercise.judge(answer, namespace)
     except Exception as error:  # whatever an answer of an unexpected kind leads to
-        return f"an answer that is {kind(answer)} does not work here ({_described(error)})"
+        return _unfit(answer, error)
 
 
 def _compare(exercise: Exercise, answer: Any, namespace: Mapping[str, Any]) -> str | None:
@@ -62,8 +62,11 @@ def _compare(exercise: Exercise, answer: Any, namespace: Mapping[str, Any]) -> s
         truth = results(exercise, exercise.answer_of(exercise.solution, namespace))
     except Exception as error:  # the lesson's variables were given another meaning
         return f"first run the cells above again ({_described(error)})"
-    problem = _first_difference(given, truth, exercise.tolerance)
-    return problem and (_known_mistake(exercise, given, namespace) or problem)
+    try:
+        problem = _first_difference(given, truth, exercise.tolerance)
+        return problem and (_known_mistake(exercise, given, namespace) or problem)
+    except Exception as error:  # a sparse tensor, 10**400
+        return _unfit(given[0], error)
 
 
 def _first_difference(given: list[Any], truth: list[Any], tolerance: float) -> str | None:
@@ -86,6 +89,10 @@ def _known_mistake(
         if _first_difference(given, wrong, exercise.tolerance) is None:
             return mistake.feedback
     return None
+
+
+def _unfit(answer: Any, error: Exception) -> str:
+    return f"an answer that is {kind(answer)} does not work here ({_described(error)})"
 
 
 def _described(error: Exception) -> str:

@@ -76,9 +76,10 @@ def _pair(x: Any, series: Mapping[str, Sequence[float]]) -> dict[str, Curve]:
         raise ValueError(f"series must map 1 to {len(COLOURS)} names to numbers; got {came}")
     if isinstance(x, Mapping) and set(x) != set(series):
         raise ValueError(f"x must have the names of series, {list(series)}; got {list(x)}")
+    x = x if isinstance(x, Mapping) else dict.fromkeys(series, to_numbers(x, "x"))
     lines = {}
     for name, values in series.items():
-        xs = to_numbers(x[name] if isinstance(x, Mapping) else x, "x")
+        xs = to_numbers(x[name], "x")
         ys = to_numbers(values, f"series[{name!r}]")
         if len(xs) != len(ys):
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ LABEL_WIDTH, ARROW_HEIGHT = 104, 16
 
 def show(
     images: Pictures,
-    titles: Sequence[object] | None = None,
+    titles: Iterable[object] | None = None,
     *,
     columns: int | None = None,
     size: float | None = None,
@@ -61,7 +61,7 @@ def show(
 
 def filmstrip(
     images: Pictures,
-    titles: Sequence[object] | None = None,
+    titles: Iterable[object] | None = None,
     *,
     size: float | None = None,
     alt: str | None = None,

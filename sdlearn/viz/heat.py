@@ -6,7 +6,7 @@ readers with any form of colour blindness and in a grey print.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from .sheet import (
 )
 from .values import check_limits, say, say_short, to_numbers
 
-__all__ = ["BAR_ROOM", "COLOURS", "colour_bar", "heat", "laid_over"]
+__all__ = ["BAR_ROOM", "COLOURS", "as_levels", "colour_bar", "heat", "laid_over", "where"]
 
 COLOURS = colormaps["inferno"]
 BAR_GAP, BAR_WIDTH, BAR_ROOM = 12, 12, 84  # pixels; the last with the numbers beside the bar
@@ -44,7 +44,7 @@ SHAPE_TOLERANCE = 0.1  # by which the sides of map and picture may differ, relat
 def heat(
     values: Any,
     pictures: Pictures | None = None,
-    titles: Sequence[object] | None = None,
+    titles: Iterable[object] | None = None,
     *,
     columns: int | None = None,
     size: float | None = None,
@@ -88,12 +88,12 @@ def _scale(maps: np.ndarray) -> tuple[float, float]:
 def _drawn(maps: np.ndarray, pictures: Pictures | None, norm: Normalize) -> list[np.ndarray]:
     """Each map as a picture, uint8 (H, W, 3)."""
     if pictures is None:
-        return [_as_levels(COLOURS(norm(one))) for one in maps]
+        return [as_levels(COLOURS(norm(one))) for one in maps]
     under = _each(pictures, len(maps))
     return [laid_over(one, picture, norm) for one, picture in zip(maps, under, strict=True)]
 
 
-def _as_levels(colours: np.ndarray) -> np.ndarray:
+def as_levels(colours: np.ndarray) -> np.ndarray:
     """Colours (..., 3 or 4) in [0, 1] → uint8 (..., 3)."""
     return (colours[..., :3] * 255).round().astype(np.uint8)
 
@@ -127,7 +127,7 @@ def _blend(share: np.ndarray, grey: Any) -> np.ndarray:
     """
     cover = (COVER[0] + (COVER[1] - COVER[0]) * np.asarray(share))[..., None]
     lifted = 0.16 + 0.8 / 255 * np.asarray(grey, dtype=float)[..., None]
-    return _as_levels(cover * COLOURS(share)[..., :3] + (1 - cover) * lifted)
+    return as_levels(cover * COLOURS(share)[..., :3] + (1 - cover) * lifted)
 
 
 def _over_grey() -> Colormap:
@@ -159,15 +159,15 @@ def _describe(maps: np.ndarray, texts: list[str], low: float, high: float) -> st
     count = "one heat-map" if len(maps) == 1 else f"{len(maps)} heat-maps"
     names = texts if any(texts) else [str(i + 1) for i in range(len(maps))]
     peaks = "; ".join(
-        f"{name}: up to {say(values.max())}, {_where(values)}"
+        f"{name}: up to {say(values.max())}, highest in the {where(values)}"
         for name, values in zip(names, maps, strict=True)
     )
     return f"{count} on a scale from {say(low)} to {say(high)}. {peaks}."
 
 
-def _where(values: np.ndarray) -> str:
+def where(values: np.ndarray) -> str:
     """The third of the map, in words, that holds its highest number."""
     row, column = np.unravel_index(values.argmax(), values.shape)
     up = ("top", "middle", "bottom")[3 * int(row) // values.shape[0]]
     across = ("left", "centre", "right")[3 * int(column) // values.shape[1]]
-    return f"highest in the {up} {across}"
+    return f"{up} {across}"

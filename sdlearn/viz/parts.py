@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from .sheet import (
     FAINT,
@@ -23,6 +23,7 @@ from .sheet import (
     title,
     write,
 )
+from .values import to_numbers
 
 __all__ = ["channels", "tokens"]
 
@@ -33,8 +34,8 @@ LETTER_WIDTH, BOX_HEIGHT, BOX_PITCH, WORD_GAP = 7.3, 26, 54, 8
 
 
 def channels(
-    latents: Tensor,
-    titles: Sequence[object] | None = None,
+    latents: Any,
+    titles: Iterable[object] | None = None,
     *,
     size: float | None = None,
     alt: str | None = None,
@@ -42,14 +43,13 @@ def channels(
     """The channels of one latent, (C, h, w) or (1, C, h, w), side by side as colours.
 
     White is 0, orange is below and purple above; the colours end at -3 and 3.
-    Raises `ValueError` for another shape.
+    Raises `ValueError` for another shape and for numbers that are not finite.
     """
-    if latents.ndim == 4 and len(latents) == 1:
-        latents = latents[0]
-    if latents.ndim != 3 or 0 in latents.shape:
-        shape = tuple(latents.shape)
+    numbers = to_numbers(latents, "latents", (3, 4)).astype(np.float32)
+    if numbers.ndim == 4 and len(numbers) != 1:
+        shape = numbers.shape
         raise ValueError(f"latents must have shape (C, h, w) or (1, C, h, w); got {shape}")
-    values = list(latents.detach().float().cpu().numpy())  # C times (h, w)
+    values = list(numbers.reshape(-1, *numbers.shape[-2:]))  # C times (h, w)
     texts = [f"channel {i + 1}" for i in range(len(values))]
     texts = texts if titles is None else as_texts(titles, "titles", len(values))
     width, height = cell_size(values, len(values), 128 if size is None else size)

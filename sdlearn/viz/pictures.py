@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..checks import check_images
+
 __all__ = ["Pictures", "to_arrays", "to_tensor"]
 
 Pictures: TypeAlias = "Tensor | np.ndarray | Image.Image | Iterable[Any]"
-
-TOLERANCE = 1e-3  # by which values may leave [0, 1]
 
 
 def to_arrays(images: Pictures) -> list[np.ndarray]:
@@ -65,12 +65,7 @@ def _from_tensor(images: Tensor) -> np.ndarray:
     shape = tuple(images.shape)
     if images.ndim not in (3, 4) or shape[-3] != 3 or 0 in shape[-2:]:
         raise ValueError(f"images must have shape (3, H, W) or (B, 3, H, W); got {shape}")
-    if not images.is_floating_point():
-        raise ValueError(f"images must be a float tensor in [0, 1]; got {images.dtype}")
-    values = images.detach().float().cpu().reshape(-1, *shape[-3:])
-    if not ((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all():  # NaN fails as well
-        low, high = float(values.min()), float(values.max())
-        raise ValueError(f"images must lie in [0, 1]; got values from {low:.3g} to {high:.3g}")
+    values = check_images(images.detach().reshape(-1, *shape[-3:])).float().cpu()
     return (values.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,14 +151,17 @@ def wrap(text: str, width: float) -> str:
     return textwrap.fill(text, max(4, int(width / LETTER)))
 
 
-def as_texts(values: Sequence[object] | None, name: str, count: int) -> list[str]:
+def as_texts(values: Iterable[object] | None, name: str, count: int) -> list[str]:
     """One text for each of `count` things; empty ones when `values` is None."""
     if values is None:
         return [""] * count
-    if isinstance(values, str) or len(values) != count:
-        came = f"the text {values!r}" if isinstance(values, str) else str(len(values))
+    is_list = isinstance(values, Iterable) and not isinstance(values, str)
+    texts = [str(value) for value in values] if is_list else []
+    if not is_list or len(texts) != count:
+        kind = "text" if isinstance(values, str) else type(values).__name__
+        came = str(len(texts)) if is_list else f"the {kind} {values!r}"
         raise ValueError(f"{name} must be a list with one text for each of {count}; got {came}")
-    return [str(value) for value in values]
+    return texts
 
 
 def write(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:

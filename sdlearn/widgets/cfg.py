@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from .. import viz
-from ..pipeline import StableDiffusion, Step
+from ..pipeline import Step
 from ..world import wishes
 from . import controls
-from .drawing import drawn, encode, judged, picture_of, previews, the_model
+from .drawing import Model, drawn, encode, judged, picture_of, previews, the_model
 from .live import Live, Settings, View
 from .panels import figure_html, picture_html, row_html, verdict_html
 
@@ -44,7 +44,7 @@ class CfgExplorer(Live):
     scheduler = traitlets.Enum(controls.OWN_OR_OTHERS, controls.OWN)
     seed = traitlets.Int(7, min=0, max=controls.HIGHEST_SEED)
 
-    def __init__(self, model: str | StableDiffusion = "tiny", **settings: Any) -> None:
+    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
         self.sd = the_model(model)
         seed = controls.seed_box()
         rows = {

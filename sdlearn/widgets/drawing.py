@@ -6,6 +6,8 @@ import time
 import warnings
 from collections.abc import Generator, Iterator
 from functools import lru_cache
+from pathlib import Path
+from typing import TypeAlias
 
 from PIL import Image
 from torch import Tensor
@@ -17,20 +19,22 @@ from ..viz import to_tensor
 from .live import View
 from .panels import picture_html
 
-__all__ = ["drawn", "encode", "judged", "picture_of", "previews", "the_model"]
+__all__ = ["Model", "drawn", "encode", "judged", "picture_of", "previews", "the_model"]
+
+Model: TypeAlias = "str | Path | StableDiffusion"
 
 PREVIEW_EVERY = 0.5  # seconds; a picture that is ready sooner needs no preview
 TELL_EVERY = 0.25  # seconds; every message takes time from the drawing
 
 
 @lru_cache(maxsize=1)
-def _loaded(name: str) -> StableDiffusion:
+def _loaded(name: str | Path) -> StableDiffusion:
     return load(name)
 
 
-def the_model(model: str | StableDiffusion) -> StableDiffusion:
-    """A model that is loaded, or the one of that name, loaded once for all explorers."""
-    return _loaded(model) if isinstance(model, str) else model
+def the_model(model: Model) -> StableDiffusion:
+    """A model that is loaded, or the one of that name or folder, loaded once for all explorers."""
+    return model if isinstance(model, StableDiffusion) else _loaded(model)
 
 
 @lru_cache(maxsize=1)

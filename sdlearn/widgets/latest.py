@@ -13,6 +13,7 @@ long as one. (Another number of threads rounds otherwise: a picture may differ b
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -83,7 +84,13 @@ class Latest(Generic[Result]):
                     self._carry_out(job)
                 except Exception as error:
                     if not self._overtaken.is_set():
-                        self._failed(error)
+                        self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        try:
+            self._failed(error)
+        except Exception:  # the next job is to run all the same
+            traceback.print_exc()
 
     def _next(self) -> Iterator[Result] | None:
         """The waiting job; None ends the thread."""

@@ -69,6 +69,7 @@ class Live(Still):
         self._seen: OrderedDict[tuple, View] = OrderedDict()
         self._work = Latest(self._deliver, self._fail)
         super().__init__([])
+        self._image.close()  # the panels take its place
         wrapped = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
         boxes = [widgets.HBox(list(row), layout=wrapped) for row in (buttons, self.panels.values())]
         self.children = [*controls.values(), boxes[0], self._line, boxes[1]]
@@ -122,9 +123,11 @@ class Live(Still):
         return self._work.wait(timeout)
 
     def close(self) -> None:
-        """Stop drawing and leave the page."""
+        """Stop drawing and leave the page, with all that is on it: buttons hold their explorer."""
         if hasattr(self, "_work"):  # ipywidgets closes also what never came to be
             self._work.stop()
+        for part in _inside(self):
+            part.close()
         super().close()
 
     def at(self) -> Settings:
@@ -134,10 +137,11 @@ class Live(Still):
     def _job(self) -> Iterator[View]:
         at = self.at()
         key = tuple(vars(at).values())
-        if key in self._seen:
-            self._seen.move_to_end(key)
-            return iter([self._seen[key]])
-        return self._remembered(key, self.draw(at))
+        view = self._seen.pop(key, None)  # in one go: the worker forgets views meanwhile
+        if view is None:
+            return self._remembered(key, self.draw(at))
+        self._seen[key] = view  # the last to be forgotten
+        return iter([view])
 
     def _remembered(self, key: tuple, job: Iterator[View]) -> Iterator[View]:
         """The job's views; when it comes to its end, they are kept as one."""
@@ -166,3 +170,10 @@ class Live(Still):
             page: Any = self.still()
             self._data, self._metadata = page._repr_mimebundle_()
         return super()._repr_mimebundle_(**options)
+
+
+def _inside(box: widgets.Widget) -> Iterator[widgets.Widget]:
+    """All that stands in a box, and in the boxes in it."""
+    for part in getattr(box, "children", ()):
+        yield from _inside(part)
+        yield part

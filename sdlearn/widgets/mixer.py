@@ -19,9 +19,9 @@ import traitlets
 from torch import Tensor
 
 from .. import viz
-from ..pipeline import StableDiffusion, Step
+from ..pipeline import Step
 from . import controls
-from .drawing import drawn, encode, picture_of, previews, the_model
+from .drawing import Model, drawn, encode, picture_of, previews, the_model
 from .live import Live, Settings, View
 from .panels import figure_html, picture_html, row_html
 
@@ -89,7 +89,7 @@ class PromptMixer(Live):
     mix_noise = traitlets.Float(0.0, min=0.0, max=1.0)
     way = traitlets.Enum(list(WAYS), default_value="spherical")
 
-    def __init__(self, model: str | StableDiffusion = "tiny", **settings: Any) -> None:
+    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
         self.sd = the_model(model)
         rows = {
             "prompt": controls.prompt_box(),

@@ -20,11 +20,11 @@ from torch import Tensor
 from .. import viz
 from ..diffusion import SCHEDULES, add_noise, alphas_cumprod, betas, snr
 from ..noise import randn
-from ..pipeline import StableDiffusion, to_pil
+from ..pipeline import to_pil
 from ..world import Scene, Thing, render
 from . import controls
 from .controls import OWN
-from .drawing import picture_of, the_model
+from .drawing import Model, picture_of, the_model
 from .live import Live, Settings, View
 from .panels import image_tag, picture_html
 from .picker import to_square, upload_button
@@ -57,7 +57,7 @@ class NoiseExplorer(Live):
 
     def __init__(
         self,
-        model: str | StableDiffusion = "tiny",
+        model: Model = "tiny",
         *,
         picture: Image.Image | None = None,
         **settings: Any,

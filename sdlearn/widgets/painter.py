@@ -22,7 +22,7 @@ from .. import viz
 from ..pipeline import StableDiffusion
 from ..world import Scene, Thing, render
 from . import controls
-from .drawing import picture_of, the_model
+from .drawing import Model, picture_of, the_model
 from .live import Live, Settings, View
 from .panels import image_tag, picture_html, png_of
 from .picker import to_square, upload_button
@@ -55,8 +55,7 @@ class Original:
         return self.sd.encode_image(viz.to_tensor(self.picture))
 
 
-@lru_cache(maxsize=4)
-def _kept(original: Original, strokes: tuple[Stroke, ...]) -> tuple[Tensor, Image.Image, str]:
+def kept(original: Original, strokes: tuple[Stroke, ...]) -> tuple[Tensor, Image.Image, str]:
     """The latents with all strokes that are kept, the picture that they make, and its HTML."""
     latents = reduce(paint, strokes, original.latents)
     picture = picture_of(original.sd, latents)
@@ -84,8 +83,9 @@ class LatentPainter(Live):
     picture = traitlets.Any()
     strokes = traitlets.Tuple()
 
-    def __init__(self, model: str | StableDiffusion = "tiny", **settings: Any) -> None:
+    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
         self.sd = the_model(model)
+        self._kept = lru_cache(maxsize=4)(kept)
         picture = settings.pop("picture", None)
         self.picture = render(CASTLE) if picture is None else picture
         side = self.sd.image_size // self.sd.vae_scale_factor
@@ -124,8 +124,8 @@ class LatentPainter(Live):
 
     def draw(self, at: Settings) -> Iterator[View]:
         stroke = stroke_of(at)
-        kept, before, before_html = _kept(at.picture, at.strokes)
-        latents = paint(kept, stroke)
+        start, before, before_html = self._kept(at.picture, at.strokes)
+        latents = paint(start, stroke)
         strokes = (*at.strokes, stroke) if stroke.amount else at.strokes
         yield View(
             {

@@ -27,7 +27,7 @@ from ..diffusion import add_noise
 from ..pipeline import StableDiffusion, Step, to_pil
 from ..schedulers import alpha_bar_at, fresh_scheduler
 from . import controls
-from .drawing import encode, picture_of, the_model
+from .drawing import Model, encode, picture_of, the_model
 from .live import Live, Settings, View
 from .noise import level_html
 from .panels import picture_html
@@ -101,7 +101,7 @@ class DenoisingTheatre(Live):
     scheduler = traitlets.Enum(controls.OWN_OR_OTHERS, controls.OWN)
     step = traitlets.Int(8, min=1)
 
-    def __init__(self, model: str | StableDiffusion = "tiny", **settings: Any) -> None:
+    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
         self.sd = the_model(model)
         self._performance = lru_cache(maxsize=MOST_RUNS)(self._raise_curtain)
         self._slider = controls.whole_slider("step", 1, self.num_steps, live=True)

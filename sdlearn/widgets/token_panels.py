@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from PIL import Image
 from torch import Tensor
 
-from ..viz.heat import COLOURS, laid_over
+from ..viz.heat import COLOURS, as_levels, laid_over, where
 from .panels import picture_html, png_of, row_html
 from .words import Reading, Word
 
@@ -134,13 +134,8 @@ def _strip(values: np.ndarray, height: float, alt: str) -> str:
     shares = (values / STATE_LIMIT + 1) / 2  # -3..3 to 0..1; the colours end there
     tall = f"width: {STATES_WIDTH}px; height: {height * len(values):.2f}em"
     style = f"display: block; image-rendering: pixelated; {tall}"
-    source = f"data:image/png;base64,{png_of(Image.fromarray(_levels(SIGNED(shares))))}"
+    source = f"data:image/png;base64,{png_of(Image.fromarray(as_levels(SIGNED(shares))))}"
     return f'<img src="{source}" alt="{alt}, as colours" style="{style}">'
-
-
-def _levels(colours: np.ndarray) -> np.ndarray:
-    """Colours (..., 3 or 4) in [0, 1] → uint8 (..., 3)."""
-    return (colours[..., :3] * 255).round().astype(np.uint8)
 
 
 def attention_html(picture: Image.Image, share: Tensor, title: str, behind: str) -> str:
@@ -148,7 +143,8 @@ def attention_html(picture: Image.Image, share: Tensor, title: str, behind: str)
     pair = [(picture, behind), (glowing(share, picture), title)]
     shown = row_html([picture_html(*one, PICTURE_WIDTH) for one in pair], 2, PICTURE_WIDTH)
     percent = 100 * float(share.mean())
-    told = f"The word gets {percent:.1f} % of all attention, the most in the {where(share)}."
+    peak = where(share.cpu().numpy())
+    told = f"The word gets {percent:.1f} % of all attention, the most in the {peak}."
     return f'{shown}<div style="margin: 4px; line-height: 1.4">{told}</div>{_scale(share)}'
 
 
@@ -159,16 +155,9 @@ def glowing(share: Tensor, picture: Image.Image) -> Image.Image:
     return Image.fromarray(laid_over(values, np.asarray(picture.convert("RGB")), norm))
 
 
-def where(share: Tensor) -> str:
-    """The third of a map (h, w), in words, that holds its highest number."""
-    row, column = divmod(int(share.argmax()), share.shape[1])
-    up = ("top", "middle", "bottom")[3 * row // share.shape[0]]
-    return f"{up} {('left', 'centre', 'right')[3 * column // share.shape[1]]}"
-
-
 def _scale(share: Tensor) -> str:
     """A bar of the colours between the numbers at its ends."""
-    levels = (_levels(COLOURS(np.linspace(0, 1, 9)))).tolist()
+    levels = as_levels(COLOURS(np.linspace(0, 1, 9))).tolist()
     stops = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in levels)
     bar = f"background: linear-gradient(to right, {stops}); width: 8em; height: 1em"
     row = "display: flex; align-items: center; gap: 8px; margin: 4px; line-height: 1.4"

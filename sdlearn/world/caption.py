@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 
-from .scene import Scene, Thing
+from .scene import Scene, Thing, check_scene
 
 __all__ = ["caption", "full_caption"]
 
@@ -55,6 +55,7 @@ DROP_CHANCE = 0.4  # of each attribute in the other captions
 
 def caption(scene: Scene) -> str:
     """The scene in words, for training: wording and completeness follow `scene.variant`."""
+    check_scene(scene)
     rng = random.Random(f"caption {scene.variant}")
     drop = 0.0 if rng.random() < COMPLETE_SHARE else DROP_CHANCE
     return _write(scene, rng, drop)
@@ -62,6 +63,7 @@ def caption(scene: Scene) -> str:
 
 def full_caption(scene: Scene) -> str:
     """The scene in words with every attribute named: what a fair test prompt needs."""
+    check_scene(scene)
     return _write(scene, random.Random(f"full {scene.variant}"), drop=0.0)
 
 

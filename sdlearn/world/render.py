@@ -24,7 +24,7 @@ from .palette import (
     lit_thing,
 )
 from .pen import RGB, Pen, blend
-from .scene import Scene, Thing
+from .scene import Scene, Thing, check_scene
 from .sky import SUPERSAMPLING, draw_sky, draw_sky_item, draw_stars, gradient
 from .subjects import DRAWERS
 
@@ -33,6 +33,7 @@ __all__ = ["PICTURE_SIZE", "render"]
 
 def render(scene: Scene) -> Image.Image:
     """The picture of `scene`: RGB, 128 x 128 pixels."""
+    check_scene(scene)
     rng = random.Random(f"render {scene.variant}")
     image = draw_sky(scene.time).copy()
     pen = Pen(ImageDraw.Draw(image), scale=SUPERSAMPLING)
@@ -48,8 +49,8 @@ def render(scene: Scene) -> Image.Image:
 
 def _hills(pen: Pen, scene: Scene, rng: random.Random) -> None:
     """Soft far hills between sky and ground, for depth."""
-    top, horizon = GROUND_GRADIENTS[scene.ground]
-    far = blend(lit_ground(horizon, scene.time), SKY_GRADIENTS[scene.time][1], 0.45)
+    _, bottom = GROUND_GRADIENTS[scene.ground]
+    far = blend(lit_ground(bottom, scene.time), SKY_GRADIENTS[scene.time][1], 0.45)
     for i in range(3):
         x, width, height = (
             22 + 42 * i + rng.uniform(-10, 10),
@@ -60,12 +61,12 @@ def _hills(pen: Pen, scene: Scene, rng: random.Random) -> None:
 
 
 def _ground(image: Image.Image, pen: Pen, scene: Scene, rng: random.Random) -> None:
-    top, bottom = (lit_ground(c, scene.time) for c in GROUND_GRADIENTS[scene.ground])
+    horizon, bottom = (lit_ground(c, scene.time) for c in GROUND_GRADIENTS[scene.ground])
     image.paste(
-        gradient(top, bottom, (PICTURE_SIZE - HORIZON) * SUPERSAMPLING),
+        gradient(horizon, bottom, (PICTURE_SIZE - HORIZON) * SUPERSAMPLING),
         (0, HORIZON * SUPERSAMPLING),
     )
-    light, dark = blend(top, (255, 255, 255), 0.25), blend(bottom, (0, 0, 0), 0.14)
+    light, dark = blend(horizon, (255, 255, 255), 0.25), blend(bottom, (0, 0, 0), 0.14)
     if scene.ground == "grass":
         for _ in range(9):
             _tuft(pen, rng.uniform(3, 125), rng.uniform(90, 125), dark)

@@ -27,6 +27,7 @@ __all__ = [
     "TIMES",
     "Scene",
     "Thing",
+    "check_scene",
     "is_held_out",
     "sample_any_scene",
     "sample_held_out_scene",
@@ -109,6 +110,10 @@ class Scene:
     variant: int = 0
 
     def __post_init__(self) -> None:
+        listed = self.things if isinstance(self.things, tuple | list) else [None]
+        if not all(isinstance(thing, Thing) for thing in listed):
+            example = "(Thing('cat', 'red'),)"
+            raise TypeError(f"things must be a tuple such as {example}; got {self.things!r}")
         _require(self.ground, GROUNDS, "ground")
         _require(self.time, TIMES, "time")
         _require(self.sky, SKIES_BY_TIME[self.time], f"sky at {self.time}")
@@ -126,6 +131,13 @@ class Scene:
     def is_pair(self) -> bool:
         """True when the scene has two subjects."""
         return len(self.things) == 2
+
+
+def check_scene(scene: Scene) -> Scene:
+    """`TypeError` for what is no scene, such as a thing alone."""
+    if not isinstance(scene, Scene):
+        raise TypeError(f"scene must be a Scene; got {scene!r}")
+    return scene
 
 
 def is_held_out(scene: Scene) -> bool:
