@@ -17,7 +17,7 @@ from .. import viz
 from ..attention import AttentionMap, record_attention, word_maps
 from ..pipeline import StableDiffusion, Step
 from . import controls
-from .drawing import encode, picture_of, previews, the_model
+from .drawing import Model, encode, picture_of, previews, the_model
 from .live import Live, Settings, View
 from .token_panels import attention_html, nearest_html, states_html, tokens_html
 from .words import Reading, WordTable, main_word, read
@@ -71,7 +71,7 @@ class TokenExplorer(Live):
     step = traitlets.Int(0, min=0, max=NUM_STEPS)
     seed = traitlets.Int(7, min=0, max=controls.HIGHEST_SEED)
 
-    def __init__(self, model: str | StableDiffusion = "tiny", **settings: Any) -> None:
+    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
         self.sd = the_model(model)
         self._table = WordTable(self.sd.tokenizer, table_of(self.sd))
         self._generations: OrderedDict[tuple[str, int], Generation] = OrderedDict()
