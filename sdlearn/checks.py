@@ -105,9 +105,9 @@ def check_size(height: int, width: int, factor: int) -> tuple[int, int]:
     return check_side("height", height, factor), check_side("width", width, factor)
 
 
-def check_latents(latents: Tensor, channels: int, dtype: Any) -> Tensor:
-    """Latents (B, `channels`, h, w) of the model's `dtype`."""
-    _check_tensor("latents", latents, dtype)
+def check_latents(latents: Tensor, part: Any, channels: int) -> Tensor:
+    """Latents (B, `channels`, h, w) of the dtype of the model's `part` that they are meant for."""
+    _check_tensor("latents", latents, next(part.parameters()).dtype)
     if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape:
         raise ValueError(
             f"latents must have shape (B, {channels}, h, w); got {tuple(latents.shape)}"

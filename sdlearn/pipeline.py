@@ -185,7 +185,7 @@ class StableDiffusion:
             raise ValueError(
                 f"uncond must be given unless guidance_scale is 1; got {guidance_scale}"
             )
-        check_latents(latents, self.unet.config.in_channels, self.unet.dtype)
+        check_latents(latents, self.unet, self.unet.config.in_channels)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
         steps = denoise_steps(
             self.predict_noise,
@@ -214,7 +214,7 @@ class StableDiffusion:
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (B, 4, h, w) → pictures (B, 3, H, W) in [0, 1], black where they are flagged."""
-        check_latents(latents, self.vae.config.latent_channels, self.vae.dtype)
+        check_latents(latents, self.vae, self.vae.config.latent_channels)
         with explains_shortage(self.device, self.dtype, latents.shape, self.vae_scale_factor):
             x = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
             images = (x * 0.5 + 0.5).clamp(0, 1)

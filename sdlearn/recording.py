@@ -130,4 +130,15 @@ def _traced(call: Callable[..., Any], inputs: tuple[Tensor, ...]) -> Play:
     with warnings.catch_warnings():
         # TorchScript is deprecated; its heirs were no faster than plain Python here.
         warnings.simplefilter("ignore")
-        return torch.jit.trace(call, inputs, check_trace=False, strict=False)
+        traced = torch.jit.trace(call, inputs, check_trace=False, strict=False)
+    _write_sizes_in(traced.graph)
+    return traced
+
+
+def _write_sizes_in(graph: Any) -> None:
+    """Put sizes, which the inputs' shapes decide, in place of what computes them in every call."""
+    torch._C._jit_pass_peephole(graph, False)
+    numbers = torch._C._jit_pass_constant_propagation_immutable_types  # type: ignore[attr-defined]
+    numbers(graph)  # never tensors: weights may change in place
+    torch._C._jit_pass_peephole(graph, False)
+    torch._C._jit_pass_dce(graph)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sdlearn import load as compiled
 from sdlearn.playback import MOST_RECORDINGS, Playback
+from sdlearn.recording import record
 
 
 @dataclass
@@ -367,3 +368,16 @@ def test_weights_made_in_inference_mode_are_played_back_too():
     reader.requires_grad_(False)
     reader.forward = Playback(reader, steady="text")
     assert [reads(reader, X, text) for text in (TEXT, TEXT, 2 * TEXT)] == [True, False, False]
+
+
+def test_sizes_are_written_into_a_recording():
+    class Flat(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor]:
+            return (x.reshape(x.shape[0], x.shape[1] * x.shape[2]),)
+
+    x = torch.arange(24.0).reshape(2, 3, 4)
+    play = record(Flat(), (x,), {})
+    assert torch.equal(play(x)[0], x.reshape(2, 12))
+    kinds = {node.kind() for node in play.graph.nodes()}
+    assert "aten::reshape" in kinds
+    assert "aten::size" not in kinds
