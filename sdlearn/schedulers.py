@@ -30,7 +30,6 @@ from torch import Tensor
 
 __all__ = [
     "SCHEDULERS",
-    "alpha_bar_at",
     "alpha_bars",
     "build_scheduler",
     "check_scheduler",
@@ -224,11 +223,7 @@ def alpha_bars(scheduler: Scheduler) -> Tensor:
     Solvers with sigmas may stand between two timesteps of the training; ᾱ = 1 / (1 + σ²) then
     says exactly where. The others stand on one.
     """
-    if hasattr(scheduler, "sigmas"):
-        return 1 / (1 + scheduler.sigmas**2)
-    return scheduler.alphas_cumprod[scheduler.timesteps.tolist()]
-
-
-def alpha_bar_at(scheduler: Scheduler, index: int) -> Tensor:
-    """ᾱ of step `index` of a run, a tensor without dimensions."""
-    return alpha_bars(scheduler)[index]
+    times = scheduler.timesteps.tolist()
+    if hasattr(scheduler, "sigmas"):  # one more than steps: where the last one leads to
+        return 1 / (1 + scheduler.sigmas[: len(times)] ** 2)
+    return scheduler.alphas_cumprod[times]

@@ -138,7 +138,7 @@ def test_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch):
 def test_a_gpu_that_torch_does_not_use(
     build: str | None, mend: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", build)

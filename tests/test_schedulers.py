@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sdlearn import schedulers
-from sdlearn.schedulers import SCHEDULERS, alpha_bar_at, build_scheduler, fresh_scheduler
+from sdlearn.schedulers import SCHEDULERS, alpha_bars, build_scheduler, fresh_scheduler
 from sdlearn.training.unet import build_scheduler as own_scheduler
 
 OWN = own_scheduler()
@@ -43,7 +43,7 @@ def test_alpha_bar_is_that_of_the_timestep(name, num_steps):
         high = OWN.alphas_cumprod[math.floor(t)]
         low = OWN.alphas_cumprod[min(999, math.ceil(t))]
         slack = 0.02 if name == "dpm++_karras" else 1e-5  # its timesteps are rounded
-        assert low - slack <= alpha_bar_at(scheduler, index) <= high + slack
+        assert low - slack <= alpha_bars(scheduler)[index] <= high + slack
 
 
 def test_pndm_and_heun_call_the_network_more_often():

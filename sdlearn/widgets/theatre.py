@@ -25,7 +25,7 @@ from torch import Tensor
 from .. import viz
 from ..diffusion import add_noise
 from ..pipeline import StableDiffusion, Step, to_pil
-from ..schedulers import alpha_bar_at, fresh_scheduler
+from ..schedulers import alpha_bars, fresh_scheduler
 from . import controls
 from .drawing import Model, encode, picture_of, the_model
 from .live import Live, Settings, View
@@ -208,7 +208,7 @@ def prepare(run: Performance, first: int) -> Iterator[View]:
 def levels_of(sd: StableDiffusion, num_steps: int, scheduler: str | None) -> list[Tensor]:
     """alpha_bar of each step of a run."""
     fresh = fresh_scheduler(scheduler, sd.scheduler, num_steps, sd.device)
-    return [alpha_bar_at(fresh, index) for index in range(len(fresh.timesteps))]
+    return list(alpha_bars(fresh))
 
 
 def view_of(sd: StableDiffusion, step: Step, levels: list[Tensor]) -> View:
