@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import course, diffusion, guidance, viz, widgets, world
+    from . import course, diffusion, viz, widgets, world
     from .pipeline import StableDiffusion, Step, load
     from .world import Scene, Thing, caption, render
 
@@ -28,7 +28,6 @@ __all__ = [
     "caption",
     "course",
     "diffusion",
-    "guidance",
     "load",
     "render",
     "viz",
@@ -38,7 +37,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_MODULES = ("course", "diffusion", "guidance", "viz", "widgets", "world")
+_MODULES = ("course", "diffusion", "viz", "widgets", "world")
 _HOMES = {
     "Scene": "world",
     "StableDiffusion": "pipeline",

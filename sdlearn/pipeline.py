@@ -22,8 +22,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from . import noise
-from .checks import (
+from .diffusion import seeds as noise
+from .diffusion.guidance import check_guidance_scale
+from .diffusion.loop import Step, denoise_steps
+from .diffusion.schedulers import draws_noise, fresh_scheduler
+from .models.compiling import check_compile, compile_parts
+from .models.device import pick_device, pick_dtype
+from .models.loading import find_folder, load_parts
+from .models.memory import ALL_ON_DEVICE, MemoryPlan, parse_memory, plan_memory
+from .models.safety import SafetyChecker, check_wanted, load_safety_checker
+from .util.checks import (
     check_images,
     check_latents,
     check_not_blank,
@@ -33,15 +41,8 @@ from .checks import (
     check_states,
     warn_if_cut,
 )
-from .compiling import check_compile, compile_parts
-from .denoising import Step, denoise_steps
-from .guidance import check_guidance_scale
-from .loading import find_folder, load_parts
-from .memory import EVERYTHING_STAYS, MemoryPlan, fit, parse_memory
-from .safety import SafetyChecker, check_wanted, load_safety_checker
-from .schedulers import draws_noise, fresh_scheduler
-from .shortage import explains_shortage
-from .tiles import to_pil
+from .util.images import to_pil
+from .util.out_of_memory import explain_out_of_memory
 
 __all__ = ["StableDiffusion", "Step", "load", "to_pil"]
 
@@ -60,13 +61,13 @@ def load(
     `name` is "tiny" (shipped with sdlearn), "sd15", a folder in Stable Diffusion's layout, or a
     hub id. `device` is cuda, mps or cpu, by default the first of them that is here. `dtype` is by
     default float16 on cuda and float32 elsewhere. `memory`, such as "8GB", is what it may take on
-    the device; by default what is free there (`sdlearn.memory`). `compile` makes later pictures
+    the device; by default what is free there (see `MemoryPlan`). `compile` makes later pictures
     faster and the first one slow. `safety_checker` False leaves it out, True insists on one, None
     takes the one that the model has. Raises one clear sentence (`TypeError`, `ValueError`,
     `FileNotFoundError`, `ConnectionError`, `MemoryError`) when something cannot be done.
     """
-    where = noise.pick_device(device)
-    dtype = noise.pick_dtype(dtype, where)
+    where = pick_device(device)
+    dtype = pick_dtype(dtype, where)
     limit = parse_memory(memory)
     check_compile(compile)
     check_wanted(safety_checker)
@@ -74,8 +75,8 @@ def load(
     parts = load_parts(folder, dtype)
     checker = load_safety_checker(folder, dtype, safety_checker)
     models = parts.models() if checker is None else {**parts.models(), "checker": checker.model}
-    with explains_shortage(where, dtype):
-        plan = fit(models, limit, where)
+    with explain_out_of_memory(where, dtype):
+        plan = plan_memory(models, limit, where)
     if memory is not None or plan.offload != "none":
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
@@ -98,7 +99,7 @@ class StableDiffusion:
         vae: Any,
         scheduler: Any,
         device: torch.device | None = None,
-        memory: MemoryPlan = EVERYTHING_STAYS,
+        memory: MemoryPlan = ALL_ON_DEVICE,
         safety_checker: SafetyChecker | None = None,
     ) -> None:
         self.name = name
@@ -117,7 +118,7 @@ class StableDiffusion:
 
     def __repr__(self) -> str:
         size = f"{self.image_size}x{self.image_size} pixels"
-        plan = "" if self.memory == EVERYTHING_STAYS else f", {self.memory}"
+        plan = "" if self.memory == ALL_ON_DEVICE else f", {self.memory}"
         return f"StableDiffusion({self.name!r}, {size}, {self.device}, {self.dtype}{plan})"
 
     def tokenize(self, prompt: str | Iterable[str]) -> Tensor:
@@ -139,7 +140,7 @@ class StableDiffusion:
     @torch.no_grad()
     def encode_text(self, prompt: str | Iterable[str]) -> Tensor:
         """What the U-Net is told of each prompt: one state for every token, (B, 77, D)."""
-        with explains_shortage(self.device, self.dtype):
+        with explain_out_of_memory(self.device, self.dtype):
             return self.text_encoder(self.tokenize(prompt).to(self.device), return_dict=False)[0]
 
     def init_latents(
@@ -175,8 +176,8 @@ class StableDiffusion:
 
         `latents` (B, 4, h, w) is unit-variance noise, as from `init_latents`; `cond` and `uncond`
         (B or 1, 77, D) come from `encode_text`. At `guidance_scale` 1 only `cond` is evaluated,
-        at 0 only `uncond` (`sdlearn.guidance`); SD 1.5 likes 7.5. `scheduler` is a name in
-        `sdlearn.schedulers`, None for the model's own; one that draws noise as it goes needs the
+        at 0 only `uncond` (`diffusion.guidance`); SD 1.5 likes 7.5. `scheduler` is a name in
+        `diffusion.SCHEDULERS`, None for the model's own; one that draws noise as it goes needs the
         `seeds` of `latents`. Raises `ValueError` or `TypeError` at the call, not at the first step.
         """
         num_steps = check_num_steps(num_steps, self.scheduler.config.num_train_timesteps)
@@ -199,7 +200,7 @@ class StableDiffusion:
         return self._run(steps, latents.shape)
 
     def _run(self, steps: Iterator[Step], shape: Sequence[int]) -> Iterator[Step]:
-        with explains_shortage(self.device, self.dtype, shape, self.vae_scale_factor):
+        with explain_out_of_memory(self.device, self.dtype, shape, self.vae_scale_factor):
             yield from steps
 
     @torch.no_grad()
@@ -208,14 +209,14 @@ class StableDiffusion:
         _, _, height, width = check_images(images).shape
         check_size(height, width, self.vae_scale_factor)
         x = images.to(self.device, self.dtype) * 2 - 1
-        with explains_shortage(self.device, self.dtype, x.shape):
+        with explain_out_of_memory(self.device, self.dtype, x.shape):
             return self.vae.encode(x).latent_dist.mode() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (B, 4, h, w) → pictures (B, 3, H, W) in [0, 1], black where they are flagged."""
         check_latents(latents, self.vae, self.vae.config.latent_channels)
-        with explains_shortage(self.device, self.dtype, latents.shape, self.vae_scale_factor):
+        with explain_out_of_memory(self.device, self.dtype, latents.shape, self.vae_scale_factor):
             x = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
             images = (x * 0.5 + 0.5).clamp(0, 1)
             return images if self.safety_checker is None else self.safety_checker(images)

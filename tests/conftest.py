@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from sdlearn.judge import Judge
+from sdlearn.evaluation.judge import Judge
 from sdlearn.training.clip import build_clip
 from sdlearn.training.export import export
 from sdlearn.training.tokenizer import train_tokenizer

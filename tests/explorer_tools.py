@@ -4,14 +4,14 @@ import threading
 
 from PIL import Image, ImageChops
 
-from sdlearn.widgets.live import Live
+from sdlearn.widgets.live import LiveExplorer
 
 __all__ = ["at_work", "done", "same"]
 
 LAST_BITS = 2  # levels of 255
 
 
-def done(explorer: Live, seconds: float = 30) -> dict:
+def done(explorer: LiveExplorer, seconds: float = 30) -> dict:
     """The facts, once the view is up to date."""
     assert explorer.wait(seconds)
     return explorer.facts

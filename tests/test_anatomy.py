@@ -16,8 +16,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch.utils.flop_counter import FlopCounterMode
 
 from sdlearn import load
-from sdlearn.anatomy import Anatomy, Part, anatomy, pixel_unet
-from sdlearn.anatomy.table import bytes_text, flops_text, share_text
+from sdlearn.inside.anatomy import Anatomy, Part, anatomy, pixel_unet
+from sdlearn.inside.anatomy.table import bytes_text, flops_text, share_text
 
 NAMES = ("text_encoder", "unet", "vae", "vae_encoder", "vae_decoder")
 
@@ -382,7 +382,7 @@ def test_all_text_of_the_figure_lies_on_the_page(model: str, request):
 def test_matplotlib_is_loaded_to_draw_and_not_before():
     code = """
 import sys
-from sdlearn.anatomy import anatomy
+from sdlearn.inside.anatomy import anatomy
 found = anatomy("tiny")
 print(found, found.parts["vae"])
 assert "matplotlib" not in sys.modules

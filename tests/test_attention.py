@@ -11,8 +11,8 @@ from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import AttnProcessor
 
 from sdlearn import load
-from sdlearn.ablation import with_fixed_timestep, without_skips
-from sdlearn.attention import AttentionMap, record_attention, token_positions, word_maps
+from sdlearn.inside.ablation import with_fixed_timestep, without_skips
+from sdlearn.inside.attention import AttentionMap, record_attention, token_positions, word_maps
 
 
 @pytest.fixture(scope="module", params=["random", "tiny"])

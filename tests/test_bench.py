@@ -13,8 +13,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from sdlearn.anatomy import anatomy
-from sdlearn.bench import (
+from benchmarks import (
     Comparison,
     Difference,
     Fit,
@@ -38,14 +37,16 @@ from sdlearn.bench import (
     profiling,
     to_json,
 )
-from sdlearn.bench.contestants import CONTESTANTS, counted, plain_form, variant_of, work
-from sdlearn.bench.profiling import STAGES, Span, stages
-from sdlearn.bench.report import Calls, difference
-from sdlearn.bench.table import UNMEASURED
-from sdlearn.cli import bench, main
-from sdlearn.memory import MemoryPlan, place
+from benchmarks import __main__ as bench
+from benchmarks.contestants import CONTESTANTS, counted, plain_form, variant_of, work
+from benchmarks.profiling import STAGES, Span, stages
+from benchmarks.report import Calls, difference
+from benchmarks.table import UNMEASURED
+from sdlearn.cli import main
+from sdlearn.inside.anatomy import anatomy
+from sdlearn.models.memory import MemoryPlan, place
+from sdlearn.models.playback import Playback
 from sdlearn.pipeline import StableDiffusion
-from sdlearn.playback import Playback
 
 MB = 10**6
 

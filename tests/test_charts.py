@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from sdlearn import viz
 from sdlearn.viz.frame import spread
-from sdlearn.viz.values import say, say_short, to_numbers
+from sdlearn.viz.values import format_number, format_short, to_numbers
 
 CURVE = {"x": [0, 1, 2], "series": {"a": [1, 2, 4]}, "xlabel": "t", "ylabel": "loss"}
 LABELS = {"rows": ["a", "b"], "columns": ["c", "d"]}
@@ -89,9 +89,9 @@ FIGURES = {
     ),
     "many": matrix(np.eye(16), rows=range(16), columns=[f"lighthouse {i}" for i in range(16)]),
     "no numbers": matrix(np.eye(30), rows=range(30), columns=range(30), digits=None),
-    "heat": viz.heat(np.eye(8), titles=["an error"]),
-    "heat without titles": viz.heat(np.stack([np.eye(8)] * 3) / 300),
-    "heat over pictures": viz.heat(np.stack([np.eye(8)] * 9), picture(), titles=range(9)),
+    "heatmap": viz.heatmap(np.eye(8), titles=["an error"]),
+    "heat without titles": viz.heatmap(np.stack([np.eye(8)] * 3) / 300),
+    "heat over pictures": viz.heatmap(np.stack([np.eye(8)] * 9), picture(), titles=range(9)),
 }
 
 
@@ -148,7 +148,7 @@ def test_charts_are_stored_with_a_palette_that_nobody_sees():
 def test_nothing_is_left_open_and_no_setting_is_changed(tmp_path):
     matplotlib.get_backend()  # chooses one, which is a setting
     before = matplotlib.rcParams.copy()
-    for figure in (curves(), viz.bars({"a": 1}, xlabel="x"), matrix(), viz.heat(np.eye(4))):
+    for figure in (curves(), viz.bars({"a": 1}, xlabel="x"), matrix(), viz.heatmap(np.eye(4))):
         figure.savefig(tmp_path / "page.png")
     assert plt.get_fignums() == []
     assert matplotlib.rcParams == before
@@ -449,7 +449,7 @@ def test_the_alternative_text_of_a_matrix_names_each_rows_highest_number():
 
 
 def test_a_map_keeps_its_cells_visible():
-    page, _ = png_of(viz.heat(np.arange(16).reshape(4, 4), size=64))
+    page, _ = png_of(viz.heatmap(np.arange(16).reshape(4, 4), size=64))
     shown = page[20 : 20 + 128, 8 : 8 + 128]
     cells = shown.reshape(4, 32, 4, 32, 3)
     assert (cells == cells[:, :1, :, :1]).all()
@@ -459,7 +459,7 @@ def test_a_map_keeps_its_cells_visible():
 
 
 def test_one_scale_holds_for_all_maps():
-    shown = [ax.images[0].get_array() for ax in viz.heat([[[0, 1]], [[1, 2]]]).axes[:2]]
+    shown = [ax.images[0].get_array() for ax in viz.heatmap([[[0, 1]], [[1, 2]]]).axes[:2]]
     assert (shown[0][0, 1] == shown[1][0, 0]).all()
     assert (shown[0][0, 0] != shown[1][0, 1]).any()
 
@@ -475,20 +475,20 @@ def test_one_scale_holds_for_all_maps():
     ],
 )
 def test_the_colour_bar_says_the_scale(values, limits, ticks):
-    figure = viz.heat(values, limits=limits)
+    figure = viz.heatmap(values, limits=limits)
     assert [label.get_text() for label in figure.axes[-1].get_yticklabels()] == ticks
 
 
 def test_a_map_over_a_picture_lets_it_show_through():
     half = torch.cat([picture(16, 0.0)[:, :8], picture(16, 1.0)[:, :8]], dim=1)  # black above
-    figure = viz.heat([[0.0, 0.0], [0.0, 0.0]], half)
+    figure = viz.heatmap([[0.0, 0.0], [0.0, 0.0]], half)
     shown = figure.axes[0].images[0].get_array().astype(float)
     assert shown.shape == (16, 16, 3)
     assert shown[:8].mean() + 80 < shown[8:].mean()
 
 
 def test_a_map_over_a_picture_shows_where_it_is_high():
-    figure = viz.heat([[0.0, 0.0], [0.0, 1.0]], picture(16))
+    figure = viz.heatmap([[0.0, 0.0], [0.0, 1.0]], picture(16))
     shown = figure.axes[0].images[0].get_array().astype(float)
     assert luminance(shown[15, 15] / 255) > 1.5 * luminance(shown[0, 0] / 255)
     steps = np.abs(np.diff(shown, axis=0)).max()
@@ -496,7 +496,7 @@ def test_a_map_over_a_picture_shows_where_it_is_high():
 
 
 def test_one_picture_serves_for_many_maps():
-    figure = viz.heat(np.zeros((3, 2, 2)), picture())
+    figure = viz.heatmap(np.zeros((3, 2, 2)), picture())
     shown = [ax.images[0].get_array() for ax in figure.axes[:3]]
     assert all((one == shown[0]).all() for one in shown)
 
@@ -520,17 +520,19 @@ def test_one_picture_serves_for_many_maps():
 )
 def test_maps_that_cannot_be_drawn_are_refused(values, changes, message):
     with pytest.raises(ValueError, match=message):
-        viz.heat(values, **changes)
+        viz.heatmap(values, **changes)
 
 
 def test_the_alternative_text_of_maps_says_where_they_are_high():
     values = np.zeros((2, 6, 6))
     values[0, 5, 0], values[1, 3, 3] = 0.25, 0.5
-    assert png_of(viz.heat(values, titles=["house", "moon"]))[1] == (
+    assert png_of(viz.heatmap(values, titles=["house", "moon"]))[1] == (
         "2 heat-maps on a scale from 0 to 0.5. house: up to 0.25, highest in the bottom left; "
         "moon: up to 0.5, highest in the middle centre."
     )
-    assert png_of(viz.heat(values[0]))[1].startswith("one heat-map on a scale from 0 to 0.25. 1:")
+    assert png_of(viz.heatmap(values[0]))[1].startswith(
+        "one heat-map on a scale from 0 to 0.25. 1:"
+    )
 
 
 # What they are made of
@@ -549,11 +551,16 @@ def test_the_alternative_text_of_maps_says_where_they_are_high():
     ],
 )
 def test_numbers_are_said_as_people_write_them(number, text):
-    assert say(number) == text
+    assert format_number(number) == text
 
 
 def test_millions_are_said_shortly_where_room_is_scarce():
-    assert [say_short(n) for n in (860e6, 2.5e6, -1e6, 5000)] == ["860 M", "2.5 M", "−1 M", "5,000"]
+    assert [format_short(n) for n in (860e6, 2.5e6, -1e6, 5000)] == [
+        "860 M",
+        "2.5 M",
+        "−1 M",
+        "5,000",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdlearn.checks import check_count, check_prompts
+from sdlearn.util.checks import check_count, check_prompts
 
 
 @pytest.mark.parametrize(

@@ -606,7 +606,7 @@ def test_every_scheduler_draws_without_scipy():
         from sdlearn.cli.quick import quick_imports
         with quick_imports("tiny"):
             from sdlearn import load
-            from sdlearn.schedulers import SCHEDULERS
+            from sdlearn.diffusion.schedulers import SCHEDULERS
             sd = load("tiny", device="cpu")
         import sys
         drawn = [sd.generate("a house", num_steps=2, scheduler=name) for name in SCHEDULERS]

@@ -116,7 +116,7 @@ def test_the_widget_is_labelled_for_screen_readers():
 
 @pytest.mark.parametrize(("someone", "answers"), [(True, False), (True, True), (False, False)])
 def test_the_widget_is_shown_to_someone_who_asks_for_it(monkeypatch, someone, answers):
-    monkeypatch.setattr(quiz, "someone_is_there", lambda: someone)
+    monkeypatch.setattr(quiz, "is_interactive", lambda: someone)
     shown = Quiz("some", QUESTIONS, answers=answers)
     data = shown._repr_mimebundle_()
     assert (WIDGET in data) == (someone and not answers)

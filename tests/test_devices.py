@@ -10,12 +10,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sdlearn import load
-from sdlearn.ablation import with_fixed_timestep, without_skips
-from sdlearn.attention import record_attention
 from sdlearn.cli import main
-from sdlearn.denoising import denoise_steps
-from sdlearn.memory import MemoryPlan
-from sdlearn.schedulers import SCHEDULERS, alpha_bars, fresh_scheduler
+from sdlearn.diffusion.loop import denoise_steps
+from sdlearn.diffusion.schedulers import SCHEDULERS, alpha_bars, fresh_scheduler
+from sdlearn.inside.ablation import with_fixed_timestep, without_skips
+from sdlearn.inside.attention import record_attention
+from sdlearn.models.memory import MemoryPlan
 
 PROMPT = "a large red house on the left, on green grass"
 MPS = torch.device("mps")
@@ -49,7 +49,7 @@ def test_half_precision_draws_nearly_the_same_picture_on_the_cpu(dtype, name):
 
 
 def test_half_precision_is_the_default_on_cuda_alone():
-    from sdlearn.noise import pick_dtype
+    from sdlearn.models.device import pick_dtype
 
     kinds = {kind: pick_dtype(None, torch.device(kind)) for kind in ("cuda", "mps", "cpu")}
     assert kinds == {"cuda": torch.float16, "mps": torch.float32, "cpu": torch.float32}
@@ -171,7 +171,7 @@ def test_all_alpha_bars_are_those_of_each_step_bit_for_bit(sd, name):
 
 
 def test_compile_wants_all_parts_on_the_device(tiny_folder, monkeypatch):
-    from sdlearn import memory
+    from sdlearn.models import memory
 
     monkeypatch.setattr(memory, "choose_plan", lambda *a, **k: MemoryPlan("model"))
     with pytest.raises(ValueError, match="compile=True needs all parts on the device, and the mem"):

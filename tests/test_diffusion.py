@@ -7,7 +7,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
 from sdlearn import diffusion
-from sdlearn.noise import randn
+from sdlearn.diffusion.seeds import randn
 from sdlearn.training.unet import build_scheduler
 
 X0 = randn((4, 8, 8), [0, 1])

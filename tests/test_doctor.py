@@ -12,9 +12,10 @@ import torch
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from PIL import Image
 
-from sdlearn import StableDiffusion, loading
+from sdlearn import StableDiffusion
 from sdlearn.cli import doctor, main
 from sdlearn.cli.doctor import Finding
+from sdlearn.models import loading
 
 
 def only(findings) -> Finding:

@@ -32,9 +32,9 @@ from sdlearn.evaluation import (
     wilson,
     world_diversity,
 )
+from sdlearn.evaluation.judge import Judge, Reading, labels, save_judge
 from sdlearn.evaluation.plots import figures, plot_steps
 from sdlearn.evaluation.report import SPLITS
-from sdlearn.judge import Judge, Reading, labels, save_judge
 from sdlearn.training.workshop import FULL
 from sdlearn.world import Scene, Thing, caption, full_caption, render, scenes
 

@@ -20,8 +20,9 @@ import nbformat
 import psutil
 import pytest
 
-from sdlearn import frontend, widgets
+from sdlearn import widgets
 from sdlearn.cli import explore, main
+from sdlearn.util import notebook as frontend
 
 ROOT = Path(__file__).parents[1]
 LECTURE = nbformat.read(ROOT / "lessons" / "explorers.ipynb", as_version=4)
@@ -136,12 +137,12 @@ def test_a_page_of_voila_is_for_persons(
     monkeypatch.delenv("VOILA_BASE_URL", raising=False)
     if voila:
         monkeypatch.setenv("VOILA_BASE_URL", "/")
-    assert frontend.someone_is_there() is expected
+    assert frontend.is_interactive() is expected
 
 
 def test_outside_of_notebooks_nobody_is_there(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VOILA_BASE_URL", "/")
-    assert not frontend.someone_is_there()
+    assert not frontend.is_interactive()
 
 
 # Ports and mistakes

@@ -240,7 +240,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: Pr
 
 
 def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     monkeypatch.setattr(mixer, "NUM_STEPS", 50)
     made = PromptMixer()
@@ -255,7 +255,7 @@ def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.Monkey
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     monkeypatch.setattr(mixer, "NUM_STEPS", 50)
     made = PromptMixer()

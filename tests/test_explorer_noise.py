@@ -15,7 +15,7 @@ from explorer_tools import at_work, done, same
 from PIL import Image
 
 from sdlearn import diffusion, load, viz
-from sdlearn.noise import randn
+from sdlearn.diffusion.seeds import randn
 from sdlearn.pipeline import to_pil
 from sdlearn.widgets import drawing, live
 from sdlearn.widgets.noise import OWN, SCENE, NoiseExplorer, chart_of, level_html, schedules_of
@@ -276,7 +276,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: No
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     made = NoiseExplorer()
     assert at_work()

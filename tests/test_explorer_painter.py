@@ -338,7 +338,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: La
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     made = LatentPainter()
     made.amount = 1.0
     made.close()

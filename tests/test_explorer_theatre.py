@@ -15,8 +15,8 @@ from ipywidgets import ToggleButton
 from PIL import Image
 
 from sdlearn import load
+from sdlearn.diffusion.schedulers import fresh_scheduler
 from sdlearn.pipeline import StableDiffusion, to_pil
-from sdlearn.schedulers import fresh_scheduler
 from sdlearn.widgets import live, theatre
 from sdlearn.widgets.controls import OWN
 from sdlearn.widgets.theatre import DenoisingTheatre, channels_picture
@@ -155,7 +155,7 @@ def test_no_more_generations_are_kept_than_there_is_room_for(explorer: Denoising
 
 
 def test_a_generation_goes_on_when_the_step_is_changed(monkeypatch, sd, calls: Counter):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0.1)
     made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=30)
     assert calls["unet"] > 0
@@ -321,7 +321,7 @@ def test_every_picture_has_a_text(explorer: DenoisingTheatre):
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, sd: StableDiffusion):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=50)
     assert at_work()

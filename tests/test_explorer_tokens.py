@@ -9,9 +9,10 @@ import traitlets
 from explorer_tools import at_work, done, same
 from PIL import Image
 
-from sdlearn import load, memory
-from sdlearn.attention import record_attention, token_positions, word_maps
-from sdlearn.memory import MemoryPlan
+from sdlearn import load
+from sdlearn.inside.attention import record_attention, token_positions, word_maps
+from sdlearn.models import memory
+from sdlearn.models.memory import MemoryPlan
 from sdlearn.widgets import drawing, live, tokens
 from sdlearn.widgets.token_panels import glowing
 from sdlearn.widgets.tokens import TokenExplorer
@@ -257,12 +258,14 @@ def test_the_buttons_follow_the_prompt(explorer: TokenExplorer):
 
 
 def test_a_new_prompt_is_drawn_once(explorer: TokenExplorer, calls: list[int]):
-    wishes: list[tuple[str, str]] = []
+    parse_prompt: list[tuple[str, str]] = []
     keep = explorer._work.run
-    explorer._work.run = lambda job: wishes.append((explorer.prompt, explorer.word)) or keep(job)
+    explorer._work.run = lambda job: (
+        parse_prompt.append((explorer.prompt, explorer.word)) or keep(job)
+    )
     explorer.prompt = "the castle at night"
     done(explorer)
-    assert wishes == [("the castle at night", "castle")]
+    assert parse_prompt == [("the castle at night", "castle")]
     assert len(calls) == 3
 
 
@@ -334,7 +337,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: To
 
 
 def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     monkeypatch.setattr(tokens, "NUM_STEPS", 50)
     made = TokenExplorer()
@@ -349,7 +352,7 @@ def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.Monkey
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "someone_is_there", lambda: True)
+    monkeypatch.setattr(live, "is_interactive", lambda: True)
     monkeypatch.setattr(live, "PATIENCE", 0)
     monkeypatch.setattr(tokens, "NUM_STEPS", 50)
     made = TokenExplorer(prompt=PROMPT)

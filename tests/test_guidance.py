@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sdlearn.guidance import check_guidance_scale, guide
+from sdlearn.diffusion.guidance import apply_guidance, check_guidance_scale
 
 UNCOND, COND = torch.tensor([1.0, 2.0]), torch.tensor([1.5, 1.0])
 
@@ -13,13 +13,13 @@ UNCOND, COND = torch.tensor([1.0, 2.0]), torch.tensor([1.5, 1.0])
     [(0, [1.0, 2.0]), (1, [1.5, 1.0]), (7.5, [4.75, -5.5]), (-1, [0.5, 3.0])],
 )
 def test_guidance_by_hand(scale, expected):
-    assert guide(UNCOND, COND, scale).tolist() == expected
+    assert apply_guidance(UNCOND, COND, scale).tolist() == expected
 
 
 def test_it_is_the_papers_formula_with_w_one_less():
     """Ho & Salimans eq. 6: (1 + w) eps_cond - w eps_uncond."""
     w = 6.5
-    assert torch.allclose(guide(UNCOND, COND, w + 1), (1 + w) * COND - w * UNCOND)
+    assert torch.allclose(apply_guidance(UNCOND, COND, w + 1), (1 + w) * COND - w * UNCOND)
 
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), float("-inf")])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdlearn.judge import ATTRIBUTES, Judge, Reading, labels, load_judge, save_judge
+from sdlearn.evaluation.judge import ATTRIBUTES, Judge, Reading, labels, load_judge, save_judge
 from sdlearn.world import Scene, Thing, render, scenes
 
 SINGLE = Scene((Thing("castle", "pink", "small", "right"),), "snow", "night", "moon")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from explorer_tools import at_work
 
-from sdlearn.widgets.latest import Latest
+from sdlearn.widgets.latest import LatestJob
 
 
 class Log:
@@ -16,7 +16,7 @@ class Log:
 
     def __init__(self) -> None:
         self.came: list[object] = []
-        self.work: Latest[str] = Latest(self.came.append, self.came.append)
+        self.work: LatestJob[str] = LatestJob(self.came.append, self.came.append)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_who_cannot_be_told_of_an_error_does_not_stop_the_next_job(capsys):
     def deaf(error: Exception) -> None:
         raise OSError("nobody is there")
 
-    work: Latest[str] = Latest(came.append, deaf)
+    work: LatestJob[str] = LatestJob(came.append, deaf)
     work.run(1 / 0 for _ in range(1))
     assert work.wait(5)
     assert "nobody is there" in capsys.readouterr().err

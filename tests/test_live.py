@@ -12,13 +12,13 @@ from explorer_tools import done
 
 from sdlearn import load, widgets
 from sdlearn.widgets import controls, drawing, live
-from sdlearn.widgets.live import Live, Settings, View
+from sdlearn.widgets.live import LiveExplorer, PanelUpdate, Settings
 
 EXPLORERS = ["CfgExplorer", "DenoisingTheatre", "LatentPainter", "NoiseExplorer", "PromptMixer"]
 EXPLORERS += ["TokenExplorer"]
 
 
-class Counter(Live):
+class Counter(LiveExplorer):
     """Shows a number in two steps, and notes what it had to draw."""
 
     PANELS = ("first", "second")
@@ -30,10 +30,10 @@ class Counter(Live):
         super().__init__({"number": controls.whole_slider("number", 0, 99)}, [], {})
         self.begin()
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         self.drawn.append(at.number)
-        yield View({"first": f"first {at.number}"}, facts={"half": at.number})
-        yield View({"second": f"second {at.number}"}, facts={"whole": at.number})
+        yield PanelUpdate({"first": f"first {at.number}"}, facts={"half": at.number})
+        yield PanelUpdate({"second": f"second {at.number}"}, facts={"whole": at.number})
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
-from sdlearn import load, loading
-from sdlearn.loading import find_folder, verify
+from sdlearn import load
+from sdlearn.models import loading
+from sdlearn.models.loading import find_folder, verify
 
 
 @pytest.fixture

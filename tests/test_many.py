@@ -15,7 +15,7 @@ from PIL import Image
 
 from sdlearn import load
 from sdlearn.cli import drawing, jobs, main, many, output
-from sdlearn.files import partial_path
+from sdlearn.util.files import partial_path
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -31,14 +31,14 @@ def model(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_wishes(*lines: str) -> Path:
-    path = Path("wishes.txt")
+    path = Path("parse_prompt.txt")
     path.write_text("\n".join(lines or WISHES) + "\n", encoding="utf-8")
     return path
 
 
 def words(model: Path, *more: str) -> list[str]:
     settings = ["--model", str(model), "--steps", "2", "-o", "out"]
-    return ["generate", "--prompts", "wishes.txt", *settings, *more]
+    return ["generate", "--prompts", "parse_prompt.txt", *settings, *more]
 
 
 def contents(folder: Path = Path("out")) -> dict[str, bytes]:
@@ -50,7 +50,7 @@ def contents(folder: Path = Path("out")) -> dict[str, bytes]:
 
 def test_prompts_are_the_lines_that_say_something():
     data = b"\xef\xbb\xbf  a red house \r\n\n# birds\na tree, at n\xc3\xb6on\n   \na cat"
-    assert jobs.read_prompts(data, "wishes.txt") == [
+    assert jobs.read_prompts(data, "parse_prompt.txt") == [
         jobs.Prompt("a red house", 1),
         jobs.Prompt("a tree, at nöon", 4),
         jobs.Prompt("a cat", 6),
@@ -60,15 +60,15 @@ def test_prompts_are_the_lines_that_say_something():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a cat\n\n\xff\xfea\x00", "must be UTF-8 text; line 3 of wishes.txt is not"),
-        (b"a cat\na\x00dog", r"must be plain text; line 2 of wishes.txt holds '\\x00'"),
-        (b"", "must hold at least one prompt, one a line; wishes.txt holds none"),
-        (b"# a cat\n \n", "must hold at least one prompt, one a line; wishes.txt holds none"),
+        (b"a cat\n\n\xff\xfea\x00", "must be UTF-8 text; line 3 of parse_prompt.txt is not"),
+        (b"a cat\na\x00dog", r"must be plain text; line 2 of parse_prompt.txt holds '\\x00'"),
+        (b"", "must hold at least one prompt, one a line; parse_prompt.txt holds none"),
+        (b"# a cat\n \n", "must hold at least one prompt, one a line; parse_prompt.txt holds none"),
     ],
 )
 def test_a_bad_line_is_named(data: bytes, message: str):
     with pytest.raises(ValueError, match=message):
-        jobs.read_prompts(data, "wishes.txt")
+        jobs.read_prompts(data, "parse_prompt.txt")
 
 
 def test_every_prompt_with_every_seed_has_a_file_of_its_own():
@@ -330,7 +330,10 @@ def test_one_bar_counts_the_steps_of_all_batches(model: Path, capsys: pytest.Cap
         (["--device", "abacus"], "device must be 'cpu', 'cuda' or 'mps'; got 'abacus'"),
         (["--memory", "8"], "memory must be like '8GB' or '500MB'"),
         (["--filmstrip"], "filmstrip goes with one PROMPT, not with --prompts"),
-        (["-o", "wishes.txt"], "output must be a folder with --prompts; 'wishes.txt' is a file"),
+        (
+            ["-o", "parse_prompt.txt"],
+            "output must be a folder with --prompts; 'parse_prompt.txt' is a file",
+        ),
         (["-o", "no/such"], "output's folder must exist; there is no folder 'no'"),
         (["--prompts", "none.txt"], "none.txt: no such file or directory"),
         (["--prompts", "blank.txt"], "prompts must hold at least one prompt"),
@@ -344,17 +347,17 @@ def test_bad_input_is_refused_before_the_model_is_loaded(
     assert main(words(Path("nowhere"), *more)) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sdlearn: {message}")
-    assert sorted(path.name for path in folder.iterdir()) == ["blank.txt", "wishes.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == ["blank.txt", "parse_prompt.txt"]
 
 
 def test_a_folder_has_to_be_named(model: Path, capsys: pytest.CaptureFixture[str]):
     write_wishes()
-    assert main(["generate", "--prompts", "wishes.txt", "--model", str(model)]) == 2
+    assert main(["generate", "--prompts", "parse_prompt.txt", "--model", str(model)]) == 2
     assert "add -o FOLDER" in capsys.readouterr().err
 
 
 def test_one_prompt_and_a_list_exclude_each_other(capsys: pytest.CaptureFixture[str]):
-    assert main(["generate", "a cat", "--prompts", "wishes.txt"]) == 2
+    assert main(["generate", "a cat", "--prompts", "parse_prompt.txt"]) == 2
     assert "--prompts: not allowed with argument PROMPT" in capsys.readouterr().err
 
 
@@ -462,7 +465,7 @@ def test_two_processes_refuse_in_one_sentence(model: Path):
     done = launched(model)
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if line.startswith("sdlearn: ")]
-    assert said == ["sdlearn: prompts must be plain text; line 2 of wishes.txt holds '\\x01'"]
+    assert said == ["sdlearn: prompts must be plain text; line 2 of parse_prompt.txt holds '\\x01'"]
     assert not Path("out").exists()
 
 

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from sdlearn import load, memory
-from sdlearn.memory import (
-    EVERYTHING_STAYS,
+from sdlearn import load
+from sdlearn.models import memory
+from sdlearn.models.memory import (
+    ALL_ON_DEVICE,
     GB,
     NEXT_PICTURE,
     ONE_PICTURE,
     MemoryPlan,
+    apply_plan,
     choose_plan,
     free_memory,
     parse_memory,
-    place,
 )
 
 PROMPT = "a large red house on the left, on green grass"
@@ -168,7 +169,7 @@ def test_no_more_is_planned_for_than_is_free(
     sd = load(tiny_folder, device="cpu")
     monkeypatch.setattr(memory, "free_memory", lambda device: free)
     monkeypatch.setattr(memory, "place", lambda models, plan, device: None)
-    plan = memory.fit(models(sd), asked, torch.device(kind))
+    plan = memory.plan_memory(models(sd), asked, torch.device(kind))
     assert plan.limit == limit
     assert plan.reason.endswith(f" of 3.0 GB{told}")
 
@@ -237,7 +238,7 @@ def test_with_model_the_part_before_goes_when_the_next_comes(tiny_folder, monkey
     for name, model in models(sd).items():
         monkeypatch.setattr(model, "to", functools.partial(record, moves, name, model))
     device = torch.device("meta")
-    place(models(sd), MemoryPlan("model"), device)
+    apply_plan(models(sd), MemoryPlan("model"), device)
     assert moves == [(name, "cpu") for name in models(sd)]
     moves.clear()
     for model in [*models(sd).values()] * 2:
@@ -256,7 +257,7 @@ def test_a_part_that_came_only_halfway_comes_whole_the_next_time(tiny_folder, mo
     whole = {name: model.to_empty for name, model in models(sd).items()}
     for name, model in models(sd).items():
         monkeypatch.setattr(model, "to", lambda where, to=whole[name]: to(device=where))
-    place(models(sd), MemoryPlan("model"), torch.device("meta"))
+    apply_plan(models(sd), MemoryPlan("model"), torch.device("meta"))
     with monkeypatch.context() as patch:
         patch.setattr(sd.unet, "to", functools.partial(half_move, sd.unet, whole["unet"], error))
         with pytest.raises(type(error)):
@@ -306,7 +307,7 @@ def test_on_cuda_the_convolutions_get_their_fastest_layout(monkeypatch, tiny_fol
                 memory_format and to(memory_format=memory_format)
             ),
         )
-    place(models(sd), EVERYTHING_STAYS, torch.device("cuda"))
+    apply_plan(models(sd), ALL_ON_DEVICE, torch.device("cuda"))
     for weight in (sd.unet.conv_in.weight, sd.vae.decoder.conv_in.weight):
         assert weight.is_contiguous(memory_format=torch.channels_last)
 
@@ -314,7 +315,7 @@ def test_on_cuda_the_convolutions_get_their_fastest_layout(monkeypatch, tiny_fol
 def test_load_says_what_it_chose_only_when_there_is_something_to_say(tiny_folder, capsys):
     sd = load(tiny_folder, device="cpu")
     assert capsys.readouterr().err == ""
-    assert sd.memory == EVERYTHING_STAYS
+    assert sd.memory == ALL_ON_DEVICE
     assert repr(sd).endswith("cpu, torch.float32)")
     sd = load(tiny_folder, device="cpu", memory="8GB")
     [line] = capsys.readouterr().err.splitlines()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdlearn.noise import check_seeds, generators_after, pick_device, randn
+from sdlearn.diffusion.seeds import check_seeds, generators_after, randn
+from sdlearn.models.device import pick_device
 
 
 def test_a_seed_gives_the_same_noise_alone_and_in_any_batch():

@@ -8,9 +8,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from sdlearn import load
-from sdlearn.guidance import guide
+from sdlearn.diffusion.guidance import apply_guidance
+from sdlearn.diffusion.schedulers import SCHEDULERS, build_scheduler, draws_noise
 from sdlearn.pipeline import to_pil
-from sdlearn.schedulers import SCHEDULERS, build_scheduler, draws_noise
 
 PROMPT = "a large red house on the left, on green grass"
 NEGATIVE = "snow"
@@ -19,7 +19,7 @@ NEGATIVE = "snow"
 @pytest.fixture(scope="module", params=["random", "shipped"])
 def both(request, tiny_folder):
     """Our pipeline and diffusers' on the same weights: random ones, then the shipped ones."""
-    from sdlearn.loading import TINY
+    from sdlearn.models.loading import TINY
 
     folder = tiny_folder if request.param == "random" else TINY
     theirs = StableDiffusionPipeline.from_pretrained(
@@ -135,7 +135,7 @@ def test_each_step_follows_the_formula_of_guidance(sd, stages, scale):
     latents, cond, uncond = stages
     [step, *_] = sd.denoise(latents, cond, uncond, num_steps=2, guidance_scale=scale)
     eps_uncond, eps_cond = (sd.predict_noise(latents, step.t, c) for c in (uncond, cond))
-    assert torch.allclose(step.eps, guide(eps_uncond, eps_cond, scale), atol=1e-4)
+    assert torch.allclose(step.eps, apply_guidance(eps_uncond, eps_cond, scale), atol=1e-4)
     assert (step.eps_uncond is None) == (scale == 1)
     assert (step.eps_cond is None) == (scale == 0)
 

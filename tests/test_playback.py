@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sdlearn import load as compiled
-from sdlearn.playback import MOST_RECORDINGS, Playback
-from sdlearn.recording import record
+from sdlearn.models.playback import MOST_RECORDINGS, Playback
+from sdlearn.models.recording import record
 
 
 @dataclass

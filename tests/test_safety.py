@@ -18,7 +18,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from sdlearn import load
 from sdlearn.cli import main
-from sdlearn.loading import find_folder
+from sdlearn.models.loading import find_folder
 
 PROMPT = "a large red house on the left, on green grass"
 ALL, NONE = -2.0, 2.0  # thresholds of a cosine
@@ -158,7 +158,7 @@ def test_it_has_the_dtype_of_the_others_and_loads_quietly(model, dtype, capfd):
 
 @pytest.mark.parametrize("offload", ["model", "sequential"])
 def test_it_comes_and_goes_with_the_other_parts(model, offload, monkeypatch):
-    from sdlearn import memory
+    from sdlearn.models import memory
 
     monkeypatch.setattr(memory, "choose_plan", lambda *a, **k: memory.MemoryPlan(offload))
     sd = load(add_checker(model, ALL), device="cpu")
@@ -265,11 +265,11 @@ def test_the_hub_is_asked_for_it_when_it_is_wanted(model, without, monkeypatch):
 
 def test_a_cache_without_it_is_good_enough_when_the_hub_has_none_either(without, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Hub(without, without))
-    with pytest.warns(UserWarning, match="pictures are not checked"):
+    with pytest.warns(UserWarning, match="pictures are not require_complete"):
         assert load("me/mine", device="cpu").safety_checker is None
 
 
 def test_a_cache_without_it_is_good_enough_without_network(without, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Hub(without, None))
-    with pytest.warns(UserWarning, match="pictures are not checked"):
+    with pytest.warns(UserWarning, match="pictures are not require_complete"):
         assert load("me/mine", device="cpu").safety_checker is None

@@ -7,8 +7,8 @@ import diffusers
 import pytest
 import torch
 
-from sdlearn import schedulers
-from sdlearn.schedulers import SCHEDULERS, alpha_bars, build_scheduler, fresh_scheduler
+from sdlearn.diffusion import schedulers
+from sdlearn.diffusion.schedulers import SCHEDULERS, alpha_bars, build_scheduler, fresh_scheduler
 from sdlearn.training.unet import build_scheduler as own_scheduler
 
 OWN = own_scheduler()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from sdlearn import load
 from sdlearn.cli import main
-from sdlearn.tiles import GAP, tile
+from sdlearn.util.images import GAP, tile
 from sdlearn.world import caption, render, scene_at
 from sdlearn.world.showcase import SHOWCASE
 

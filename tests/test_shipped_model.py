@@ -10,7 +10,7 @@ from transformers import CLIPModel
 
 from sdlearn import load
 from sdlearn.evaluation import adherence, fidelity, round_trips
-from sdlearn.loading import TINY
+from sdlearn.models.loading import TINY
 from sdlearn.training.export import checksums
 from sdlearn.training.probe import probe_text_tower
 from sdlearn.viz import to_tensor

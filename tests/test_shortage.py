@@ -8,7 +8,7 @@ import torch
 
 from sdlearn import load
 from sdlearn.cli import main
-from sdlearn.shortage import explains_shortage
+from sdlearn.util.out_of_memory import explain_out_of_memory
 
 PROMPT = "a large red house on the left, on green grass"
 CUDA = torch.device("cuda")
@@ -76,7 +76,7 @@ def test_real_lack_on_the_cpu_is_recognised():
     cpu = torch.device("cpu")
     with (
         pytest.raises(MemoryError, match="not enough memory"),
-        explains_shortage(cpu, torch.float32),
+        explain_out_of_memory(cpu, torch.float32),
     ):
         torch.empty(2**60, dtype=torch.uint8)
 
@@ -92,7 +92,7 @@ def test_on_cuda_a_lower_number_is_advised_and_the_cache_is_emptied(monkeypatch)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
     with (
         pytest.raises(MemoryError) as caught,
-        explains_shortage(CUDA, torch.float16, (4, 4, 64, 64), 8),
+        explain_out_of_memory(CUDA, torch.float16, (4, 4, 64, 64), 8),
     ):
         raise ON_CUDA
     assert str(caught.value) == (
@@ -113,7 +113,7 @@ def test_on_cuda_a_lower_number_is_advised_and_the_cache_is_emptied(monkeypatch)
     ],
 )
 def test_a_library_of_the_gpu_without_memory_is_a_lack_too(words: str):
-    with pytest.raises(MemoryError), explains_shortage(CUDA, torch.float16):
+    with pytest.raises(MemoryError), explain_out_of_memory(CUDA, torch.float16):
         raise RuntimeError(words)
 
 
@@ -121,7 +121,7 @@ def test_on_mps_the_cache_is_emptied_too(monkeypatch):
     emptied = []
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append(True))
     mps = torch.device("mps")
-    with pytest.raises(MemoryError, match="on mps; try"), explains_shortage(mps, torch.float32):
+    with pytest.raises(MemoryError, match="on mps; try"), explain_out_of_memory(mps, torch.float32):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 5.3 GB)")
     assert emptied == [True]
 

@@ -14,11 +14,11 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+from benchmarks import Task, interleaved
+from benchmarks.cold import plain_script
+from benchmarks.task import PROMPT
 from sdlearn import load
-from sdlearn.bench import Task, interleaved
-from sdlearn.bench.cold import plain_script
-from sdlearn.bench.task import PROMPT
-from sdlearn.loading import TINY
+from sdlearn.models.loading import TINY
 
 pytestmark = pytest.mark.slow
 

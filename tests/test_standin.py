@@ -15,10 +15,12 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from safetensors.torch import load_file
 from transformers import CLIPTextModel
 
+from benchmarks import make_random
+from benchmarks.random_weights import write_random
 from sdlearn import load
-from sdlearn.anatomy import ARCHITECTURES, Part, anatomy, write_random
-from sdlearn.cli import main, make_random
-from sdlearn.files import sha256
+from sdlearn.cli import main
+from sdlearn.inside.anatomy import ARCHITECTURES, Part, anatomy
+from sdlearn.util.files import sha256
 
 NARROW = ARCHITECTURES["sd15-narrow"]
 CLASSES = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
@@ -296,7 +298,7 @@ def test_ctrl_c_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch):
 # Full size: 2.1 GB on the disk, 6 GB of memory
 
 
-WRITE = "from sdlearn.anatomy import SD15, write_random; write_random(SD15, 'noise')"
+WRITE = "from sdlearn.inside.anatomy import SD15, write_random; write_random(SD15, 'noise')"
 STEP = """
 import torch
 from sdlearn import load

@@ -37,7 +37,7 @@ from sdlearn.training.data import Pictures, render_all
 from sdlearn.world import caption, full_caption, is_held_out, scene_at, scenes
 from sdlearn.world.scene import COLOURS
 
-RECIPE = loop.Recipe(steps=6, batch_size=4, lr=1e-2, warmup=2, save_every=3)
+RECIPE = loop.TrainingConfig(steps=6, batch_size=4, lr=1e-2, warmup=2, save_every=3)
 
 
 class Line(nn.Module):
@@ -69,7 +69,7 @@ def tokens() -> tokenizer.CLIPTokenizer:
 
 
 def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
-    recipe = loop.Recipe(steps=100, batch_size=1, lr=1.0, warmup=10, decay=0.4)
+    recipe = loop.TrainingConfig(steps=100, batch_size=1, lr=1.0, warmup=10, decay=0.4)
     rates = [loop.learning_rate(step, recipe) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[59] == 1.0
@@ -308,7 +308,7 @@ def test_the_strip_shows_early_pages_and_the_last(tmp_path: Path) -> None:
     steps = (500, 1000, 1500, 2000, 2500, 3000)
     for i, step in enumerate(steps):
         Image.new("RGB", (64, 20), (40 * i, 0, 0)).save(tmp_path / f"unet-{step:05d}.png")
-    shop = workshop.Workshop(tmp_path, diary=tmp_path)
+    shop = workshop.TrainingRun(tmp_path, diary=tmp_path)
     for _ in range(2):  # a second time the strip is not taken for a page
         diary.write_strip(shop, "unet")
     strip = Image.open(tmp_path / "unet-strip.png")

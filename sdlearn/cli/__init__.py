@@ -1,6 +1,6 @@
 """The command line: `sdlearn COMMAND ...`.
 
-A command is a module of this package (make-random: make_random) with `HELP` (one line),
+A command is a module of this package (make-random: make_random) with `HELP`(one line),
 `add_arguments(parser)` and `run(args) -> int`. Only the module of the command that was asked for is
 imported, and no command imports a heavy library before `run`, so that `--help` answers at once.
 
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn, TextIO
 
-from ..shortage import is_lack
+from ..util.out_of_memory import is_out_of_memory
 
 __all__ = ["COMMANDS", "entry", "main"]
 
@@ -30,12 +30,10 @@ COMMANDS = (
     "lab",
     "explore",
     "doctor",
-    "bench",
     "evaluate",
     "train",
     "world",
     "sheet",
-    "make-random",
 )
 DESCRIPTION = "See how Stable Diffusion works, with a real one that fits in a wheel."
 EPILOG = """\
@@ -159,8 +157,10 @@ def _run(args: argparse.Namespace) -> int:
 def _sentence(error: BaseException) -> str:
     """What went wrong in one line, without the name of the exception's class."""
     text = " ".join(str(error).split()) or type(error).__name__
-    explained = text.startswith("not enough memory")  # sdlearn.shortage says more than we could
-    if not explained and (isinstance(error, MemoryError) or is_lack(error)):
+    explained = text.startswith(
+        "not enough memory"
+    )  # sdlearn.util.out_of_memory says more than we could
+    if not explained and (isinstance(error, MemoryError) or is_out_of_memory(error)):
         return "not enough memory; close other programs, or ask for fewer or smaller pictures"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; nothing half-written was kept"

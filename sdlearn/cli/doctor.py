@@ -126,7 +126,7 @@ def _device() -> Iterator[Finding]:
     """Where pictures are drawn."""
     import torch
 
-    from ..noise import pick_device
+    from ..models.device import pick_device
 
     device = pick_device()
     if device.type == "cuda":
@@ -166,7 +166,7 @@ def _enough(what: str, free: float, needed: float, mend: str) -> Finding:
 
 def _weights() -> Iterator[Finding]:
     """The shipped model's files against the SHA-256 written down when they were made."""
-    from ..loading import find_folder, verify
+    from ..models.loading import find_folder, verify
 
     mend = "git checkout -- sdlearn/weights (checkout), or install sdlearn again"
     try:

@@ -40,7 +40,7 @@ PIXELS_AT_ONCE = 8 * 128 * 128  # more pictures than that are drawn one batch af
 
 def check_settings(args: argparse.Namespace) -> range:
     """The seeds, once all settings that can be refused without a model have been."""
-    from ..checks import check_count, check_num_steps, check_prompts, check_side
+    from ..util.checks import check_count, check_num_steps, check_prompts, check_side
 
     check_prompts(args.negative, "negative_prompt")
     check_num_steps(args.steps)
@@ -48,10 +48,13 @@ def check_settings(args: argparse.Namespace) -> range:
     for name, pixels in zip(("width", "height"), args.size or (), strict=False):
         check_side(name, pixels, FACTOR)
     with quick_imports(args.model):
-        from ..guidance import check_guidance_scale  # these bring torch and diffusers with them
-        from ..memory import parse_memory
-        from ..noise import check_seeds, pick_device
-        from ..schedulers import check_scheduler
+        from ..diffusion.guidance import (
+            check_guidance_scale,  # these bring torch and diffusers with them
+        )
+        from ..diffusion.schedulers import check_scheduler
+        from ..diffusion.seeds import check_seeds
+        from ..models.device import pick_device
+        from ..models.memory import parse_memory
 
     seeds = range(args.seed, args.seed + args.count)
     check_seeds(seeds)
@@ -105,7 +108,7 @@ def denoise(
 
 def calls(sd: StableDiffusion, args: argparse.Namespace) -> int:
     """How many steps `denoise` makes: some schedulers make more than they are asked for."""
-    from ..schedulers import fresh_scheduler
+    from ..diffusion.schedulers import fresh_scheduler
 
     return len(fresh_scheduler(args.scheduler, sd.scheduler, args.steps).timesteps)
 
@@ -115,7 +118,7 @@ def pictures(
 ) -> Iterator[tuple[Image, Image | None]]:
     """What the steps lead to: each picture, and with `strips` the filmstrip of how it came."""
     from ..pipeline import to_pil
-    from ..tiles import tile
+    from ..util.images import tile
 
     predictions: list[Tensor] = []
     for step in steps:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import written_whole
-from ..progress import bar
+from ..util.files import written_whole
+from ..util.progress import bar
 from .output import check_writable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     _check_paths(args)  # better to learn now than after an hour
     from ..evaluation import evaluate, format_report, to_json
-    from ..judge import load_judge
+    from ..evaluation.judge import load_judge
     from ..pipeline import load
 
     report = evaluate(load(args.model), load_judge(args.judge), settings, watch=bar)

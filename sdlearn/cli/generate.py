@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         from . import many
 
         return many.run(args)
-    from ..checks import check_not_blank, check_prompts
+    from ..util.checks import check_not_blank, check_prompts
 
     check_not_blank(check_prompts(args.prompt))
     seeds = drawing.check_settings(args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..checks import DTYPES
+from ..util.checks import DTYPES
 
 __all__ = ["add_machine_arguments", "load_options"]
 

@@ -20,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import remove_partials
+from ..util.files import remove_partials
 from . import drawing, jobs, output
 
 if TYPE_CHECKING:

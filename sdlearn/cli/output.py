@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import partial_path, written_whole
+from ..util.files import partial_path, written_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image

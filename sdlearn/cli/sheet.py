@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw every prompt, the page, and say where it is."""
-    from ..checks import check_count, check_num_steps
+    from ..util.checks import check_count, check_num_steps
 
     check_writable(args.output, force=args.force)
     prompts = _prompts(args.prompts)
@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from ..guidance import check_guidance_scale
-    from ..noise import check_seeds
+    from ..diffusion.guidance import check_guidance_scale
+    from ..diffusion.seeds import check_seeds
     from ..pipeline import load
-    from ..tiles import tile
+    from ..util.images import tile
 
     seeds = check_seeds(range(args.seed, args.seed + len(prompts)))
     check_guidance_scale(args.guidance)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..training.workshop import Plan, Progress, Workshop
+    from ..training.workshop import Plan, Progress, TrainingRun
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train what was asked for, with a progress bar for each stage."""
     from ..training.stages import STAGES, export_stage, train_all
-    from ..training.workshop import Workshop, default_folder
+    from ..training.workshop import TrainingRun, default_folder
 
     folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
-    shop = Workshop(folder, _plan(args), args.diary)
+    shop = TrainingRun(folder, _plan(args), args.diary)
     output = args.output or folder / "export"
     if args.stage == "all":
         stages = train_all(shop, output)
@@ -119,7 +119,7 @@ def _part() -> None:
     PartialState().destroy_process_group()
 
 
-def _say_where(shop: Workshop, stage: str, output: Path) -> None:
+def _say_where(shop: TrainingRun, stage: str, output: Path) -> None:
     from accelerate import PartialState
 
     if PartialState().is_main_process:

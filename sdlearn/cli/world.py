@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw the sheet and say where it is."""
-    from ..tiles import tile
+    from ..util.images import tile
     from ..world import caption, render, scene_at
     from .output import check_writable, save_image
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
 
-from ..frontend import someone_is_there
+from ..util.notebook import is_interactive
 from . import catalogue
 
 __all__ = ["Question", "Quiz", "self_check"]
@@ -76,7 +76,7 @@ class Quiz:
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The text, and the widget where a person can answer; stored notebooks keep the text."""
         text = {"text/plain": repr(self)}
-        if self._answers or not someone_is_there():
+        if self._answers or not is_interactive():
             return text
         from .clickable import clickable
 

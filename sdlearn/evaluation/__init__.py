@@ -11,10 +11,17 @@ from .adherence import adherence, checks, judge_pictures, mistakes, tally, to_ba
 from .autoencoder import Fidelity, fidelity, psnr, round_trips, ssim
 from .diversity import diversity, pixel_distance, world_diversity
 from .intervals import Rate, mean_interval, wilson
+from .judge import ATTRIBUTES, Judge, Reading, labels, load_judge, save_judge
 from .report import Diversity, Report, Row, Sampling, Settings, evaluate
 from .table import format_report, to_json
 
 __all__ = [
+    "ATTRIBUTES",
+    "Judge",
+    "Reading",
+    "labels",
+    "load_judge",
+    "save_judge",
     "Diversity",
     "Fidelity",
     "Rate",

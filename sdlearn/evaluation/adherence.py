@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..judge import Judge, Reading, labels, load_judge
 from ..world import Scene, full_caption
 from .intervals import Rate
+from .judge import Judge, Reading, labels, load_judge
 
 if TYPE_CHECKING:
     from ..pipeline import StableDiffusion

@@ -25,13 +25,13 @@ from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ..judge import Judge, Reading
-from ..progress import Watch, unwatched
+from ..util.progress import Watch, unwatched
 from ..world import Scene, render, scenes
 from .adherence import batches, mistakes, read_generated, tally, to_batch
 from .autoencoder import Fidelity, fidelity, round_trips
 from .diversity import diversity, world_diversity
 from .intervals import Rate, mean_interval
+from .judge import Judge, Reading
 
 if TYPE_CHECKING:
     from ..pipeline import StableDiffusion

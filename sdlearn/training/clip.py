@@ -24,12 +24,12 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from ..world import PICTURE_SIZE, Scene, Thing, caption, is_held_out, scene_at
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUBJECTS, TIMES
 from .data import Pictures, reworded, words_rng
-from .loop import Batch, Recipe, Record, fit
+from .loop import Batch, Record, TrainingConfig, fit
 from .tokenizer import MAX_TOKENS
 
 __all__ = ["RECIPE", "CLIPObjective", "build_clip", "draw_batch", "near_miss", "train_clip"]
 
-RECIPE = Recipe(
+RECIPE = TrainingConfig(
     steps=2_700, batch_size=128, lr=1e-3, warmup=100, decay=0.6, betas=(0.9, 0.98), ema=0.99
 )
 # How often each attribute is changed in a near miss, relative to the others.
@@ -156,7 +156,7 @@ def train_clip(
     clip: CLIPModel,
     tokenizer: CLIPTokenizer,
     pictures: Pictures,
-    recipe: Recipe = RECIPE,
+    recipe: TrainingConfig = RECIPE,
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `clip` in place, one record a step."""

@@ -15,13 +15,13 @@ from PIL import Image, ImageDraw, ImageFont
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..pipeline import StableDiffusion, to_pil
-from ..tiles import tile
+from ..util.images import tile
 from ..world import PICTURE_SIZE
 from ..world.showcase import SHOWCASE
 from . import checkpoint, unet, vae
 from .data import Pictures
-from .loop import Recipe
-from .workshop import Progress, Workshop
+from .loop import TrainingConfig
+from .workshop import Progress, TrainingRun
 
 __all__ = ["PROMPTS", "is_page", "unet_page", "vae_page", "write_strip"]
 
@@ -31,13 +31,13 @@ GROWTH = 1.6  # from one row of the strip to the next: what changes, changes ear
 LABEL_WIDTH = 104  # pixels
 
 
-def is_page(step: int, recipe: Recipe) -> bool:
+def is_page(step: int, recipe: TrainingConfig) -> bool:
     """True when a sheet is due after `step` steps: always right after a checkpoint."""
     every = max(recipe.save_every, recipe.steps // PAGES // recipe.save_every * recipe.save_every)
     return step % every == 0 or step == recipe.steps
 
 
-def vae_page(shop: Workshop, progress: Progress, pictures: Pictures) -> None:
+def vae_page(shop: TrainingRun, progress: Progress, pictures: Pictures) -> None:
     """A row of pictures over the row of their round trips."""
     if not _is_due(shop, progress):
         return
@@ -48,7 +48,7 @@ def vae_page(shop: Workshop, progress: Progress, pictures: Pictures) -> None:
     _write(shop, progress, to_pil((both + 1) / 2))
 
 
-def unet_page(shop: Workshop, progress: Progress) -> None:
+def unet_page(shop: TrainingRun, progress: Progress) -> None:
     """What the prompts of the diary give, always from the same seeds."""
     if not _is_due(shop, progress):
         return
@@ -66,13 +66,13 @@ def unet_page(shop: Workshop, progress: Progress) -> None:
     _write(shop, progress, sd.generate(PROMPTS, seeds=range(len(PROMPTS))))
 
 
-def _is_due(shop: Workshop, progress: Progress) -> bool:
+def _is_due(shop: TrainingRun, progress: Progress) -> bool:
     recipe = shop.plan.recipes[progress.stage]
     is_main = PartialState().is_main_process
     return shop.diary is not None and is_main and is_page(progress.done, recipe)
 
 
-def _write(shop: Workshop, progress: Progress, images: Iterable[Image.Image]) -> None:
+def _write(shop: TrainingRun, progress: Progress, images: Iterable[Image.Image]) -> None:
     assert shop.diary is not None
     shop.diary.mkdir(parents=True, exist_ok=True)
     path = shop.diary / f"{progress.stage}-{progress.done:05d}.png"
@@ -80,7 +80,7 @@ def _write(shop: Workshop, progress: Progress, images: Iterable[Image.Image]) ->
     page.save(path, optimize=True)
 
 
-def write_strip(shop: Workshop, stage: str) -> None:
+def write_strip(shop: TrainingRun, stage: str) -> None:
     """Some pages of a stage below each other, each beside its number of steps; the last ends it."""
     if shop.diary is None or not PartialState().is_main_process:
         return

@@ -13,8 +13,8 @@ from pathlib import Path
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPModel, CLIPTokenizer
 
-from ..files import sha256, share_weights
-from ..judge import Judge, save_judge
+from ..evaluation.judge import Judge, save_judge
+from ..util.files import sha256, share_weights
 from .unet import build_scheduler
 
 __all__ = ["checksums", "export"]

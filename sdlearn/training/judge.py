@@ -16,16 +16,16 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from ..judge import ATTRIBUTES, Judge, labels
+from ..evaluation.judge import ATTRIBUTES, Judge, labels
 from ..world import scene_at
 from .data import Pictures
-from .loop import Batch, Recipe, Record, fit
+from .loop import Batch, Record, TrainingConfig, fit
 from .vae import round_trip
 
 __all__ = ["RECIPE", "SPLIT", "JudgeObjective", "draw_batch", "round_trips", "train_judge"]
 
 SPLIT = "judge"  # scenes of its own, held-out combinations included
-RECIPE = Recipe(steps=2_000, batch_size=64, lr=2e-3, warmup=100, decay=0.7, ema=0.99)
+RECIPE = TrainingConfig(steps=2_000, batch_size=64, lr=2e-3, warmup=100, decay=0.7, ema=0.99)
 
 
 class JudgeObjective(nn.Module):
@@ -89,7 +89,7 @@ def train_judge(
     judge: Judge,
     vae: AutoencoderKL,
     pictures: Pictures,
-    recipe: Recipe = RECIPE,
+    recipe: TrainingConfig = RECIPE,
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `judge` in place on the pictures of the judge's split, one record a step."""

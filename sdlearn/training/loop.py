@@ -20,13 +20,13 @@ from torch import nn
 
 from . import checkpoint as checkpoints
 
-__all__ = ["Batch", "Recipe", "Record", "fit", "learning_rate"]
+__all__ = ["Batch", "TrainingConfig", "Record", "fit", "learning_rate"]
 
 Batch = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingConfig:
     """How long and how fast to train."""
 
     steps: int
@@ -52,7 +52,7 @@ class Record:
     parts: dict[str, float]
 
 
-def learning_rate(step: int, recipe: Recipe) -> float:
+def learning_rate(step: int, recipe: TrainingConfig) -> float:
     """Warm-up, a plateau, then a straight fall to zero over the last `decay` of the steps."""
     rise = (step + 1) / max(1, recipe.warmup)
     fall = (recipe.steps - step) / max(1.0, recipe.decay * recipe.steps)
@@ -62,7 +62,7 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 def fit(
     model: nn.Module,
     draw: Callable[[torch.Generator], Batch],
-    recipe: Recipe,
+    recipe: TrainingConfig,
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `model` in place, one record a step; at the end it holds the averaged weights.
@@ -99,7 +99,7 @@ def fit(
     model.eval()
 
 
-def _is_due(done: int, recipe: Recipe) -> bool:
+def _is_due(done: int, recipe: TrainingConfig) -> bool:
     return done % recipe.save_every == 0 or done == recipe.steps
 
 

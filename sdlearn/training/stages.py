@@ -15,7 +15,7 @@ from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPModel, CLIPTokenizer
 
-from ..judge import Judge, load_judge, save_judge
+from ..evaluation.judge import Judge, load_judge, save_judge
 from ..world import caption, scenes
 from . import clip, judge, unet, vae
 from .data import Pictures, render_all
@@ -23,12 +23,12 @@ from .diary import unet_page, vae_page, write_strip
 from .export import export
 from .probe import probe_text_tower
 from .tokenizer import train_tokenizer
-from .workshop import Progress, Workshop
+from .workshop import Progress, TrainingRun
 
 __all__ = ["STAGES", "train_all"]
 
 
-def world_stage(shop: Workshop) -> Iterator[Progress]:
+def world_stage(shop: TrainingRun) -> Iterator[Progress]:
     """Render the pictures that everything is trained on."""
     counts = {"train": shop.plan.pictures, judge.SPLIT: shop.plan.judge_pictures}
     total, before = sum(counts.values()), 0
@@ -39,7 +39,7 @@ def world_stage(shop: Workshop) -> Iterator[Progress]:
         before += count
 
 
-def vae_stage(shop: Workshop) -> Iterator[Progress]:
+def vae_stage(shop: TrainingRun) -> Iterator[Progress]:
     """Train the autoencoder and even out its latent channels."""
     pictures = _pictures(shop, "train")
     torch.manual_seed(0)  # the weights' start; all later randomness is drawn step by step
@@ -53,7 +53,7 @@ def vae_stage(shop: Workshop) -> Iterator[Progress]:
     shop.save("vae", model.save_pretrained)
 
 
-def clip_stage(shop: Workshop) -> Iterator[Progress]:
+def clip_stage(shop: TrainingRun) -> Iterator[Progress]:
     """Train the tokenizer and CLIP, then probe what the text tower knows."""
     pictures = _pictures(shop, "train")
     tokenizer = train_tokenizer(caption(scene) for scene in scenes(max(2000, len(pictures))))
@@ -71,7 +71,7 @@ def clip_stage(shop: Workshop) -> Iterator[Progress]:
     shop.save("clip", model.save_pretrained)
 
 
-def _require_knowledge(found: dict[str, float], shop: Workshop) -> None:
+def _require_knowledge(found: dict[str, float], shop: TrainingRun) -> None:
     print("\n".join(f"probe {name}: {accuracy:.1%}" for name, accuracy in found.items()))
     taught = [name for name in found if not name.startswith("held_out")]
     worst = min(taught, key=lambda name: found[name])
@@ -82,7 +82,7 @@ def _require_knowledge(found: dict[str, float], shop: Workshop) -> None:
         )
 
 
-def judge_stage(shop: Workshop) -> Iterator[Progress]:
+def judge_stage(shop: TrainingRun) -> Iterator[Progress]:
     """Train the judge on renders and on round trips of other renders."""
     autoencoder = AutoencoderKL.from_pretrained(shop.need("vae")).eval()
     torch.manual_seed(2)
@@ -95,7 +95,7 @@ def judge_stage(shop: Workshop) -> Iterator[Progress]:
     shop.save("judge", lambda folder: save_judge(model.cpu(), folder))
 
 
-def unet_stage(shop: Workshop) -> Iterator[Progress]:
+def unet_stage(shop: TrainingRun) -> Iterator[Progress]:
     """Train the noise predictor on the latents of all pictures, computed once."""
     pictures = _pictures(shop, "train")
     device = PartialState().device
@@ -114,7 +114,7 @@ def unet_stage(shop: Workshop) -> Iterator[Progress]:
     shop.save("unet", model.cpu().save_pretrained)
 
 
-def export_stage(shop: Workshop, output: Path) -> Iterator[Progress]:
+def export_stage(shop: TrainingRun, output: Path) -> Iterator[Progress]:
     """Put the finished parts together as a Stable Diffusion folder."""
     if PartialState().is_main_process:
         export(
@@ -128,13 +128,13 @@ def export_stage(shop: Workshop, output: Path) -> Iterator[Progress]:
     yield Progress("export", 1, 1, {})
 
 
-def _pictures(shop: Workshop, split: str) -> Pictures:
+def _pictures(shop: TrainingRun, split: str) -> Pictures:
     if not shop.pictures(split).exists():
         raise FileNotFoundError(f"no pictures in {shop.folder}; run 'sdlearn train world' first")
     return Pictures(shop.pictures(split))
 
 
-STAGES: dict[str, Callable[[Workshop], Iterator[Progress]]] = {
+STAGES: dict[str, Callable[[TrainingRun], Iterator[Progress]]] = {
     "world": world_stage,
     "vae": vae_stage,
     "clip": clip_stage,
@@ -143,7 +143,7 @@ STAGES: dict[str, Callable[[Workshop], Iterator[Progress]]] = {
 }
 
 
-def train_all(shop: Workshop, output: Path) -> Iterator[Progress]:
+def train_all(shop: TrainingRun, output: Path) -> Iterator[Progress]:
     """Every stage in order, then the export to `output`."""
     for stage in STAGES.values():
         yield from stage(shop)

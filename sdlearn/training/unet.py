@@ -17,10 +17,10 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ..diffusion import add_noise, snr
+from ..diffusion.equations import add_noise, snr
 from ..world import caption, scene_at
 from .data import Pictures, reworded, words_rng
-from .loop import Batch, Recipe, Record, fit
+from .loop import Batch, Record, TrainingConfig, fit
 
 __all__ = [
     "RECIPE",
@@ -35,7 +35,7 @@ __all__ = [
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
 
-RECIPE = Recipe(steps=5_500, batch_size=32, lr=1e-3, warmup=200, decay=0.5, ema=0.998)
+RECIPE = TrainingConfig(steps=5_500, batch_size=32, lr=1e-3, warmup=200, decay=0.5, ema=0.998)
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -137,7 +137,7 @@ def train_unet(
     text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
     latents: Tensor,
-    recipe: Recipe = RECIPE,
+    recipe: TrainingConfig = RECIPE,
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `unet` in place on `latents` of the pictures of split "train", one record a step."""

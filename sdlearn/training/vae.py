@@ -17,7 +17,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from .data import Pictures
-from .loop import Batch, Recipe, Record, fit
+from .loop import Batch, Record, TrainingConfig, fit
 
 __all__ = [
     "RECIPE",
@@ -35,7 +35,7 @@ SCALING_FACTOR = 0.18215  # SD 1.x's own; `fold_normalisation` makes it right fo
 KL_WEIGHT = 2e-5  # of the KL per latent number
 EDGE_WEIGHT = 1.0
 
-RECIPE = Recipe(steps=9_000, batch_size=4, lr=8e-4, warmup=300, decay=0.75, ema=0.999)
+RECIPE = TrainingConfig(steps=9_000, batch_size=4, lr=8e-4, warmup=300, decay=0.75, ema=0.999)
 
 
 def build_vae() -> AutoencoderKL:
@@ -118,7 +118,10 @@ def fold_normalisation(vae: AutoencoderKL, images: Tensor) -> None:
 
 
 def train_vae(
-    vae: AutoencoderKL, pictures: Pictures, recipe: Recipe = RECIPE, checkpoint: Path | None = None
+    vae: AutoencoderKL,
+    pictures: Pictures,
+    recipe: TrainingConfig = RECIPE,
+    checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `vae` in place on `pictures`, one record a step."""
     objective = VAEObjective(vae)

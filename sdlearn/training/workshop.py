@@ -15,9 +15,9 @@ from pathlib import Path
 from accelerate import PartialState
 
 from . import clip, judge, unet, vae
-from .loop import Recipe, Record
+from .loop import Record, TrainingConfig
 
-__all__ = ["FULL", "SMOKE", "Plan", "Progress", "Workshop", "default_folder"]
+__all__ = ["FULL", "SMOKE", "Plan", "Progress", "TrainingRun", "default_folder"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Plan:
     judge_pictures: int = 16_384
     probe_captions: int = 6_000
     pass_mark: float = 0.95  # what the text probe must reach before the U-Net is trained
-    recipes: dict[str, Recipe] = field(
+    recipes: dict[str, TrainingConfig] = field(
         default_factory=lambda: {
             "vae": vae.RECIPE,
             "clip": clip.RECIPE,
@@ -67,7 +67,7 @@ def default_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class TrainingRun:
     """The folder of one training, its plan, and where its diary of sample sheets goes."""
 
     folder: Path

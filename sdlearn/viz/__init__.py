@@ -10,7 +10,7 @@ setting, so no figure stays open.
 from .bars import bars
 from .curves import curves
 from .figures import filmstrip, grid, show
-from .heat import heat
+from .heat import heatmap
 from .matrix import matrix
 from .parts import channels, tokens
 from .pictures import to_tensor
@@ -24,7 +24,7 @@ __all__ = [
     "curves",
     "filmstrip",
     "grid",
-    "heat",
+    "heatmap",
     "matrix",
     "show",
     "to_tensor",

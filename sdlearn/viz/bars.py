@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from .curves import COLOURS
 from .frame import CHART_LINE, TEXT, Frame, check_marks, describe_marks
 from .sheet import FAINT, wrap
-from .values import check_limits, say, to_numbers
+from .values import check_limits, format_number, to_numbers
 
 __all__ = ["bars"]
 
@@ -44,7 +44,7 @@ def bars(
     places = check_marks(marks)
     limits = _bar_limits([0.0, *numbers, *places.values()], limits)
     names = [wrap(str(name), NAME_WIDTH) for name in values]
-    said = [say(number) for number in numbers]
+    said = [format_number(number) for number in numbers]
     listed = "; ".join(f"{n}: {text}" for n, text in zip(values, said, strict=True))
     alt = alt or " ".join([f"{xlabel}. {listed}.", *describe_marks(places)])
     frame = Frame(size or _bars_size(names, places), alt, ax, grid="x")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from .frame import CHART_LINE, TEXT, Frame, check_marks, describe_marks, spread
 from .sheet import FAINT, INK, PALETTE, wrap
-from .values import check_limits, say, to_numbers
+from .values import check_limits, format_number, to_numbers
 
 __all__ = ["COLOURS", "curves"]
 
@@ -103,7 +103,7 @@ def _check_log(
     }
     for axis in log:
         if min(shown[axis]) <= 0:
-            lowest = say(min(shown[axis]))
+            lowest = format_number(min(shown[axis]))
             raise ValueError(f"log={log!r} needs numbers above 0 on {axis}; got {lowest}")
 
 
@@ -166,13 +166,13 @@ def _describe_curves(lines: dict[str, Curve], xlabel: str, ylabel: str, marks: d
     parts = [f"{ylabel} against {xlabel}."]
     for name, (xs, ys) in lines.items():
         first, last = xs.argmin(), xs.argmax()
-        ends = f"{say(ys[first])} at {say(xs[first])}, {say(ys[last])} at {say(xs[last])}"
+        ends = ", ".join(f"{format_number(ys[i])} at {format_number(xs[i])}" for i in (first, last))
         low, high = sorted((ys[first], ys[last]))
         beyond = 0.05 * (ys.max() - ys.min())
         turns = ""
         if ys.max() > high + beyond:
-            turns += f", highest {say(ys.max())} at {say(xs[ys.argmax()])}"
+            turns += f", highest {format_number(ys.max())} at {format_number(xs[ys.argmax()])}"
         if ys.min() < low - beyond:
-            turns += f", lowest {say(ys.min())} at {say(xs[ys.argmin()])}"
+            turns += f", lowest {format_number(ys.min())} at {format_number(xs[ys.argmin()])}"
         parts.append(f"{name or 'The curve'}: {ends}{turns}.")
     return " ".join([*parts, *describe_marks(marks)])

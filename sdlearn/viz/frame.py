@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .sheet import FAINT, INK, MARGIN, SCREEN_DPI, Sheet, wrap
-from .values import say, say_short, to_numbers
+from .values import format_number, format_short, to_numbers
 
 __all__ = ["CHART_LINE", "TEXT", "Frame", "check_marks", "describe_marks", "spread"]
 
@@ -38,7 +38,11 @@ def check_marks(marks: Mapping[str, float] | None) -> dict[str, float]:
 
 def describe_marks(marks: dict[str, float]) -> list[str]:
     """For an alternative text: one sentence on the marks, or none."""
-    return [f"Marked: {'; '.join(f'{n} at {say(x)}' for n, x in marks.items())}."] if marks else []
+    return (
+        [f"Marked: {'; '.join(f'{n} at {format_number(x)}' for n, x in marks.items())}."]
+        if marks
+        else []
+    )
 
 
 def spread(wanted: Sequence[float], lengths: Sequence[float], room: float) -> list[float]:
@@ -100,7 +104,7 @@ class Frame:
     def plain_ticks(self, axis: Literal["x", "y"]) -> None:
         """Few ticks, as ordinary numbers: no powers of ten, no factor beside the axis."""
         ticks = self.ax.xaxis if axis == "x" else self.ax.yaxis
-        ticks.set_major_formatter(FuncFormatter(lambda value, _: say_short(value)))
+        ticks.set_major_formatter(FuncFormatter(lambda value, _: format_short(value)))
         if ticks.get_scale() == "linear":
             ticks.set_major_locator(MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10]))
 

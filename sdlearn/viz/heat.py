@@ -18,21 +18,10 @@ from PIL import Image
 
 from .figures import checked_columns
 from .pictures import Pictures, to_arrays
-from .sheet import (
-    FAINT,
-    FONT,
-    INK,
-    PAGE_WIDTH,
-    Sheet,
-    Table,
-    as_texts,
-    cell_size,
-    draw,
-    text_band,
-)
-from .values import check_limits, say, say_short, to_numbers
+from .sheet import FAINT, FONT, INK, PAGE_WIDTH, Sheet, Table, as_texts, cell_size, draw, text_band
+from .values import check_limits, format_number, format_short, to_numbers
 
-__all__ = ["BAR_ROOM", "COLOURS", "as_levels", "colour_bar", "heat", "laid_over", "where"]
+__all__ = ["BAR_ROOM", "COLOURS", "as_levels", "colour_bar", "heatmap", "laid_over", "peak_region"]
 
 COLOURS = colormaps["inferno"]
 BAR_GAP, BAR_WIDTH, BAR_ROOM = 12, 12, 84  # pixels; the last with the numbers beside the bar
@@ -41,7 +30,7 @@ MID_GREY = 128
 SHAPE_TOLERANCE = 0.1  # by which the sides of map and picture may differ, relative
 
 
-def heat(
+def heatmap(
     values: Any,
     pictures: Pictures | None = None,
     titles: Iterable[object] | None = None,
@@ -148,7 +137,7 @@ def colour_bar(
     low, high = float(norm.vmin or 0), float(norm.vmax or 0)
     ticks = [low, (low + high) / 2, high]
     shown = sheet.colorbar(ScalarMappable(norm, colours), cax=bar)
-    shown.set_ticks(ticks, labels=[say_short(tick) for tick in ticks])
+    shown.set_ticks(ticks, labels=[format_short(tick) for tick in ticks])
     bar.tick_params(labelsize=FONT, color=FAINT, labelcolor=INK, length=3)
     for spine in bar.spines.values():
         spine.set_visible(False)
@@ -159,13 +148,13 @@ def _describe(maps: np.ndarray, texts: list[str], low: float, high: float) -> st
     count = "one heat-map" if len(maps) == 1 else f"{len(maps)} heat-maps"
     names = texts if any(texts) else [str(i + 1) for i in range(len(maps))]
     peaks = "; ".join(
-        f"{name}: up to {say(values.max())}, highest in the {where(values)}"
+        f"{name}: up to {format_number(values.max())}, highest in the {peak_region(values)}"
         for name, values in zip(names, maps, strict=True)
     )
-    return f"{count} on a scale from {say(low)} to {say(high)}. {peaks}."
+    return f"{count} on a scale from {format_number(low)} to {format_number(high)}. {peaks}."
 
 
-def where(values: np.ndarray) -> str:
+def peak_region(values: np.ndarray) -> str:
     """The third of the map, in words, that holds its highest number."""
     row, column = np.unravel_index(values.argmax(), values.shape)
     up = ("top", "middle", "bottom")[3 * int(row) // values.shape[0]]

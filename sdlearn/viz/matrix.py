@@ -17,19 +17,8 @@ from matplotlib.figure import Figure
 
 from .heat import BAR_ROOM, colour_bar
 from .pictures import Pictures, to_arrays
-from .sheet import (
-    INK,
-    LETTER,
-    LINE_HEIGHT,
-    MARGIN,
-    PAGE_WIDTH,
-    Sheet,
-    as_texts,
-    draw,
-    wrap,
-    write,
-)
-from .values import MINUS, say, to_numbers
+from .sheet import INK, LETTER, LINE_HEIGHT, MARGIN, PAGE_WIDTH, Sheet, as_texts, draw, wrap, write
+from .values import MINUS, format_number, to_numbers
 
 __all__ = ["matrix"]
 
@@ -211,10 +200,10 @@ def _draw_head(sheet: Sheet, plan: _Plan, heads: _Names, column: int) -> None:
 def _describe(numbers: np.ndarray, sides: list[str], heads: list[str], title: str) -> str:
     """Alternative text: what the table holds, and each row's highest number."""
     height, width = numbers.shape
-    extent = f"from {say(numbers.min())} to {say(numbers.max())}"
+    extent = f"from {format_number(numbers.min())} to {format_number(numbers.max())}"
     parts = [f"{title or 'a table'}: {height} rows, {width} columns, {extent}."]
     for i, row in enumerate(numbers[:MOST_NAMED]):
         at = int(row.argmax())
         name, best = sides[i] or f"row {i + 1}", heads[at] or f"column {at + 1}"
-        parts.append(f"{name}: highest at {best}, {say(row[at])}.")
+        parts.append(f"{name}: highest at {best}, {format_number(row[at])}.")
     return " ".join(parts)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..checks import check_images
+from ..util.checks import check_images
 
 __all__ = ["Pictures", "to_arrays", "to_tensor"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-__all__ = ["check_limits", "say", "say_short", "to_numbers"]
+__all__ = ["check_limits", "format_number", "format_short", "to_numbers"]
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -62,7 +62,7 @@ def check_limits(limits: Any, name: str = "limits") -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def say(number: float) -> str:
+def format_number(number: float) -> str:
     """A number as people write it: whole and large ones in full, others in three digits.
 
     859520964 → "859,520,964"; 0.06827 → "0.0683"; -1234.5 → "−1,234".
@@ -72,6 +72,6 @@ def say(number: float) -> str:
     return (f"{number:,.0f}" if whole else f"{number:.3g}").replace("-", MINUS)
 
 
-def say_short(number: float) -> str:
+def format_short(number: float) -> str:
     """`say` for places with little room: millions as "860 M"."""
-    return f"{say(number / 1e6)} M" if abs(number) >= 1e6 else say(number)
+    return f"{format_number(number / 1e6)} M" if abs(number) >= 1e6 else format_number(number)

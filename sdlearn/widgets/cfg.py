@@ -9,10 +9,10 @@ import traitlets
 
 from .. import viz
 from ..pipeline import Step
-from ..world import wishes
+from ..world import parse_prompt
 from . import controls
 from .drawing import Model, drawn, encode, judged, picture_of, previews, the_model
-from .live import Live, Settings, View
+from .live import LiveExplorer, PanelUpdate, Settings
 from .panels import figure_html, picture_html, row_html, verdict_html
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ GRID_SCALES, GRID_STEPS = (1.0, 3.0, 7.5, 15.0), (3, 8, 20)
 THUMBNAIL = 128  # pixels of the screen
 
 
-class CfgExplorer(Live):
+class CfgExplorer(LiveExplorer):
     """A picture that follows prompt, seed, guidance scale, steps and scheduler.
 
     Beside it stand the judge's verdict on each attribute that the prompt names (the judge knows
@@ -64,17 +64,17 @@ class CfgExplorer(Live):
         super().__init__(rows, buttons, settings)
         self.begin()
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         kept: list[Step] = []
         steps, note = self._steps(at)
         yield from previews(self.sd, steps, kept, at.num_steps, "picture")
         picture, title = picture_of(self.sd, kept[-1].next_latents), title_of(at)
-        asked, seen = wishes(at.prompt), judged(self.sd, picture)
+        asked, seen = parse_prompt(at.prompt), judged(self.sd, picture)
         panels = {"picture": picture_html(picture, title), "verdict": verdict_html(asked, seen)}
         verdict = {name: seen[name] == word for name, word in asked.items() if seen}
-        yield View(panels, note, {"picture": picture, "title": title, "verdict": verdict})
+        yield PanelUpdate(panels, note, {"picture": picture, "title": title, "verdict": verdict})
         gap = [size for step in kept if (size := gap_of(step)) is not None]
-        yield View({"gap": figure_html(gap_figure(gap)) if gap else ""}, note, {"gap": gap})
+        yield PanelUpdate({"gap": figure_html(gap_figure(gap)) if gap else ""}, note, {"gap": gap})
 
     def still(self) -> Figure:
         return viz.show([self.facts["picture"]], [self.facts["title"]], size=256)
@@ -101,7 +101,9 @@ class CfgExplorer(Live):
     def _fill(self, cells: Sequence[dict[str, Any]], columns: int) -> None:
         self.run(self._sheet(self.at(), cells, columns))
 
-    def _sheet(self, at: Settings, cells: Sequence[dict[str, Any]], columns: int) -> Iterator[View]:
+    def _sheet(
+        self, at: Settings, cells: Sequence[dict[str, Any]], columns: int
+    ) -> Iterator[PanelUpdate]:
         yield from self._job()  # the picture above may still be on its way
         done: list[str] = []
         for cell in cells:
@@ -110,10 +112,10 @@ class CfgExplorer(Live):
             picture = yield from drawn(self.sd, steps, status)
             names = ", ".join(f"{name.split('_')[-1]} {value:g}" for name, value in cell.items())
             done.append(picture_html(picture, names + self._score(at.prompt, picture), THUMBNAIL))
-            yield View({"sheet": row_html(done, columns, THUMBNAIL)})
+            yield PanelUpdate({"sheet": row_html(done, columns, THUMBNAIL)})
 
     def _score(self, prompt: str, picture: Any) -> str:
-        asked, seen = wishes(prompt), judged(self.sd, picture)
+        asked, seen = parse_prompt(prompt), judged(self.sd, picture)
         right = sum(seen.get(name) == word for name, word in asked.items())
         return f": {right} of {len(asked)} right" if seen and asked else ""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..schedulers import SCHEDULERS
+from ..diffusion.schedulers import SCHEDULERS
 
 __all__ = [
     "HIGHEST_SEED",

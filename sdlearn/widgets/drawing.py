@@ -12,11 +12,11 @@ from typing import TypeAlias
 from PIL import Image
 from torch import Tensor
 
-from ..checks import check_not_blank
-from ..judge import Judge, load_judge
+from ..evaluation.judge import Judge, load_judge
 from ..pipeline import StableDiffusion, Step, load, to_pil
+from ..util.checks import check_not_blank
 from ..viz import to_tensor
-from .live import View
+from .live import PanelUpdate
 from .panels import picture_html
 
 __all__ = ["Model", "drawn", "encode", "judged", "picture_of", "previews", "the_model"]
@@ -69,17 +69,17 @@ def picture_of(sd: StableDiffusion, latents: Tensor) -> Image.Image:
 
 def drawn(
     sd: StableDiffusion, steps: Iterator[Step], status: str
-) -> Generator[View, None, Image.Image]:
+) -> Generator[PanelUpdate, None, Image.Image]:
     """Take all steps, one for each `next`, under one status; `yield from` gives the picture."""
     for step in steps:
         last = step
-        yield View(status=status)
+        yield PanelUpdate(status=status)
     return picture_of(sd, last.next_latents)
 
 
 def previews(
     sd: StableDiffusion, steps: Iterator[Step], kept: list[Step], num_steps: int, panel: str
-) -> Iterator[View]:
+) -> Iterator[PanelUpdate]:
     """Take all steps, add them to `kept`, and tell now and then how far it is.
 
     One step for each `next`. On a slow machine or with a large model the picture that each step
@@ -95,4 +95,4 @@ def previews(
             title = f"step {step.index + 1} of {num_steps}: a preview"
             panels = {panel: picture_html(picture_of(sd, step.pred_x0), title)}
             last = time.monotonic()
-        yield View(panels, status)
+        yield PanelUpdate(panels, status)

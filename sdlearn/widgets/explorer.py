@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from .still import Still
+from .still import StaticFigure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Explorer"]
 
 
-class Explorer(Still):
+class Explorer(StaticFigure):
     """What `draw` makes of the values of `controls`, drawn again whenever one changes.
 
     For example `Explorer(noisy_figure, t=ipywidgets.IntSlider(250, 0, 999))`. `draw(**values)`

@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-__all__ = ["Latest"]
+__all__ = ["LatestJob"]
 
 Result = TypeVar("Result")
 
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 _TURN = threading.Lock()
 
 
-class Latest(Generic[Result]):
+class LatestJob(Generic[Result]):
     """Runs the newest job that it was given. A job is an iterator; each `next` is one step of it.
 
     `deliver` gets each result of a job that has not been overtaken, `failed` the exception that

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 import traitlets
 
-from ..frontend import someone_is_there
-from .latest import Latest
-from .still import Still
+from ..util.notebook import is_interactive
+from .latest import LatestJob
+from .still import StaticFigure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Live", "Settings", "View"]
+__all__ = ["LiveExplorer", "Settings", "PanelUpdate"]
 
 Settings = SimpleNamespace  # the value of each setting by its name
 
@@ -33,7 +33,7 @@ PATIENCE = 3.0  # seconds that a cell waits for its first picture
 
 
 @dataclass(frozen=True)
-class View:
+class PanelUpdate:
     """A part of what an explorer shows: HTML for some of its panels, and a sentence, or None to
     leave the last one.
 
@@ -45,7 +45,7 @@ class View:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Live(Still):
+class LiveExplorer(StaticFigure):
     """An explorer. A subclass names its `PANELS`, writes `draw` and `still`, and calls `begin`.
 
     `settings` are the names of the traits that decide the view. `facts` holds what the last view
@@ -66,8 +66,8 @@ class Live(Still):
         self.settings = (*controls, *more)
         self.facts: dict[str, Any] = {}
         self.panels = {name: widgets.HTML() for name in self.PANELS}
-        self._seen: OrderedDict[tuple, View] = OrderedDict()
-        self._work = Latest(self._deliver, self._fail)
+        self._seen: OrderedDict[tuple, PanelUpdate] = OrderedDict()
+        self._work = LatestJob(self._deliver, self._fail)
         super().__init__([])
         self._image.close()  # the panels take its place
         wrapped = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
@@ -84,7 +84,7 @@ class Live(Still):
                 raise ValueError(f"a setting must be one of {', '.join(self.settings)}; got {name}")
             setattr(self, name, value)
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         """The way to the view of these settings, one step of work for each `next`.
 
         `at` holds the settings as they were when the wish came. A panel that is not in a view
@@ -98,7 +98,7 @@ class Live(Still):
 
     def begin(self) -> None:
         """Draw for the first time. Where nobody can move a control, errors are passed on."""
-        if someone_is_there():
+        if is_interactive():
             self.refresh()
             self.wait(PATIENCE)
         else:
@@ -109,7 +109,7 @@ class Live(Still):
         """Show the view of the present settings: at once when it was seen, else when drawn."""
         self._work.run(self._job())
 
-    def run(self, job: Iterator[View]) -> None:
+    def run(self, job: Iterator[PanelUpdate]) -> None:
         """Carry out something else than `draw` in the background, as for a button."""
         self._work.run(job)
 
@@ -134,7 +134,7 @@ class Live(Still):
         """The settings as they are now."""
         return Settings(**{name: getattr(self, name) for name in self.settings})
 
-    def _job(self) -> Iterator[View]:
+    def _job(self) -> Iterator[PanelUpdate]:
         at = self.at()
         key = tuple(vars(at).values())
         view = self._seen.pop(key, None)  # in one go: the worker forgets views meanwhile
@@ -143,17 +143,17 @@ class Live(Still):
         self._seen[key] = view  # the last to be forgotten
         return iter([view])
 
-    def _remembered(self, key: tuple, job: Iterator[View]) -> Iterator[View]:
+    def _remembered(self, key: tuple, job: Iterator[PanelUpdate]) -> Iterator[PanelUpdate]:
         """The job's views; when it comes to its end, they are kept as one."""
-        whole = View()
+        whole = PanelUpdate()
         for view in job:
-            whole = View(whole.panels | view.panels, view.status, whole.facts | view.facts)
+            whole = PanelUpdate(whole.panels | view.panels, view.status, whole.facts | view.facts)
             yield view
         self._seen[key] = whole
         while len(self._seen) > MOST_SEEN:
             self._seen.popitem(last=False)
 
-    def _deliver(self, view: View) -> None:
+    def _deliver(self, view: PanelUpdate) -> None:
         self.facts |= view.facts
         for name, html in view.panels.items():
             self.panels[name].value = html

@@ -14,21 +14,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
-import torch
 import traitlets
 from torch import Tensor
 
 from .. import viz
+from ..diffusion.interpolation import angle, lerp, slerp
 from ..pipeline import Step
 from . import controls
 from .drawing import Model, drawn, encode, picture_of, previews, the_model
-from .live import Live, Settings, View
+from .live import LiveExplorer, PanelUpdate, Settings
 from .panels import figure_html, picture_html, row_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PromptMixer", "angle", "lerp", "slerp"]
+__all__ = ["PromptMixer"]
 
 PROMPT = "a large red house on the left, on green grass, by day"
 OTHER_PROMPT = "a large blue boat on the right, on blue water, at night"
@@ -38,39 +38,10 @@ THUMBNAIL = 128  # pixels of the screen
 SHARES = [i / 40 for i in range(41)]  # of the curves
 
 
-def lerp(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """The point on the straight line from `a` (share 0) to `b` (share 1)."""
-    return (1 - share) * a + share * b
-
-
-def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """The point on the arc from `a` (share 0) to `b` (share 1), at that share of the angle.
-
-    sin((1 - s)θ) / sin θ · a + sin(sθ) / sin θ · b, θ the angle between the two (Shoemake 1985).
-    Where they point the same way, the arc is the straight line. Raises `ValueError` when they
-    point in opposite ways: then there are many arcs, and none is the shortest.
-    """
-    theta = angle(a, b)
-    if torch.sin(theta) < 1e-4:
-        if theta > 1:
-            raise ValueError("a and b must not point in opposite ways; between them is no one arc")
-        return lerp(a, b, share)
-    return (
-        torch.sin((1 - share) * theta) / torch.sin(theta) * a
-        + torch.sin(share * theta) / torch.sin(theta) * b
-    )
-
-
-def angle(a: Tensor, b: Tensor) -> Tensor:
-    """The angle between two tensors as vectors, in radians, 0..pi."""
-    x, y = a.flatten(), b.flatten()
-    return torch.arccos((x @ y / (x.norm() * y.norm())).clamp(-1, 1))
-
-
 WAYS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"spherical": slerp, "linear": lerp}
 
 
-class PromptMixer(Live):
+class PromptMixer(LiveExplorer):
     """A picture between two prompts and two seeds, and why noise is mixed on an arc.
 
     `mix` and `mix_noise` go from 0, the first, to 1, the other one. `way` is that of the noise;
@@ -112,19 +83,19 @@ class PromptMixer(Live):
         page.children = [self.panels["picture"], reasons, self.panels["strip"]]
         self.begin()
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         cond, note = self._text(at)
         one, other = self._ends(at)
         noise = WAYS[at.way](one, other, at.mix_noise)
         spread, degrees = float(noise.std()), math.degrees(angle(one, other))
-        yield View({"why": why_html(spread, degrees)}, note)
+        yield PanelUpdate({"why": why_html(spread, degrees)}, note)
         kept: list[Step] = []
         yield from previews(self.sd, self._steps(at, cond), kept, NUM_STEPS, "picture")
         picture, title = picture_of(self.sd, kept[-1].next_latents), title_of(at)
         facts = {"picture": picture, "title": title, "spread": spread, "angle": degrees}
-        yield View({"picture": picture_html(picture, title)}, note, facts)
+        yield PanelUpdate({"picture": picture_html(picture, title)}, note, facts)
         curves = tuple((name, spreads(one, other, name)) for name in WAYS)
-        yield View({"spread": spread_html(curves, at.mix_noise)}, note)
+        yield PanelUpdate({"spread": spread_html(curves, at.mix_noise)}, note)
 
     def still(self) -> Figure:
         return viz.show([self.facts["picture"]], [self.facts["title"]], size=256)
@@ -137,7 +108,7 @@ class PromptMixer(Live):
         """Fill a row from the first noise to the other, the text as it is."""
         self.run(self._strip(self.at(), "mix_noise", "noise"))
 
-    def _strip(self, at: Settings, setting: str, name: str) -> Iterator[View]:
+    def _strip(self, at: Settings, setting: str, name: str) -> Iterator[PanelUpdate]:
         yield from self._job()  # the picture above first, should it not be there yet
         done: list[str] = []
         for i in range(STRIP):
@@ -146,7 +117,7 @@ class PromptMixer(Live):
             steps = self._steps(here, self._text(here)[0])
             picture = yield from drawn(self.sd, steps, f"picture {i + 1} of {STRIP}")
             done.append(picture_html(picture, f"{name} {share:.2f}", THUMBNAIL))
-            yield View({"strip": row_html(done, STRIP, THUMBNAIL)})
+            yield PanelUpdate({"strip": row_html(done, STRIP, THUMBNAIL)})
 
     def _text(self, at: Settings) -> tuple[Tensor, str]:
         """The mixed text states (1, 77, D), and a sentence when a prompt was cut off."""

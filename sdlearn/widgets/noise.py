@@ -18,14 +18,14 @@ from PIL import Image
 from torch import Tensor
 
 from .. import viz
-from ..diffusion import SCHEDULES, add_noise, alphas_cumprod, betas, snr
-from ..noise import randn
+from ..diffusion.equations import SCHEDULES, add_noise, alphas_cumprod, betas, snr
+from ..diffusion.seeds import randn
 from ..pipeline import to_pil
 from ..world import Scene, Thing, render
 from . import controls
 from .controls import OWN
 from .drawing import Model, picture_of, the_model
-from .live import Live, Settings, View
+from .live import LiveExplorer, PanelUpdate, Settings
 from .panels import image_tag, picture_html
 from .picker import to_square, upload_button
 
@@ -40,7 +40,7 @@ CHART_SIZE = (400, 260)
 SNR_LIMITS = (1e-4, 1e5)  # the cosine ends at 1e-9, where there is nothing to see
 
 
-class NoiseExplorer(Live):
+class NoiseExplorer(LiveExplorer):
     """A picture under the noise of timestep t, on its pixels and on its latents.
 
     `picture` takes any PIL image and holds its middle, at the model's size. `facts`: "picture",
@@ -90,26 +90,26 @@ class NoiseExplorer(Live):
         """The settings as they are now, the picture as its bytes."""
         return Settings(**{**vars(super().at()), "picture": self._pixels})
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         levels = self._schedules[at.schedule]
         if at.t >= len(levels):
             raise ValueError(f"t must lie in 0..{len(levels) - 1}; got {at.t}")
         alpha_bar = levels[at.t]
-        # Delivered at once: a slider that moves overtakes all views before `Latest` delivers them.
+        # Delivered at once: a slider that moves overtakes all that `LatestJob` would deliver.
         self._deliver(pixels := self._on_pixels(at, alpha_bar))
         self._deliver(latents := self._on_latents(at, alpha_bar))
-        yield View(pixels.panels | latents.panels, facts=pixels.facts | latents.facts)
+        yield PanelUpdate(pixels.panels | latents.panels, facts=pixels.facts | latents.facts)
         for panel in ("alpha_bar", "snr"):
             if panel not in self._charts:  # for the first view only
                 self._charts[panel] = chart_of(panel, tuple(self._schedules[OWN].tolist()))
-                yield View(self._marked(at, alpha_bar))
+                yield PanelUpdate(self._marked(at, alpha_bar))
 
     def still(self) -> Figure:
         names = ("picture", "noised_pixels", "noised_latents")
         titles = [self.facts["title"], "noise on pixels", "noise on latents, decoded"]
         return viz.show([self.facts[name] for name in names], titles, size=256)
 
-    def _on_pixels(self, at: Settings, alpha_bar: Tensor) -> View:
+    def _on_pixels(self, at: Settings, alpha_bar: Tensor) -> PanelUpdate:
         """What is quick: the noised pixels, the numbers, and the charts once they are drawn."""
         _, x0, _ = self._encoded(at.picture)
         x_t = add_noise(x0, randn(x0.shape[1:], [at.seed]), alpha_bar)
@@ -118,9 +118,9 @@ class NoiseExplorer(Live):
             "pixels": picture_html(noised, f"noise on pixels, t = {at.t}", WIDTH),
             "numbers": level_html(at.t, float(alpha_bar)),
         }
-        return View(panels | self._marked(at, alpha_bar), facts={"noised_pixels": noised})
+        return PanelUpdate(panels | self._marked(at, alpha_bar), facts={"noised_pixels": noised})
 
-    def _on_latents(self, at: Settings, alpha_bar: Tensor) -> View:
+    def _on_latents(self, at: Settings, alpha_bar: Tensor) -> PanelUpdate:
         """The noised latents, decoded, and all facts but one."""
         picture, _, latents = self._encoded(at.picture)
         noise = randn(latents.shape[1:], [at.seed], self.sd.device, self.sd.dtype)
@@ -129,7 +129,7 @@ class NoiseExplorer(Live):
         facts: dict[str, Any] = {"picture": picture, "noised_latents": noised}
         facts |= {"alpha_bar": float(alpha_bar), "snr": float(snr(alpha_bar))}
         facts["title"] = f"t = {at.t}, schedule: {at.schedule}, seed {at.seed}"
-        return View({"latents": html}, facts=facts)
+        return PanelUpdate({"latents": html}, facts=facts)
 
     def _marked(self, at: Settings, alpha_bar: Tensor) -> dict[str, str]:
         values = {"alpha_bar": float(alpha_bar), "snr": float(snr(alpha_bar))}

@@ -23,7 +23,7 @@ from ..pipeline import StableDiffusion
 from ..world import Scene, Thing, render
 from . import controls
 from .drawing import Model, picture_of, the_model
-from .live import Live, Settings, View
+from .live import LiveExplorer, PanelUpdate, Settings
 from .panels import image_tag, picture_html, png_of
 from .picker import to_square, upload_button
 from .strokes import Stroke, area, nearby, paint
@@ -63,7 +63,7 @@ def kept(original: Original, strokes: tuple[Stroke, ...]) -> tuple[Tensor, Image
     return latents, picture, picture_html(picture, title)
 
 
-class LatentPainter(Live):
+class LatentPainter(LiveExplorer):
     """The latent channels of a picture: add to one of them, and see what the decoder makes of it.
 
     `channel`, `amount`, `row`, `column` and `size` are the present stroke (see `Stroke`);
@@ -122,12 +122,12 @@ class LatentPainter(Live):
         """The settings as they are now; the picture as an `Original`, which can be a key."""
         return Settings(**{**vars(super().at()), "picture": self._original})
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         stroke = stroke_of(at)
         start, before, before_html = self._kept(at.picture, at.strokes)
         latents = paint(start, stroke)
         strokes = (*at.strokes, stroke) if stroke.amount else at.strokes
-        yield View(
+        yield PanelUpdate(
             {
                 "before": before_html,
                 "channels": channels_html(latents[0], stroke),
@@ -140,7 +140,7 @@ class LatentPainter(Live):
         near = nearby(before, picture, stroke, self.sd.vae_scale_factor)
         facts = {"latents": latents, "picture": picture, "before": before, "strokes": strokes}
         facts |= {"title": title, "nearby": near}
-        yield View({"after": picture_html(picture, title)}, sentence(stroke, near), facts)
+        yield PanelUpdate({"after": picture_html(picture, title)}, sentence(stroke, near), facts)
 
     def still(self) -> Figure:
         pictures = [self.facts["before"], self.facts["picture"]]

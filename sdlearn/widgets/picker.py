@@ -17,8 +17,8 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..checks import check_whole
-from .still import Still
+from ..util.checks import check_whole
+from .still import StaticFigure
 
 __all__ = ["PicturePicker", "read_picture", "to_square", "upload_button"]
 
@@ -123,7 +123,7 @@ def upload_button(
     return upload
 
 
-class PicturePicker(Still):
+class PicturePicker(StaticFigure):
     """A button to upload a picture, and the picture, which is never missing.
 
     `picture` is `default` until the learner brings one, always RGB and `size` x `size`. It may

@@ -12,12 +12,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..frontend import someone_is_there
+from ..util.notebook import is_interactive
 
-__all__ = ["Still"]
+__all__ = ["StaticFigure"]
 
 
-class Still(widgets.VBox):
+class StaticFigure(widgets.VBox):
     """Controls, the picture they lead to, and a status line for the sighted and screen readers."""
 
     def __init__(self, controls: Sequence[widgets.Widget]) -> None:
@@ -47,5 +47,5 @@ class Still(widgets.VBox):
     def _repr_mimebundle_(
         self, **options: Any
     ) -> tuple[dict[str, Any], dict[str, dict[str, object]]]:
-        live = super()._repr_mimebundle_(**options) if someone_is_there() else None
+        live = super()._repr_mimebundle_(**options) if is_interactive() else None
         return {**(live or {}), **self._data}, self._metadata

@@ -23,12 +23,12 @@ from PIL import Image
 from torch import Tensor
 
 from .. import viz
-from ..diffusion import add_noise
+from ..diffusion.equations import add_noise
+from ..diffusion.schedulers import alpha_bars, fresh_scheduler
 from ..pipeline import StableDiffusion, Step, to_pil
-from ..schedulers import alpha_bars, fresh_scheduler
 from . import controls
 from .drawing import Model, encode, picture_of, the_model
-from .live import Live, Settings, View
+from .live import LiveExplorer, PanelUpdate, Settings
 from .noise import level_html
 from .panels import picture_html
 
@@ -57,8 +57,8 @@ class Performance:
     note: str  # about the prompt
     title: str
     kept: list[Step] = field(default_factory=list)
-    views: dict[int, View] = field(default_factory=dict)
-    final: list[View] = field(default_factory=list)  # one, when it is over
+    views: dict[int, PanelUpdate] = field(default_factory=dict)
+    final: list[PanelUpdate] = field(default_factory=list)  # one, when it is over
 
     def go_on(self) -> Iterator[int]:
         """Take the steps that are missing; the index of each."""
@@ -66,24 +66,24 @@ class Performance:
             self.kept.append(next(self.steps))
             yield len(self.kept) - 1
 
-    def view(self, index: int) -> View:
+    def view(self, index: int) -> PanelUpdate:
         """One step: drawn when it is first asked for."""
         if index not in self.views:
             self.views[index] = view_of(self.sd, self.kept[index], self.levels)
         return self.views[index]
 
-    def end(self) -> View:
+    def end(self) -> PanelUpdate:
         """The finished picture."""
         if not self.final:
             picture = picture_of(self.sd, self.kept[-1].next_latents)
             facts = {"picture": picture, "title": self.title}
             facts["steps"] = [step.t for step in self.kept]
             html = picture_html(picture, f"finished: {self.title}", WIDTH)
-            self.final.append(View({"picture": html}, facts=facts))
+            self.final.append(PanelUpdate({"picture": html}, facts=facts))
         return self.final[0]
 
 
-class DenoisingTheatre(Live):
+class DenoisingTheatre(LiveExplorer):
     """A generation step by step; `step` counts from 1 and chooses the one that is shown.
 
     Schedulers decide how many steps there are: most take `num_steps`, Heun's nearly twice as
@@ -134,7 +134,7 @@ class DenoisingTheatre(Live):
         self._slider.max = self.play.max = count
         self.step = min(self.step, count)
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         scheduler = controls.scheduler_of(at.scheduler)
         run = self._performance(at.prompt, at.seed, at.guidance_scale, at.num_steps, scheduler)
         count = len(run.levels)
@@ -182,7 +182,7 @@ def play_button(play: widgets.Play) -> widgets.ToggleButton:
     return button
 
 
-def watch(run: Performance) -> Iterator[View]:
+def watch(run: Performance) -> Iterator[PanelUpdate]:
     """Take the steps that are missing, and show now and then how far it is."""
     waiting = picture_html(Image.new("RGB", (1, 1), "grey"), "finished: not yet", WIDTH)
     due = time.monotonic() + PREVIEW_EVERY
@@ -192,17 +192,19 @@ def watch(run: Performance) -> Iterator[View]:
             panels = run.view(index).panels | {"picture": waiting}
             cost = time.monotonic() - now
             due = now + cost + max(PREVIEW_EVERY, PATIENCE * cost)
-        yield View(panels, f"step {index + 1} of {len(run.levels)}")
+        yield PanelUpdate(panels, f"step {index + 1} of {len(run.levels)}")
 
 
-def prepare(run: Performance, first: int) -> Iterator[View]:
+def prepare(run: Performance, first: int) -> Iterator[PanelUpdate]:
     """Draw the steps that nobody has looked at yet, from `first` on and around."""
     count = len(run.levels)
     for index in [*range(first, count), *range(first)]:
         if index not in run.views:
             run.view(index)
-            yield View(status=f"{len(run.views)} of {count} steps are ready to be scrubbed through")
-    yield View(status=run.note)
+            yield PanelUpdate(
+                status=f"{len(run.views)} of {count} steps are ready to be scrubbed through"
+            )
+    yield PanelUpdate(status=run.note)
 
 
 def levels_of(sd: StableDiffusion, num_steps: int, scheduler: str | None) -> list[Tensor]:
@@ -211,7 +213,7 @@ def levels_of(sd: StableDiffusion, num_steps: int, scheduler: str | None) -> lis
     return list(alpha_bars(fresh))
 
 
-def view_of(sd: StableDiffusion, step: Step, levels: list[Tensor]) -> View:
+def view_of(sd: StableDiffusion, step: Step, levels: list[Tensor]) -> PanelUpdate:
     """One step as pictures and numbers."""
     alpha_bar = levels[step.index]
     x_t = add_noise(step.pred_x0, step.eps, alpha_bar)  # what it was made of, on the paper's scale
@@ -229,7 +231,7 @@ def view_of(sd: StableDiffusion, step: Step, levels: list[Tensor]) -> View:
     panels = {name: picture_html(pictures[name], titles[name], WIDTH) for name in titles}
     panels["numbers"] = level_html(step.t, float(alpha_bar))
     facts = {"t": step.t, "index": step.index, "alpha_bar": float(alpha_bar)}
-    return View(panels, facts=facts | pictures)
+    return PanelUpdate(panels, facts=facts | pictures)
 
 
 def channels_picture(latents: Tensor) -> Image.Image:

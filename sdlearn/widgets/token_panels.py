@@ -2,7 +2,7 @@
 
 Text and lines take the page's own colours; pictures take colours that grow evenly lighter or that
 are told apart by all. Left out: what the words are (`sdlearn.widgets.words`) and the maps
-(`sdlearn.attention`).
+(`sdlearn.inside.attention`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from PIL import Image
 from torch import Tensor
 
-from ..viz.heat import COLOURS, as_levels, laid_over, where
+from ..viz.heat import COLOURS, as_levels, laid_over, peak_region
 from .panels import picture_html, png_of, row_html
 from .words import Reading, Word
 
@@ -143,7 +143,7 @@ def attention_html(picture: Image.Image, share: Tensor, title: str, behind: str)
     pair = [(picture, behind), (glowing(share, picture), title)]
     shown = row_html([picture_html(*one, PICTURE_WIDTH) for one in pair], 2, PICTURE_WIDTH)
     percent = 100 * float(share.mean())
-    peak = where(share.cpu().numpy())
+    peak = peak_region(share.cpu().numpy())
     told = f"The word gets {percent:.1f} % of all attention, the most in the {peak}."
     return f'{shown}<div style="margin: 4px; line-height: 1.4">{told}</div>{_scale(share)}'
 

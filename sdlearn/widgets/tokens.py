@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from .. import viz
-from ..attention import AttentionMap, record_attention, word_maps
+from ..inside.attention import AttentionMap, record_attention, word_maps
 from ..pipeline import StableDiffusion, Step
 from . import controls
 from .drawing import Model, encode, picture_of, previews, the_model
-from .live import Live, Settings, View
+from .live import LiveExplorer, PanelUpdate, Settings
 from .token_panels import attention_html, nearest_html, states_html, tokens_html
 from .words import Reading, WordTable, main_word, read
 
@@ -55,7 +55,7 @@ class Generation:
         return self.pictures[step]
 
 
-class TokenExplorer(Live):
+class TokenExplorer(LiveExplorer):
     """The words of a prompt: pieces, ids, states, nearest words, and where the U-Net looks.
 
     `word` is one of `facts["words"]` and may be chosen by a click; `step` 0 is the mean over all
@@ -118,12 +118,12 @@ class TokenExplorer(Live):
         if not self._following:  # else the new prompt is not all settled, and will call again
             super().refresh()
 
-    def draw(self, at: Settings) -> Iterator[View]:
+    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
         states, _ = encode(self.sd, at.prompt)
         reading = read(self.sd.tokenizer, at.prompt)
         note = note_on(reading)
         panels, facts = self._read(at, reading, states)
-        yield View(panels, note)  # facts come with the picture, all of one view
+        yield PanelUpdate(panels, note)  # facts come with the picture, all of one view
         made = self._generations.get((at.prompt, at.seed))
         if made is None:
             made = Generation(self.sd)
@@ -131,11 +131,11 @@ class TokenExplorer(Live):
             yield from previews(self.sd, steps, made.steps, NUM_STEPS, "attention")
             self._keep(at, made)
         panels, also = self._looked(at, reading, made)
-        yield View(panels, note, facts | also)
+        yield PanelUpdate(panels, note, facts | also)
 
     def still(self) -> Figure:
         shown = [self.facts["title"]]
-        return viz.heat(self.facts["attention"], self.facts["picture"], shown, size=256)
+        return viz.heatmap(self.facts["attention"], self.facts["picture"], shown, size=256)
 
     def _read(self, at: Settings, reading: Reading, states: Tensor) -> Shown:
         """What needs no picture."""
@@ -190,7 +190,7 @@ def table_of(sd: StableDiffusion) -> Tensor:
     rows: Tensor = layer.weight
     if not rows.is_meta:
         return rows
-    with torch.no_grad():  # its weights are only there while it is called (`sdlearn.memory`)
+    with torch.no_grad():  # its weights are only there while it is called (`sdlearn.models.memory`)
         return layer(torch.arange(len(rows), device=sd.device))
 
 

@@ -2,9 +2,9 @@
 
 from .caption import caption, full_caption
 from .dataset import scene_at, scenes
+from .parse import parse_prompt
 from .render import PICTURE_SIZE, render
 from .scene import Scene, Thing, is_held_out, sample_held_out_scene, sample_scene
-from .wish import wishes
 
 __all__ = [
     "PICTURE_SIZE",
@@ -18,5 +18,5 @@ __all__ = [
     "sample_scene",
     "scene_at",
     "scenes",
-    "wishes",
+    "parse_prompt",
 ]

@@ -40,13 +40,13 @@ def _ids_cases() -> list[tuple[Any, ...]]:
 
 def _vector_cases() -> list[tuple[Any, ...]]:
     """Fewer texts than pictures, and none of the vectors of length 1."""
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     return [(randn((2, 5), [i])[0], 3 * randn((4, 5), [i + 10])[0]) for i in (0, 1)]
 
 
 def _similarity_cases() -> list[tuple[Any, ...]]:
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     return [(randn((4, 4), [i])[0] / 3, scale) for i, scale in enumerate((10.0, 2.5))]
 

@@ -47,14 +47,14 @@ def _values(*told: str) -> tuple[Mistake, ...]:
 
 def _prediction_cases() -> list[tuple[Any, ...]]:
     """Two predictions at a usual scale, below 1 and at 0."""
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     scales = (7.5, 0.5, 0.0)
     return [(randn((4, 2, 3), [i]), randn((4, 2, 3), [i + 10]), s) for i, s in enumerate(scales)]
 
 
 def _prompt_cases() -> list[tuple[Any, ...]]:
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     latents = randn((4, 16, 16), [3])
     return [

@@ -26,7 +26,7 @@ def _mistakes(arguments: str, *told: str) -> tuple[Mistake, ...]:
 
 def _noising_cases() -> list[tuple[Any, ...]]:
     """Pictures, noise and shares of the picture that no wrong formula gets right by chance."""
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     shape = (3, 4, 4)
     return [(randn(shape, [i]), randn(shape, [i + 10]), ab) for i, ab in enumerate((0.9, 0.2))]
@@ -34,13 +34,13 @@ def _noising_cases() -> list[tuple[Any, ...]]:
 
 def _noised_cases() -> list[tuple[Any, ...]]:
     """The same as (x_t, noise, alpha_bar)."""
-    from ...diffusion import add_noise
+    from ...diffusion.equations import add_noise
 
     return [(add_noise(x0, noise, ab), noise, ab) for x0, noise, ab in _noising_cases()]
 
 
 def _betas_cases() -> list[tuple[Any, ...]]:
-    from ...diffusion import betas
+    from ...diffusion.equations import betas
 
     return [(betas("linear", 20, beta_range=(0.05, 0.2)),), (betas("cosine", 10),)]
 

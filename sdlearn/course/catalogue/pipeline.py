@@ -29,7 +29,7 @@ def _mistakes(arguments: str, *told: tuple[str, ...]) -> tuple[Mistake, ...]:
 
 def _step_cases() -> list[tuple[Any, ...]]:
     """Two large steps and a small one: (x_t, eps, alpha_bar, alpha_bar_prev)."""
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     bars = ((0.1, 0.3), (0.2, 0.7), (0.9, 0.95))
     return [(randn((4, 3, 3), [i]), randn((4, 3, 3), [i + 10]), *ab) for i, ab in enumerate(bars)]
@@ -37,7 +37,7 @@ def _step_cases() -> list[tuple[Any, ...]]:
 
 def _decode_cases() -> list[tuple[Any, ...]]:
     """Weak and strong latents, so that the pixels of the strong ones leave the range."""
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     return [(strength * randn((4, 8, 8), [7]),) for strength in (0.5, 3.0)]
 

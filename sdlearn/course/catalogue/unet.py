@@ -19,7 +19,7 @@ def _function(arguments: str, formula: str) -> str:
 
 def _loss_cases() -> list[tuple[Any, ...]]:
     """Noise and guesses of it, off in a way that no wrong formula gets right by chance."""
-    from ...noise import randn
+    from ...diffusion.seeds import randn
 
     pairs = [(randn(shape, [1]), randn(shape, [2])) for shape in ((4, 4, 4), (2, 3))]
     return [(noise, 0.8 * noise + 0.3 * other + 0.1) for noise, other in pairs]

@@ -1,0 +1,164 @@
+"""A stand-in for a real model: a folder with its shapes and random weights. It draws noise.
+
+For tests of loading, speed and memory at full size without a download; never to be shown as a
+result. The weights are normal with a standard deviation of 1/sqrt(fan-in), norms are 1 and biases
+0, so that activations keep about their size from layer to layer and stay finite in half precision
+(LeCun et al. 1998, "Efficient BackProp", section 4.6). Left out: SD 1.5's own tokenizer, whose
+49,408 pieces of words are not shipped with sdlearn; the tiny model's takes its place. There is no
+safety checker either.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from math import prod
+from os.path import ismount
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from torch import Generator, nn
+
+from sdlearn.diffusion.seeds import generators
+from sdlearn.inside.anatomy.architecture import PARTS, Architecture
+from sdlearn.inside.anatomy.table import bytes_text
+from sdlearn.models.loading import TINY, no_bars
+from sdlearn.util.files import folder_written_whole, share_weights
+from sdlearn.util.progress import Watch, unwatched
+
+__all__ = ["write_random"]
+
+VARIANTS = {torch.float16: "fp16", torch.float32: None}  # dtype → what weight files are marked with
+CLASSES = {  # model_index.json: which class reads which folder
+    "scheduler": ("diffusers", "PNDMScheduler"),
+    "text_encoder": ("transformers", "CLIPTextModel"),
+    "tokenizer": ("transformers", "CLIPTokenizer"),
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "vae": ("diffusers", "AutoencoderKL"),
+}
+SCHEDULER = {  # SD 1.5's own, every field written out
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "trained_betas": None,
+    "skip_prk_steps": True,
+    "set_alpha_to_one": False,
+    "prediction_type": "epsilon",
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+}
+README = """\
+# Noise in the shape of {name}
+
+This model was never trained: its {parameters:,} weights are random numbers (seed {seed}). What it
+draws is noise. It is for tests of loading, speed and memory, which depend on shapes alone. Never
+show its pictures as a result of Stable Diffusion.
+
+Layout, configs and file names are those of Stable Diffusion 1.5, and so is the scheduler. The
+tokenizer is not: it is that of sdlearn's tiny model, and knows the words of a small storybook world
+alone. Its ids are all below 49,408, the size of the vocabulary. There is no safety checker.
+
+Written by `sdlearn make-random {name}`.
+"""
+
+
+def write_random(
+    architecture: Architecture,
+    folder: str | Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+    seed: int = 0,
+    watch: Watch = unwatched,
+) -> None:
+    """Write `folder` in Stable Diffusion's layout, with the shapes of `architecture`.
+
+    float16 gets the names of the hub's fp16 variant, float32 the plain ones. The same seed gives
+    the same numbers, in half precision rounded ones. One part at a time is in memory. The folder
+    appears when it is complete; after an error or Ctrl-C there is none.
+    Raises `ValueError` or `TypeError` for a dtype, seed or place that is none, `FileExistsError`
+    for a folder that is not empty, and `OSError` when the disk is full.
+    """
+    if dtype not in VARIANTS:
+        raise ValueError(f"dtype must be torch.float16 or torch.float32; got {dtype!r}")
+    [generator] = generators([seed])
+    path = Path(folder).expanduser().resolve()
+    _check_place(path)
+    models = {part: architecture.build(part) for part in PARTS}
+    parameters = sum(p.numel() for model in models.values() for p in model.parameters())
+    _check_room(path.parent, parameters * dtype.itemsize)
+    card = README.format(name=architecture.name, parameters=parameters, seed=seed)
+    with folder_written_whole(path) as partial:
+        _write_rest(partial, card)
+        for part, model in models.items():
+            _write_part(partial / part, model, dtype, generator, watch)
+
+
+def _check_place(path: Path) -> None:
+    """Raise unless a new folder can take the name `path`."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise FileExistsError(f"folder must be new or empty; there is something in {path}")
+    if path == Path.cwd() or ismount(path):  # neither can be swapped for another folder
+        raise ValueError(f"folder must not be where you are, nor a whole disk; got {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"folder's own folder must exist; there is no folder {str(path.parent)!r}")
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"the weights need {bytes_text(needed)} of disk, and {bytes_text(free)} are free in "
+            f"{folder}; free some, or choose another disk"
+        )
+
+
+def _write_rest(folder: Path, card: str) -> None:
+    """All but the weights and what belongs to them."""
+    index: Mapping[str, object] = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "feature_extractor": (None, None),
+        "image_encoder": (None, None),
+        "requires_safety_checker": False,  # noise holds nothing to check for
+        "safety_checker": (None, None),
+        **CLASSES,
+    }
+    text = json.dumps(index, indent=2) + "\n"
+    (folder / "model_index.json").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    shutil.copytree(TINY / "tokenizer", folder / "tokenizer")
+    diffusers.PNDMScheduler(**SCHEDULER).save_pretrained(folder / "scheduler")
+
+
+def _write_part(
+    folder: Path, model: Any, dtype: torch.dtype, generator: Generator, watch: Watch
+) -> None:
+    """Give a model on the meta device its weights, write them, and take them away again."""
+    total = len(list(model.parameters()))
+    for _ in watch(_draw(model, dtype, generator), folder.name, total):
+        pass
+    with no_bars():
+        model.save_pretrained(folder, variant=VARIANTS[dtype])
+    share_weights(folder, folder / "config.json")
+    model.to("meta")
+
+
+def _draw(model: nn.Module, dtype: torch.dtype, generator: Generator) -> Iterator[nn.Parameter]:
+    """Put numbers in place of parameter after parameter: drawn in float32, then rounded."""
+    for module in model.modules():
+        is_norm = isinstance(module, (nn.GroupNorm, nn.LayerNorm))
+        for name, empty in list(module.named_parameters(recurse=False)):
+            if name == "bias":
+                values = torch.zeros(empty.shape)
+            elif is_norm:
+                values = torch.ones(empty.shape)
+            else:
+                spread = prod(empty.shape[1:]) ** -0.5  # (out, in, ...): 1 / sqrt(fan-in)
+                values = torch.randn(empty.shape, generator=generator) * spread
+            parameter = nn.Parameter(values.to(dtype), requires_grad=False)
+            setattr(module, name, parameter)
+            yield parameter

@@ -1,0 +1,97 @@
+"""The loop at the heart of Stable Diffusion, as a generator of small records.
+
+    for each timestep t, from noisy to clean:
+        eps          the noise that the U-Net sees in the latents, with and without the text
+        pred_x0      the clean latents which that would mean
+        next_latents one step of the scheduler towards them
+
+(DDPM algorithm 2, arXiv 2006.11239, with classifier-free guidance, arXiv 2207.12598, and any
+solver.) Left out: what happens before and after, and all checks (`sdlearn.pipeline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from .equations import pred_x0
+from .guidance import apply_guidance
+from .schedulers import alpha_bars
+
+__all__ = ["NoisePredictor", "Step", "denoise_steps", "predict_noise_with_guidance"]
+
+NoisePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t, t, text states) → eps
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of the loop; all tensors (B, 4, h, w).
+
+    `latents` and `next_latents` are on the scheduler's own scale: those of the Euler family are
+    sqrt(1 + sigma²) times as large as the noisy latents of the paper.
+    """
+
+    index: int  # 0 for the first step
+    t: float  # timestep, 0..999, larger is noisier
+    latents: Tensor  # before the step
+    eps_uncond: Tensor | None  # None at guidance scale 1, where it has no say
+    eps_cond: Tensor | None  # None at guidance scale 0, where it has no say
+    eps: Tensor  # the two put together
+    pred_x0: Tensor  # clean latents that eps implies (diffusers: pred_original_sample)
+    next_latents: Tensor  # after the step
+
+
+def denoise_steps(
+    predict_noise: NoisePredictor,
+    scheduler: Any,
+    latents: Tensor,
+    cond: Tensor,
+    uncond: Tensor | None,
+    *,
+    guidance_scale: float,
+    generators: Sequence[Generator] | None = None,
+) -> Iterator[Step]:
+    """Run a fresh scheduler, its timesteps set, over unit-variance noise, (B, 4, h, w)."""
+    extra = {} if generators is None else {"generator": list(generators)}
+    latents = latents * scheduler.init_noise_sigma
+    # Numbers once for all: in the loop each would wait for the device to finish its step.
+    times, levels = scheduler.timesteps.tolist(), alpha_bars(scheduler)
+    for index, t in enumerate(scheduler.timesteps):
+        with torch.no_grad():
+            x_t = scheduler.scale_model_input(latents, t)
+            eps_uncond, eps_cond, eps = predict_noise_with_guidance(
+                predict_noise, x_t, t, cond, uncond, guidance_scale
+            )
+            x0 = pred_x0(x_t, eps, levels[index])
+            after = scheduler.step(eps, t, latents, **extra, return_dict=False)[0]
+        # Outside of no_grad, or the caller would run without gradients between two steps.
+        yield Step(index, float(times[index]), latents, eps_uncond, eps_cond, eps, x0, after)
+        latents = after
+
+
+def predict_noise_with_guidance(
+    predict_noise: NoisePredictor,
+    x_t: Tensor,
+    t: Tensor,
+    cond: Tensor,
+    uncond: Tensor | None,
+    guidance_scale: float,
+) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    """eps_uncond, eps_cond and the guided eps; what has no say is not computed.
+
+    Both predictions come from one call on a batch twice as long, the unconditional half first:
+    two calls would differ from diffusers in the last bits.
+    """
+    if guidance_scale == 1 or uncond is None:
+        eps_cond = predict_noise(x_t, t, cond)
+        return None, eps_cond, eps_cond
+    if guidance_scale == 0:
+        eps_uncond = predict_noise(x_t, t, uncond)
+        return eps_uncond, None, eps_uncond
+    both = predict_noise(torch.cat([x_t, x_t]), t, torch.cat([uncond, cond]))
+    eps_uncond, eps_cond = both.chunk(2)
+    return eps_uncond, eps_cond, apply_guidance(eps_uncond, eps_cond, guidance_scale)

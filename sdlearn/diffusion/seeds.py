@@ -1,0 +1,94 @@
+"""Seeds, generators and the noise that they give.
+
+Noise is always drawn on the CPU, from one generator for each image. So a seed means the same noise
+on every device, and an image does not depend on the batch it is generated in. There is no global
+seeding anywhere in sdlearn. The noise is the same everywhere, the image need not be, bit for bit:
+PyTorch does not promise equal results across devices and releases (see its notes on
+reproducibility).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from ..util.checks import check_whole
+
+__all__ = [
+    "check_seeds",
+    "generators",
+    "generators_after",
+    "generators_for",
+    "randn",
+]
+
+HIGHEST_SEED = 2**63 - 1
+
+
+def check_seeds(seeds: Iterable[int]) -> list[int]:
+    """`seeds` as a list of Python ints, at least one, each in 0..2**63 - 1.
+
+    Raises `TypeError` for anything but whole numbers and `ValueError` for those out of range.
+    """
+    single = isinstance(seeds, (str, bytes)) or getattr(seeds, "ndim", 1) == 0  # a 0-d tensor
+    if single or not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds must be a list of whole numbers such as [7]; got {seeds!r}")
+    checked = [_check_seed(seed) for seed in seeds]
+    if not checked:
+        raise ValueError("seeds must hold at least one seed, one for each picture; got none")
+    return checked
+
+
+def _check_seed(seed: int) -> int:
+    number = check_whole("every seed must be a whole number", seed)
+    if not 0 <= number <= HIGHEST_SEED:
+        raise ValueError(f"every seed must lie in 0..2**63 - 1; got {number}")
+    return number
+
+
+def generators(seeds: Iterable[int]) -> list[Generator]:
+    """One CPU generator for each seed."""
+    return [Generator().manual_seed(seed) for seed in check_seeds(seeds)]
+
+
+def randn(
+    shape: Sequence[int],
+    seeds: Iterable[int],
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Unit-variance noise, (B, *shape): for each seed what a generator of its own gives first.
+
+    `shape` is that of one picture. Drawn on the CPU in `dtype`, then moved to `device`.
+    """
+    return _draw(shape, generators(seeds), dtype).to(device)
+
+
+def generators_after(
+    shape: Sequence[int], seeds: Iterable[int], dtype: torch.dtype = torch.float32
+) -> list[Generator]:
+    """The generators as `randn(shape, seeds, dtype=dtype)` leaves them, ready for more noise."""
+    used = generators(seeds)
+    _draw(shape, used, dtype)
+    return used
+
+
+def generators_for(latents: Tensor, seeds: Iterable[int] | None) -> list[Generator]:
+    """Each picture's generator, past the noise that the picture began with.
+
+    `latents` (B, 4, h, w). Raises `ValueError` unless there is one seed for each of them.
+    """
+    if seeds is None:
+        raise ValueError("seeds must be given for a scheduler that draws noise as it goes")
+    sources = generators_after(latents.shape[1:], seeds, latents.dtype)
+    if len(sources) != len(latents):
+        raise ValueError(
+            f"seeds must be one for each of {len(latents)} latents; got {len(sources)}"
+        )
+    return sources
+
+
+def _draw(shape: Sequence[int], sources: Sequence[Generator], dtype: torch.dtype) -> Tensor:
+    return torch.cat([torch.randn((1, *shape), generator=g, dtype=dtype) for g in sources])

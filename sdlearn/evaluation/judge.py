@@ -1,0 +1,123 @@
+"""The judge: a small classifier that reads a picture of our world back into its attributes.
+
+Trained only on pictures drawn by `sdlearn.world` (`sdlearn train judge`), it shares nothing with
+the generator or with CLIP, so "how often is the prompt obeyed?" gets an independent answer (the
+design of GenEval, arXiv 2310.11513). It knows our world alone: shown anything else it still
+answers with the nearest words it has, so look at `Reading.confidence`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..util.checks import check_images
+from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES, SUBJECTS, TIMES, Scene
+
+__all__ = ["ATTRIBUTES", "Judge", "Reading", "labels", "load_judge", "save_judge"]
+
+# For a pair "subject" and "colour" are the left one's, the "second" ones the right one's.
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "subject": SUBJECTS,
+    "colour": COLOURS,
+    "size": (*SIZES, "medium"),
+    "position": POSITIONS,
+    "ground": GROUNDS,
+    "time": TIMES,
+    "sky": SKIES,
+    "second_subject": (*SUBJECTS, "none"),
+    "second_colour": (*COLOURS, "none"),
+}
+WEIGHTS = "judge.safetensors"
+
+
+def labels(scene: Scene) -> dict[str, str]:
+    """The truth about a scene in the judge's words."""
+    things = sorted(scene.things, key=lambda thing: POSITIONS.index(thing.position))
+    first, second = things[0], things[1] if scene.is_pair else None
+    return {
+        "subject": first.subject,
+        "colour": first.colour,
+        "size": first.size,
+        "position": first.position,
+        "ground": scene.ground,
+        "time": scene.time,
+        "sky": scene.sky,
+        "second_subject": second.subject if second else "none",
+        "second_colour": second.colour if second else "none",
+    }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the judge sees in one picture: a word for each attribute and how sure it is."""
+
+    words: dict[str, str]
+    confidence: dict[str, float]  # probability of that word, 0..1
+
+    def right(self, scene: Scene) -> dict[str, bool]:
+        """For each attribute, whether the picture shows what `scene` says."""
+        return {name: self.words[name] == truth for name, truth in labels(scene).items()}
+
+
+class Judge(nn.Module):
+    """Five strided convolutions, 128x128 → 4x4, then one linear head for each attribute."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        widths = [3, width, 2 * width, 4 * width, 5 * width, 6 * width]
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after)]
+            layers += [nn.SiLU()]
+        self.trunk = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(16 * widths[-1], 256), nn.SiLU()
+        )
+        self.heads = nn.ModuleDict({n: nn.Linear(256, len(w)) for n, w in ATTRIBUTES.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """`images` (B, 3, 128, 128) in [0, 1] → logits (B, number of words) by attribute."""
+        features = self.trunk(images * 2 - 1)
+        return {name: head(features) for name, head in self.heads.items()}
+
+    @torch.no_grad()
+    def read(self, images: Tensor) -> list[Reading]:
+        """Read a batch of pictures, (B, 3, H, W) in [0, 1]; other sizes are scaled to 128."""
+        check_images(images)
+        device = next(self.parameters()).device
+        small = F.interpolate(
+            images.to(device, torch.float32), size=(128, 128), mode="bilinear", antialias=True
+        )
+        tables = {name: logits.softmax(dim=1).max(dim=1) for name, logits in self(small).items()}
+        return [
+            Reading(
+                {n: ATTRIBUTES[n][int(best.indices[i])] for n, best in tables.items()},
+                {n: float(best.values[i]) for n, best in tables.items()},
+            )
+            for i in range(len(images))
+        ]
+
+
+def save_judge(judge: Judge, folder: Path) -> None:
+    """Write the judge's weights into `folder` as fp16 safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().half().contiguous() for name, value in judge.state_dict().items()}
+    save_file(state, folder / WEIGHTS)
+
+
+def load_judge(folder: Path | None = None) -> Judge:
+    """The shipped judge, or the one in `folder`; fp32, in evaluation mode, on the CPU.
+
+    Raises `FileNotFoundError` when the folder holds no judge.
+    """
+    path = (folder or Path(__file__).parents[1] / "weights" / "tiny" / "judge") / WEIGHTS
+    if not path.exists():
+        raise FileNotFoundError(f"no judge at {path}; make one with 'sdlearn train judge'")
+    judge = Judge()
+    judge.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    return judge.eval()

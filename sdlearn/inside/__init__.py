@@ -1,0 +1,20 @@
+"""Looking inside a model: where it attends, what each part is for, and how it is built."""
+
+from .ablation import with_fixed_timestep, without_skips
+from .anatomy import ARCHITECTURES, SD15, Anatomy, Part, anatomy, pixel_unet
+from .attention import AttentionMap, record_attention, token_positions, word_maps
+
+__all__ = [
+    "ARCHITECTURES",
+    "SD15",
+    "Part",
+    "Anatomy",
+    "AttentionMap",
+    "anatomy",
+    "pixel_unet",
+    "record_attention",
+    "token_positions",
+    "with_fixed_timestep",
+    "without_skips",
+    "word_maps",
+]

@@ -1,0 +1,184 @@
+"""Architectures: what must be known of a model to build it without weights.
+
+That of Stable Diffusion 1.5 is written out here, with a narrow sibling for quick tests; that of
+any other model is read from its folder or from the loaded model. Sources: CompVis
+`configs/stable-diffusion/v1-inference.yaml`, in the words that diffusers and transformers have for
+the same things; CLIP ViT-L/14, Radford et al. 2021, arXiv 2103.00020, table 20.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from ...models.loading import TINY
+
+__all__ = ["ARCHITECTURES", "PARTS", "SD15", "Architecture", "Loaded", "architecture_of"]
+
+
+_NEEDED = {  # without defaults here; all else is left to the libraries' defaults
+    "text_encoder": ("hidden_size", "max_position_embeddings"),
+    "unet": ("sample_size", "in_channels", "block_out_channels", "cross_attention_dim"),
+    "vae": ("in_channels", "latent_channels", "block_out_channels"),
+}
+PARTS = tuple(_NEEDED)
+
+
+class Loaded(Protocol):
+    """A model in memory: sdlearn's own or a pipeline of diffusers."""
+
+    text_encoder: Any
+    unet: Any
+    vae: Any
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The configs of the three parts, with the fields of their `config.json`."""
+
+    name: str
+    text_encoder: dict[str, Any] = field(repr=False)  # for transformers' CLIPTextConfig
+    unet: dict[str, Any] = field(repr=False)  # for diffusers' UNet2DConditionModel
+    vae: dict[str, Any] = field(repr=False)  # for diffusers' AutoencoderKL
+
+    def __post_init__(self) -> None:
+        for part, fields in _NEEDED.items():
+            for name in fields:
+                if name not in getattr(self, part):
+                    raise ValueError(f"{part} of {self.name!r} must have {name!r} in its config")
+        told, wanted = self.text_encoder["hidden_size"], self.unet["cross_attention_dim"]
+        if told != wanted:
+            raise ValueError(
+                f"model must be a Stable Diffusion with one text encoder; {self.name!r} has a "
+                f"U-Net for text states of width {wanted}, and an encoder of width {told}"
+            )
+
+    @property
+    def factor(self) -> int:
+        """How many times shorter the sides of a latent are than those of its picture: 8."""
+        return 2 ** (len(self.vae["block_out_channels"]) - 1)
+
+    def build(self, part: str) -> nn.Module:
+        """One of the three parts on torch's meta device: tensors with a shape and no content."""
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+        from transformers.models.clip.configuration_clip import CLIPTextConfig
+        from transformers.models.clip.modeling_clip import CLIPTextModel
+
+        with torch.device("meta"):
+            if part == "text_encoder":
+                return CLIPTextModel(CLIPTextConfig.from_dict(self.text_encoder)).eval()
+            cls = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}[part]
+            return cls.from_config(getattr(self, part)).eval()
+
+
+SD15 = Architecture(
+    "sd15",
+    text_encoder={  # the text tower of CLIP ViT-L/14
+        "vocab_size": 49408,
+        "max_position_embeddings": 77,  # tokens of a prompt
+        "hidden_size": 768,  # width of a text state
+        "intermediate_size": 3072,  # width between the two layers of an MLP
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "hidden_act": "quick_gelu",
+        "layer_norm_eps": 1e-5,
+        "projection_dim": 768,  # of CLIP's loss; not used to draw
+        "bos_token_id": 49406,
+        "eos_token_id": 49407,
+        "pad_token_id": 49407,
+    },
+    unet={
+        "sample_size": 64,  # latents are 64x64
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (320, 640, 1280, 1280),  # one for each level
+        "layers_per_block": 2,
+        "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
+        "mid_block_type": "UNetMidBlock2DCrossAttn",
+        "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
+        "cross_attention_dim": 768,  # width of a text state
+        "attention_head_dim": 8,  # diffusers' name for the number of heads
+        "act_fn": "silu",
+        "norm_num_groups": 32,
+        "norm_eps": 1e-5,
+        "center_input_sample": False,
+        "downsample_padding": 1,
+        "mid_block_scale_factor": 1,
+        "flip_sin_to_cos": True,  # order of sines and cosines in the timestep's embedding
+        "freq_shift": 0,
+    },
+    vae={
+        "sample_size": 512,  # pictures are 512x512
+        "in_channels": 3,
+        "out_channels": 3,
+        "latent_channels": 4,
+        "block_out_channels": (128, 256, 512, 512),  # four: halved three times, 8x in all
+        "layers_per_block": 2,
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "act_fn": "silu",
+        "norm_num_groups": 32,
+        "scaling_factor": 0.18215,  # latents times this have a spread of about 1
+    },
+)
+
+# Every level, block and head of SD 1.5, at about a tenth of its widths; 4 channels to a group.
+SD15_NARROW = Architecture(
+    "sd15-narrow",
+    text_encoder=SD15.text_encoder
+    | {"hidden_size": 72, "intermediate_size": 288, "projection_dim": 72},
+    unet=SD15.unet
+    | {
+        "block_out_channels": (32, 64, 128, 128),
+        "cross_attention_dim": 72,
+        "norm_num_groups": 8,
+    },
+    vae=SD15.vae | {"block_out_channels": (16, 32, 64, 64), "norm_num_groups": 4},
+)
+
+ARCHITECTURES = {plan.name: plan for plan in (SD15, SD15_NARROW)}
+
+
+def architecture_of(model: str | Path | Loaded) -> Architecture:
+    """The architecture of "sd15" or "sd15-narrow", of "tiny", a folder, or a model in memory.
+
+    Of a folder only the three `config.json` are read. Raises `ValueError` for what is none of
+    these or not built like Stable Diffusion 1.x, `FileNotFoundError` for a folder without them.
+    """
+    if isinstance(model, str) and model in ARCHITECTURES:
+        return ARCHITECTURES[model]
+    if model == "tiny":
+        return _read("tiny", TINY)
+    if isinstance(model, (str, Path)) and str(model) and Path(model).expanduser().is_dir():
+        return _read(str(model), Path(model).expanduser())
+    if isinstance(model, (str, Path)) or not all(hasattr(model, part) for part in PARTS):
+        raise ValueError(
+            "model must be 'sd15', 'sd15-narrow', 'tiny', a Stable Diffusion folder or a loaded "
+            f"model with {', '.join(PARTS)}; got {model!r}"
+        )
+    name = getattr(model, "name", type(model).__name__)
+    text_encoder = model.text_encoder.config.to_dict()
+    return Architecture(name, text_encoder, dict(model.unet.config), dict(model.vae.config))
+
+
+def _read(name: str, folder: Path) -> Architecture:
+    return Architecture(name, *(_read_config(folder / part / "config.json") for part in PARTS))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing; a Stable Diffusion folder has one config.json in each of "
+            f"{', '.join(PARTS)}"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged and cannot be read ({error})") from error
+    return config

@@ -1,0 +1,97 @@
+"""The layout of a model's folder, that of Stable Diffusion 1.x: what must be there, what to read.
+
+    model_index.json    scheduler/    tokenizer/    text_encoder/    unet/    vae/
+    and with some models    safety_checker/    feature_extractor/
+
+Weights are safetensors, plain or in half precision ("fp16" in their name). Left out: where a
+folder comes from (`sdlearn.models.loading`, `sdlearn.models.hub`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+__all__ = [
+    "CHECKER",
+    "MODELS",
+    "require_complete",
+    "lacks_checker",
+    "missing_of_checker",
+    "names_checker",
+    "variant_of",
+    "weight_variants",
+    "weights_file",
+]
+
+MODELS = {  # part → what the names of its weight files begin with
+    "text_encoder": "model",
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+}
+CHECKER = {"safety_checker": "model"}  # a part that not every model has
+CONFIGS = ("model_index.json", "scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json")
+CHECKER_CONFIGS = ("safety_checker/config.json", "feature_extractor/preprocessor_config.json")
+
+
+def require_complete(folder: Path) -> Path:
+    """`folder`, if every file of a model is in it; `FileNotFoundError` names what is missing."""
+    if not (folder / "model_index.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} is not a Stable Diffusion folder: it has no model_index.json; "
+            "give the folder that holds unet/, vae/, text_encoder/, tokenizer/ and scheduler/"
+        )
+    missing = _missing(folder, MODELS, (*CONFIGS, *(f"{part}/config.json" for part in MODELS)))
+    if missing:
+        raise FileNotFoundError(f"{folder} is not complete; missing: {', '.join(missing)}")
+    return folder
+
+
+def _missing(folder: Path, models: dict[str, str], configs: tuple[str, ...]) -> list[str]:
+    """The configs that are not there, and the weights that are there in no precision."""
+    return [path for path in configs if not (folder / path).is_file()] + [
+        f"{part}/{stem}.safetensors"
+        for part, stem in models.items()
+        if not any((folder / part / weights_file(stem, v)).is_file() for v in (None, "fp16"))
+    ]
+
+
+def missing_of_checker(folder: Path) -> list[str]:
+    """What a safety checker still needs in `folder`; [] if it is complete."""
+    return _missing(folder, CHECKER, CHECKER_CONFIGS)
+
+
+def names_checker(folder: Path) -> bool:
+    """Whether the model says of itself that a safety checker belongs to it.
+
+    Raises `ValueError` when its `model_index.json` is damaged.
+    """
+    path = folder / "model_index.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        return bool((index.get("safety_checker") or [None])[0])
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged and cannot be read ({error})") from error
+
+
+def lacks_checker(folder: Path) -> bool:
+    """Whether a safety checker belongs to the model and is not there, or not whole."""
+    return names_checker(folder) and bool(missing_of_checker(folder))
+
+
+def weight_variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
+    """Full precision prefers the plain file, half precision the one half as large."""
+    return (None, "fp16") if dtype == torch.float32 else ("fp16", None)
+
+
+def variant_of(folder: Path, stem: str, dtype: torch.dtype) -> str | None:
+    """Which of a part's weight files to read in `dtype`: "fp16", or None for the plain one."""
+    there = (v for v in weight_variants(dtype) if (folder / weights_file(stem, v)).is_file())
+    return next(there, None)
+
+
+def weights_file(stem: str, variant: str | None) -> str:
+    """("model", "fp16") → "model.fp16.safetensors"."""
+    return f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"

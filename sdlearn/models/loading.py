@@ -1,0 +1,175 @@
+"""From a name to the parts of a model: which folder, is it whole, and the parts read from it.
+
+A model is a folder in the layout of Stable Diffusion 1.x. "tiny" lies in the package; "sd15" and
+other hub ids come from the Hugging Face cache, and are downloaded when they are not there yet.
+Only safetensors are read, never pickles, and no code from a hub is run. Whatever goes wrong is
+one sentence that says what to do. Left out: which files a model consists of (`layout`),
+the download (`sdlearn.models.hub`), and where in memory the parts go (`sdlearn.models.memory`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..diffusion.schedulers import load_scheduler
+from ..util.files import sha256
+from ..util.out_of_memory import is_out_of_memory
+from .hub import from_hub
+from .layout import MODELS, require_complete, variant_of
+
+__all__ = [
+    "SD15",
+    "TINY",
+    "Parts",
+    "find_folder",
+    "load_model",
+    "load_parts",
+    "no_bars",
+    "says_which_is_damaged",
+    "verify",
+]
+
+TINY = Path(__file__).parents[1] / "weights" / "tiny"
+# The first that answers is taken; the original runwayml repository is gone since August 2024.
+SD15 = (
+    "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sd-legacy/stable-diffusion-v1-5",
+    "Comfy-Org/stable-diffusion-v1-5-archive",
+)
+
+
+class Parts(NamedTuple):
+    """What a Stable Diffusion consists of."""
+
+    tokenizer: Any
+    text_encoder: Any
+    unet: Any
+    vae: Any
+    scheduler: Any
+
+    def models(self) -> dict[str, Any]:
+        """The parts that have weights, in the order in which they are called."""
+        return {"text_encoder": self.text_encoder, "unet": self.unet, "vae": self.vae}
+
+
+def find_folder(
+    name: str | Path, dtype: torch.dtype = torch.float32, *, checker: bool = False
+) -> Path:
+    """The folder of "tiny", of "sd15", of a hub id such as "owner/name", or `name` itself.
+
+    With `checker` the hub is asked for the model's safety checker, too, if it has one.
+    Raises `ValueError` for what is none of these, `FileNotFoundError` for a folder that is no
+    complete model or an id that the hub does not have, and `ConnectionError` without network.
+    """
+    if name == "tiny":
+        return require_complete(TINY)
+    if name == "sd15":
+        return from_hub(SD15, dtype, checker=checker)
+    if isinstance(name, (str, Path)) and str(name) and Path(name).expanduser().is_dir():
+        return require_complete(Path(name).expanduser())
+    if isinstance(name, str) and _is_hub_id(name):
+        return from_hub((name,), dtype, checker=checker)
+    raise ValueError(
+        f"model must be 'tiny', 'sd15', a folder, or a hub id like 'owner/name'; got {name!r}"
+    )
+
+
+def _is_hub_id(name: str) -> bool:
+    owner, slash, model = name.partition("/")
+    allowed = all(c.isalnum() or c in "-_." for c in owner + model)
+    return bool(slash and owner.strip(".") and model.strip(".") and allowed)
+
+
+def verify(folder: Path) -> list[str]:
+    """The weight files in `folder` that are not what `checksums.json` says, [] without that file.
+
+    Only weights are held to it: a learner may edit a config and see what happens.
+    """
+    sums = folder / "checksums.json"
+    if not sums.is_file():
+        return []
+    known = json.loads(sums.read_text(encoding="utf-8"))
+    return [
+        name
+        for name, expected in known.items()
+        if name.endswith(".safetensors")
+        and not ((folder / name).is_file() and sha256(folder / name) == expected)
+    ]
+
+
+def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
+    """Every part of the model in `folder`, on the CPU, in `dtype`, ready to run, not to train.
+
+    Raises `ValueError` with the file's name when a file is damaged.
+    """
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+    from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+    damaged = verify(folder)
+    if damaged:
+        raise ValueError(
+            f"damaged weights in {folder}: {', '.join(damaged)}; install sdlearn again "
+            "(or delete checksums.json there if you changed them on purpose)"
+        )
+    classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
+    with no_bars():
+        models = {
+            part: load_model(cls, folder / part, MODELS[part], dtype)
+            for part, cls in classes.items()
+        }
+    with says_which_is_damaged(folder / "tokenizer"):
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    path = folder / "scheduler" / "scheduler_config.json"
+    with says_which_is_damaged(path):
+        config = json.loads(path.read_text(encoding="utf-8"))
+    return Parts(tokenizer=tokenizer, scheduler=load_scheduler(config), **models)
+
+
+def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.nn.Module:
+    """A part from its folder, on the CPU; `cls` is diffusers' or transformers' class of it.
+
+    Raises `ValueError` with the folder's name when something in it is damaged.
+    """
+    with says_which_is_damaged(folder):
+        model = cls.from_pretrained(
+            folder, dtype=dtype, variant=variant_of(folder, stem, dtype), use_safetensors=True
+        )
+    return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Without the libraries' bars over the loading of a model, gone before they are seen."""
+    from diffusers.utils import logging as diffusers
+    from transformers.utils import logging as transformers
+
+    shown = [library for library in (diffusers, transformers) if library.is_progress_bar_enabled()]
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
+
+
+@contextmanager
+def says_which_is_damaged(path: Path) -> Iterator[None]:
+    """Name the file in whatever the libraries say about damaged weights or JSON."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is damaged and cannot be read ({reason})") from error

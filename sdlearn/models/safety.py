@@ -1,0 +1,110 @@
+"""The safety checker of Stable Diffusion 1.x: pictures that it flags become black.
+
+It compares each picture, as CLIP sees it, with 17 concepts that nobody should get to see
+unasked-for, and flags those that come too close. It flags harmless pictures at times and misses
+others, so it is a help in a classroom and no promise. A teacher turns it off with
+`load(..., safety_checker=False)` or `sdlearn generate --no-safety-checker`. Model and processor
+are diffusers' and transformers' own. The tiny model has none and needs none.
+Letters: B pictures, H W pixels.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..util.images import to_pil
+from .layout import CHECKER, missing_of_checker, names_checker
+from .loading import load_model, no_bars, says_which_is_damaged
+
+__all__ = ["SafetyChecker", "check_wanted", "load_safety_checker"]
+
+
+@dataclass(frozen=True)
+class SafetyChecker:
+    """diffusers' `StableDiffusionSafetyChecker`, and the processor that prepares its pictures."""
+
+    model: Any
+    processor: Any
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in [0, 1], those that are flagged black; warns if there are any."""
+        seen = self.processor(to_pil(images), return_tensors="pt").pixel_values
+        with _quiet():
+            checked, flagged = self.model(
+                clip_input=seen.to(images.device, images.dtype), images=images.clone()
+            )
+        if any(flagged):
+            warnings.warn(
+                f"the safety checker made {sum(flagged)} of {len(flagged)} pictures black; another "
+                "prompt or seed may help, and load(..., safety_checker=False) or "
+                "'sdlearn generate --no-safety-checker' turns it off",
+                stacklevel=3,
+            )
+        return checked
+
+
+def check_wanted(wanted: bool | None) -> None:
+    """Raise `TypeError` for a `safety_checker` that is neither True, False nor None."""
+    if wanted is not None and not isinstance(wanted, bool):
+        raise TypeError(f"safety_checker must be True, False or None; got {wanted!r}")
+
+
+def load_safety_checker(
+    folder: Path, dtype: torch.dtype, wanted: bool | None = None
+) -> SafetyChecker | None:
+    """The safety checker of the model in `folder`, on the CPU; None if it has none.
+
+    `wanted` False leaves it out. True raises `ValueError` when there is none. None takes what there
+    is, and warns when the model should have one whose files are not there.
+    """
+    if wanted is False:
+        return None
+    missing = missing_of_checker(folder)
+    if not missing:
+        return _load(folder, dtype)
+    if wanted:
+        raise ValueError(
+            "safety_checker=True needs a model that has one; missing in "
+            f"{folder}: {', '.join(missing)}"
+        )
+    if names_checker(folder):
+        warnings.warn(
+            f"pictures are not checked, as the model's safety checker is not here; missing in "
+            f"{folder}: {', '.join(missing)}; load(..., safety_checker=False) if that is meant",
+            stacklevel=3,
+        )
+    return None
+
+
+def _load(folder: Path, dtype: torch.dtype) -> SafetyChecker:
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    [(part, stem)] = CHECKER.items()
+    with no_bars():
+        model = load_model(StableDiffusionSafetyChecker, folder / part, stem, dtype)
+    # The one that needs Pillow alone; the other wants torchvision and warns at its import.
+    with says_which_is_damaged(folder / "feature_extractor"):
+        processor = CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
+    return SafetyChecker(model, processor)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without diffusers' own warning, which does not say what can be done."""
+    logger = logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
