@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sdlearn.cli.output import check_writable
 from sdlearn.util.checks import DTYPES
-from sdlearn.util.files import written_whole
-from sdlearn.util.progress import bar
+from sdlearn.util.files import write_atomically
+from sdlearn.util.progress import progress_bar
 
 if TYPE_CHECKING:
     from benchmarks import Task
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     report = Report(describe_machine(tasks[0]), _measure(args, tasks, cap))
     print(format_report(report))
     if args.json is not None:
-        with written_whole(args.json) as partial:
+        with write_atomically(args.json) as partial:
             partial.write_text(to_json(report), encoding="utf-8")
         print(f"\n{args.json}")
     return 0 if report.same else 1
@@ -101,8 +101,8 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task], cap: int | None) -
     import benchmarks as bench
 
     if cap is not None:
-        return [fit for task in tasks for fit in bench.fits(task, cap, watch=bar)]
+        return [fit for task in tasks for fit in bench.fits(task, cap, progress=progress_bar)]
     if args.profile:
-        return bench.profile(tasks, repeats=args.repeats, watch=bar)
+        return bench.profile(tasks, repeats=args.repeats, progress=progress_bar)
     measure = bench.compare_cold if args.cold else bench.compare
-    return measure(tasks, repeats=args.repeats, tolerance=args.tolerance, watch=bar)
+    return measure(tasks, repeats=args.repeats, tolerance=args.tolerance, progress=progress_bar)

@@ -20,7 +20,7 @@ from benchmarks.task import PROMPT, Task
 from benchmarks.timing import Timing, interleaved
 from sdlearn.models.loading import find_folder
 from sdlearn.util.checks import check_count
-from sdlearn.util.progress import Watch, unwatched
+from sdlearn.util.progress import Progress, no_progress
 
 __all__ = ["compare_cold", "plain_script"]
 
@@ -47,7 +47,7 @@ images[0].save(sys.argv[1])
 
 
 def compare_cold(
-    tasks: Sequence[Task], *, repeats: int = 5, tolerance: int = 0, watch: Watch = unwatched
+    tasks: Sequence[Task], *, repeats: int = 5, tolerance: int = 0, progress: Progress = no_progress
 ) -> list[Comparison]:
     """Both from the shell, at every task of one picture, without safety checker.
 
@@ -59,7 +59,7 @@ def compare_cold(
     check_tolerance(tolerance)
     for task in tasks:
         _check(task)
-    return list(_compare(tasks, repeats, tolerance, watch))
+    return list(_compare(tasks, repeats, tolerance, progress))
 
 
 def _check(task: Task) -> None:
@@ -68,18 +68,18 @@ def _check(task: Task) -> None:
 
 
 def _compare(
-    tasks: Sequence[Task], repeats: int, tolerance: int, watch: Watch
+    tasks: Sequence[Task], repeats: int, tolerance: int, progress: Progress
 ) -> Iterator[Comparison]:
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Path(folder, "ours.png"), Path(folder, "theirs.png")
         for task in tasks:
             actions = _commands(task, ours, theirs)
-            for action in watch(actions, "first pictures", len(actions)):
+            for action in progress(actions, "first pictures", len(actions)):
                 action()
             apart = difference(_pixels(ours), _pixels(theirs))
             timings: list[Timing] = []
             if apart.within(tolerance):
-                timings = interleaved(repeats, *actions, watch=watch)
+                timings = interleaved(repeats, *actions, progress=progress)
             names = "sdlearn generate", "a plain script"
             sides = (Side(*side) for side in zip(names, timings, strict=False))
             yield Comparison(task, apart, tolerance, tuple(sides))

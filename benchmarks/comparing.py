@@ -17,7 +17,7 @@ from benchmarks.timing import Timing, interleaved
 from sdlearn.inside.anatomy import anatomy
 from sdlearn.models.loading import find_folder
 from sdlearn.util.checks import check_count, check_whole
-from sdlearn.util.progress import Watch, unwatched
+from sdlearn.util.progress import Progress, no_progress
 
 __all__ = ["check_tolerance", "compare"]
 
@@ -30,7 +30,7 @@ class First(NamedTuple):
 
 
 def compare(
-    tasks: Sequence[Task], *, repeats: int = 5, tolerance: int = 0, watch: Watch = unwatched
+    tasks: Sequence[Task], *, repeats: int = 5, tolerance: int = 0, progress: Progress = no_progress
 ) -> list[Comparison]:
     """Both pipelines at every task; the tasks differ in nothing but their guidance and batch.
 
@@ -43,7 +43,7 @@ def compare(
     check_count("repeats", repeats)
     check_tolerance(tolerance)
     find_folder(tasks[0].model, tasks[0].torch_dtype)  # refused here, not by another process
-    return list(_compare(tasks, repeats, tolerance, watch))
+    return list(_compare(tasks, repeats, tolerance, progress))
 
 
 def check_tolerance(tolerance: int) -> None:
@@ -53,11 +53,11 @@ def check_tolerance(tolerance: int) -> None:
 
 
 def _compare(
-    tasks: Sequence[Task], repeats: int, tolerance: int, watch: Watch
+    tasks: Sequence[Task], repeats: int, tolerance: int, progress: Progress
 ) -> Iterator[Comparison]:
-    peaks = _peaks(tasks, watch)  # before the models of this process take their memory
+    peaks = _peaks(tasks, progress)  # before the models of this process take their memory
     pair = [enter(tasks[0]) for enter in CONTESTANTS.values()]
-    firsts = _firsts(pair, tasks, watch)
+    firsts = _firsts(pair, tasks, progress)
     if tasks[0].compiled:  # after the first: on a GPU it sees no hooks any more
         compile_ours(pair[0].pipeline)
     built = anatomy(pair[0].pipeline)
@@ -69,7 +69,7 @@ def _compare(
         if task.compiled or task.device != "cpu":
             timed = difference(pair[0].draw(task), theirs.pictures)
         same = _same(task, apart, timed, tolerance)
-        timings = _timings(pair, task, repeats, watch) if same else []
+        timings = _timings(pair, task, repeats, progress) if same else []
         sides = (
             Side(
                 contestant.name,
@@ -91,18 +91,18 @@ def _same(task: Task, apart: Difference, timed: Difference | None, tolerance: in
     return apart.within(tolerance) and timed.within(tolerance)
 
 
-def _peaks(tasks: Sequence[Task], watch: Watch) -> dict[tuple[Task, str], int | None]:
+def _peaks(tasks: Sequence[Task], progress: Progress) -> dict[tuple[Task, str], int | None]:
     """Of every contestant at every task, each in a process of its own."""
     wanted = [(task, name) for task in tasks for name in CONTESTANTS]
-    watched = watch(wanted, "peak memory", len(wanted))
-    return {(task, name): peak_memory(name, task) for task, name in watched}
+    shown = progress(wanted, "peak memory", len(wanted))
+    return {(task, name): peak_memory(name, task) for task, name in shown}
 
 
 def _firsts(
-    pair: Sequence[Contestant], tasks: Sequence[Task], watch: Watch
+    pair: Sequence[Contestant], tasks: Sequence[Task], progress: Progress
 ) -> dict[Task, list[First]]:
-    watched = watch(tasks, "first pictures", len(tasks))
-    return {task: [_first(contestant, task) for contestant in pair] for task in watched}
+    shown = progress(tasks, "first pictures", len(tasks))
+    return {task: [_first(contestant, task) for contestant in pair] for task in shown}
 
 
 def _first(contestant: Contestant, task: Task) -> First:
@@ -113,6 +113,8 @@ def _first(contestant: Contestant, task: Task) -> First:
     return First(drawn, Calls(len(pictures), sum(pictures)))
 
 
-def _timings(pair: Sequence[Contestant], task: Task, repeats: int, watch: Watch) -> list[Timing]:
+def _timings(
+    pair: Sequence[Contestant], task: Task, repeats: int, progress: Progress
+) -> list[Timing]:
     actions = [partial(contestant.draw, task) for contestant in pair]
-    return interleaved(repeats, *actions, settle=settler(task.device), watch=watch)
+    return interleaved(repeats, *actions, settle=settler(task.device), progress=progress)

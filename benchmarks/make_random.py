@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sdlearn.util.progress import bar
+from sdlearn.util.progress import progress_bar
 
 __all__ = ["HELP", "add_arguments", "run"]
 
@@ -52,6 +52,6 @@ def run(args: argparse.Namespace) -> int:
 
     dtype = torch.float16 if args.dtype == "fp16" else torch.float32
     architecture = ARCHITECTURES[args.architecture]
-    write_random(architecture, args.folder, dtype=dtype, seed=args.seed, watch=bar)
+    write_random(architecture, args.folder, dtype=dtype, seed=args.seed, progress=progress_bar)
     print(args.folder)
     return 0

@@ -22,7 +22,7 @@ from benchmarks.task import Task
 from sdlearn.models.loading import find_folder
 from sdlearn.models.memory import gigabytes
 from sdlearn.util.out_of_memory import is_out_of_memory
-from sdlearn.util.progress import Watch, unwatched
+from sdlearn.util.progress import Progress, no_progress
 
 __all__ = ["child_environment", "draw_in_child", "fits", "peak_memory"]
 
@@ -60,7 +60,7 @@ def child_environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
-def fits(task: Task, cap: int, *, watch: Watch = unwatched) -> list[Fit]:
+def fits(task: Task, cap: int, *, progress: Progress = no_progress) -> list[Fit]:
     """Whether each contestant draws `task` within `cap` bytes of a GPU's memory.
 
     The cap is on what torch takes, not on what the driver takes beside it.
@@ -72,7 +72,7 @@ def fits(task: Task, cap: int, *, watch: Watch = unwatched) -> list[Fit]:
     if not 0 < cap <= total:
         raise ValueError(f"cap must be at most the GPU's {gigabytes(total)}; got {gigabytes(cap)}")
     find_folder(task.model, task.torch_dtype)  # refused here, not by another process
-    names = watch(CONTESTANTS, "within the cap", len(CONTESTANTS))
+    names = progress(CONTESTANTS, "within the cap", len(CONTESTANTS))
     return [Fit(task, name, cap, peak_memory(name, task, cap)) for name in names]
 
 

@@ -22,7 +22,7 @@ from benchmarks.report import Profile
 from benchmarks.task import Task
 from benchmarks.timing import Timing
 from sdlearn.util.checks import check_count
-from sdlearn.util.progress import Watch, unwatched
+from sdlearn.util.progress import Progress, no_progress
 
 __all__ = ["STAGES", "Span", "profile", "stages", "watched"]
 
@@ -45,7 +45,9 @@ class Span:
     end: float
 
 
-def profile(tasks: Sequence[Task], *, repeats: int = 5, watch: Watch = unwatched) -> list[Profile]:
+def profile(
+    tasks: Sequence[Task], *, repeats: int = 5, progress: Progress = no_progress
+) -> list[Profile]:
     """The stages of every task; the tasks differ in nothing but their guidance and batch.
 
     Raises `ValueError` for a task compiled for a GPU, and what loading raises.
@@ -71,7 +73,7 @@ def profile(tasks: Sequence[Task], *, repeats: int = 5, watch: Watch = unwatched
 
     def profiled(task: Task) -> Profile:
         ours.draw(task)  # the first is slower
-        taken = [picture(task) for _ in watch(range(repeats), "pictures", repeats)]
+        taken = [picture(task) for _ in progress(range(repeats), "pictures", repeats)]
         timings = {name: Timing(tuple(found[name] for found, _ in taken)) for name in STAGES}
         return Profile(task, timings, taken[0][1])
 

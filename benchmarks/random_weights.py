@@ -26,8 +26,8 @@ from sdlearn.diffusion.seeds import generators
 from sdlearn.inside.anatomy.architecture import PARTS, Architecture
 from sdlearn.inside.anatomy.table import bytes_text
 from sdlearn.models.loading import TINY, no_bars
-from sdlearn.util.files import folder_written_whole, share_weights
-from sdlearn.util.progress import Watch, unwatched
+from sdlearn.util.files import copy_mode_to_weights, write_folder_atomically
+from sdlearn.util.progress import Progress, no_progress
 
 __all__ = ["write_random"]
 
@@ -72,7 +72,7 @@ def write_random(
     *,
     dtype: torch.dtype = torch.float16,
     seed: int = 0,
-    watch: Watch = unwatched,
+    progress: Progress = no_progress,
 ) -> None:
     """Write `folder` in Stable Diffusion's layout, with the shapes of `architecture`.
 
@@ -91,10 +91,10 @@ def write_random(
     parameters = sum(p.numel() for model in models.values() for p in model.parameters())
     _check_room(path.parent, parameters * dtype.itemsize)
     card = README.format(name=architecture.name, parameters=parameters, seed=seed)
-    with folder_written_whole(path) as partial:
+    with write_folder_atomically(path) as partial:
         _write_rest(partial, card)
         for part, model in models.items():
-            _write_part(partial / part, model, dtype, generator, watch)
+            _write_part(partial / part, model, dtype, generator, progress)
 
 
 def _check_place(path: Path) -> None:
@@ -135,15 +135,15 @@ def _write_rest(folder: Path, card: str) -> None:
 
 
 def _write_part(
-    folder: Path, model: Any, dtype: torch.dtype, generator: Generator, watch: Watch
+    folder: Path, model: Any, dtype: torch.dtype, generator: Generator, progress: Progress
 ) -> None:
     """Give a model on the meta device its weights, write them, and take them away again."""
     total = len(list(model.parameters()))
-    for _ in watch(_draw(model, dtype, generator), folder.name, total):
+    for _ in progress(_draw(model, dtype, generator), folder.name, total):
         pass
     with no_bars():
         model.save_pretrained(folder, variant=VARIANTS[dtype])
-    share_weights(folder, folder / "config.json")
+    copy_mode_to_weights(folder, folder / "config.json")
     model.to("meta")
 
 

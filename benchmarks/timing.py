@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sdlearn.util.progress import Watch, unwatched
+from sdlearn.util.progress import Progress, no_progress
 
 __all__ = ["Timing", "interleaved"]
 
@@ -36,14 +36,14 @@ def interleaved(
     repeats: int,
     *actions: Callable[[], object],
     settle: Callable[[], None] = lambda: None,
-    watch: Watch = unwatched,
+    progress: Progress = no_progress,
 ) -> list[Timing]:
     """Time each action `repeats` times, in turns so that a busy moment hits them all.
 
     `settle` waits for a device that works on its own, before each start and before each stop.
     """
     seconds: list[list[float]] = [[] for _ in actions]
-    for _ in watch(range(repeats), "in turns", repeats):
+    for _ in progress(range(repeats), "in turns", repeats):
         for action, taken in zip(actions, seconds, strict=True):
             settle()
             start = time.perf_counter()

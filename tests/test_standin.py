@@ -290,7 +290,7 @@ def test_ctrl_c_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch):
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(make_random, "bar", stopped)
+    monkeypatch.setattr(make_random, "progress_bar", stopped)
     assert main(["make-random", "sd15-narrow", "noise"]) == 130
     assert list(folder.iterdir()) == []
 

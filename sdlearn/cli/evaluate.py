@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..util.files import written_whole
-from ..util.progress import bar
+from ..util.files import write_atomically
+from ..util.progress import progress_bar
 from .output import check_writable
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.judge import load_judge
     from ..pipeline import load
 
-    report = evaluate(load(args.model), load_judge(args.judge), settings, watch=bar)
+    report = evaluate(load(args.model), load_judge(args.judge), settings, progress=progress_bar)
     print(format_report(report))
     if args.json is not None:
-        with written_whole(args.json) as partial:
+        with write_atomically(args.json) as partial:
             partial.write_text(to_json(report), encoding="utf-8")
         print(f"\n{args.json}")
     if args.figures is not None:
@@ -87,7 +87,7 @@ def _draw(report: Report, folder: Path) -> None:
 
     for name, figure in figures(report).items():
         path = folder / f"{name}.png"
-        with written_whole(path) as partial:
+        with write_atomically(path) as partial:
             figure.savefig(partial, format="png")
         print(path)
 

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..util.files import partial_path, written_whole
+from ..util.files import partial_path, write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -113,7 +113,7 @@ def save_image(
     for key, value in (text or {}).items():
         info.add_text(key, str(value))
     try:
-        with written_whole(path, replace=force) as partial, open(partial, "wb") as file:
+        with write_atomically(path, replace=force) as partial, open(partial, "wb") as file:
             image.save(file, format="PNG", pnginfo=info)
     except FileExistsError as error:
         raise _refusal(path) from error

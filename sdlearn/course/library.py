@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..util.files import written_whole
+from ..util.files import write_atomically
 
 __all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
 
@@ -124,7 +124,7 @@ def _read_manifest(target: Path) -> dict[str, str]:
 def _write(path: Path, content: bytes) -> None:
     """Write a whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
+    with write_atomically(path) as partial:
         partial.write_bytes(content)
 
 

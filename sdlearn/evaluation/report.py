@@ -25,7 +25,7 @@ from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ..util.progress import Watch, unwatched
+from ..util.progress import Progress, no_progress
 from ..world import Scene, render, scenes
 from .adherence import batches, mistakes, read_generated, tally, to_batch
 from .autoencoder import Fidelity, fidelity, round_trips
@@ -148,7 +148,7 @@ class Report:
 
 
 def evaluate(
-    sd: StableDiffusion, judge: Judge, settings: Settings, watch: Watch = unwatched
+    sd: StableDiffusion, judge: Judge, settings: Settings, progress: Progress = no_progress
 ) -> Report:
     """Measure `sd` as `settings` say. Bad samplings are refused before the work begins."""
     _rehearse(sd, settings)
@@ -161,19 +161,21 @@ def evaluate(
         dtype=str(sd.dtype),
         versions=_versions(),
         settings=settings,
-        rows=[row for split in settings.splits for row in _rows(sd, judge, split, settings, watch)],
-        diversity=list(_diversities(sd, settings, watch)),
-        autoencoder=fidelity(watch(trips, "VAE", total)),
+        rows=[
+            row for split in settings.splits for row in _rows(sd, judge, split, settings, progress)
+        ],
+        diversity=list(_diversities(sd, settings, progress)),
+        autoencoder=fidelity(progress(trips, "VAE", total)),
     )
 
 
 def _rows(
-    sd: StableDiffusion, judge: Judge, split: str, settings: Settings, watch: Watch
+    sd: StableDiffusion, judge: Judge, split: str, settings: Settings, progress: Progress
 ) -> Iterator[Row]:
     drawn = list(scenes(settings.prompts, split))
 
     def read(readings: Iterable[Reading], label: str) -> list[Reading]:
-        return list(watch(readings, f"{split}, {label}", len(drawn)))
+        return list(progress(readings, f"{split}, {label}", len(drawn)))
 
     def row(source: str, readings: list[Reading], sampling: Sampling | None = None) -> Row:
         return Row(split, source, sampling, tally(readings, drawn), mistakes(readings, drawn))
@@ -205,12 +207,14 @@ def _read_round_trips(
         yield from judge.read(restored)
 
 
-def _diversities(sd: StableDiffusion, settings: Settings, watch: Watch) -> Iterator[Diversity]:
+def _diversities(
+    sd: StableDiffusion, settings: Settings, progress: Progress
+) -> Iterator[Diversity]:
     drawn = list(scenes(settings.diversity_prompts, "single"))
     seeds = range(settings.seed, settings.seed + settings.diversity_seeds)
     found = world_diversity(drawn, len(seeds))
     yield Diversity("renders", None, fmean(found), mean_interval(found))
-    for sampling in watch(settings.samplings, "diversity", len(settings.samplings)):
+    for sampling in progress(settings.samplings, "diversity", len(settings.samplings)):
         found = diversity(sd, drawn, seeds, **sampling.arguments)
         yield Diversity("generated", sampling, fmean(found), mean_interval(found))
 

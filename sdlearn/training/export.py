@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, save_judge
-from ..util.files import sha256, share_weights
+from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
 __all__ = ["checksums", "export"]
@@ -47,7 +47,7 @@ def export(
     pipeline.save_pretrained(building)
     clip.save_pretrained(building / "clip")
     save_judge(judge, building / "judge")
-    share_weights(building, building / "model_index.json")
+    copy_mode_to_weights(building, building / "model_index.json")
     for name in KEPT:
         if (folder / name).exists():
             shutil.copy2(folder / name, building / name)

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and checksums."""
+"""Files and folders that are written completely or not at all, and checksums."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = [
-    "folder_written_whole",
+    "copy_mode_to_weights",
     "partial_path",
     "remove_partials",
     "sha256",
-    "share_weights",
-    "written_whole",
+    "write_atomically",
+    "write_folder_atomically",
 ]
 
 
 def partial_path(path: Path) -> Path:
-    """The hidden file beside `path` that this process writes before it takes the name."""
+    """The hidden file beside `path` that this process writes to before it is renamed to `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 @contextmanager
-def written_whole(path: Path, *, replace: bool = True) -> Iterator[Path]:
-    """A partial file to write to, which becomes `path` at the end, or is gone after an error.
+def write_atomically(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """A partial file to write to; it is renamed to `path` at the end, and deleted after an error.
 
     Without `replace` it raises `FileExistsError` when there is a file at `path` by then.
     """
     partial = partial_path(path)
     try:
         yield partial
-        (os.replace if replace else _take_name)(partial, path)
+        (os.replace if replace else _rename_to_new)(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _take_name(partial: Path, path: Path) -> None:
-    """`os.replace` that replaces nothing, not even what another process wrote just now."""
+def _rename_to_new(partial: Path, path: Path) -> None:
+    """Rename `partial`, but never replace a file, not even one that was written just now."""
     try:
-        os.link(partial, path)  # at once or not at all
+        os.link(partial, path)  # fails if `path` exists, as one operation of the file system
     except FileExistsError:
         raise
-    except OSError:  # a disk without links
-        path.touch(exist_ok=False)  # now the name is ours
+    except OSError:  # a file system without links
+        path.touch(exist_ok=False)  # reserves the name
         os.replace(partial, path)
 
 
 @contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
-    """The same for a folder: one to fill, which becomes `path`, until now empty or not there."""
+def write_folder_atomically(path: Path) -> Iterator[Path]:
+    """The same for a folder. `path` must be an empty folder or not exist."""
     partial = partial_path(path)
     partial.mkdir()
     try:
@@ -64,17 +64,20 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 
 
 def remove_partials(folder: Path, names: Iterable[str]) -> None:
-    """Delete what processes that were killed have left in `folder` of the files called `names`."""
+    """Delete the partial files of `names` that killed processes have left in `folder`."""
     wanted = set(names)
     for path in folder.glob(".*.partial"):
         if path.name[1:].rsplit(".", 2)[0] in wanted:
             path.unlink(missing_ok=True)
 
 
-def share_weights(folder: Path, like: Path) -> None:
-    """Give the weights in `folder` the permissions of `like`; safetensors lets the owner alone."""
+def copy_mode_to_weights(folder: Path, source: Path) -> None:
+    """Give the weights in `folder` the permissions of `source`.
+
+    safetensors writes files that nobody but their owner may read.
+    """
     for weights in folder.rglob("*.safetensors"):
-        shutil.copymode(like, weights)
+        shutil.copymode(source, weights)
 
 
 def sha256(path: Path) -> str:

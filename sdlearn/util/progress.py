@@ -1,4 +1,4 @@
-"""How far a long work is: what a function takes to show it, and the bar of the command line."""
+"""Progress of long work: what a function takes in order to show it, and a bar in the terminal."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-__all__ = ["Watch", "bar", "unwatched"]
+__all__ = ["Progress", "no_progress", "progress_bar"]
 
 T = TypeVar("T")
 
 
-class Watch(Protocol):
-    """Wraps something to iterate over, to show how far it is: as `tqdm` does."""
+class Progress(Protocol):
+    """Passes items through, as `tqdm` does, and shows how many of them have come by."""
 
     def __call__(self, items: Iterable[T], label: str, total: int) -> Iterable[T]:
         """`items` unchanged; there will be `total` of them."""
 
 
-def unwatched(items: Iterable[T], label: str, total: int) -> Iterable[T]:
-    """The `Watch` that shows nothing."""
+def no_progress(items: Iterable[T], label: str, total: int) -> Iterable[T]:
+    """The `Progress` that shows nothing."""
     return items
 
 
-def bar(items: Iterable[T], label: str, total: int) -> Iterable[T]:
-    """The `Watch` that draws a bar on stderr, gone when the work is done."""
+def progress_bar(items: Iterable[T], label: str, total: int) -> Iterable[T]:
+    """The `Progress` that draws a bar on stderr, and removes it when the work is done."""
     from tqdm import tqdm
 
     return tqdm(items, desc=label, total=total, file=sys.stderr, leave=False, mininterval=0.5)
