@@ -44,7 +44,7 @@ from benchmarks.report import Calls, difference
 from benchmarks.table import UNMEASURED
 from sdlearn.cli import main
 from sdlearn.inside.anatomy import anatomy
-from sdlearn.models.memory import MemoryPlan, place
+from sdlearn.models.memory import MemoryPlan, apply_plan
 from sdlearn.models.playback import Playback
 from sdlearn.pipeline import StableDiffusion
 
@@ -260,12 +260,12 @@ def test_only_ours_is_compiled_and_after_the_calls_were_counted(
 
 
 def as_on_cuda(sd: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `place` does there to a model with little memory, which stays on the CPU."""
+    """What `apply_plan` does there to a model with little memory, which stays on the CPU."""
     parts = {"text_encoder": sd.text_encoder, "unet": sd.unet, "vae": sd.vae}
     with monkeypatch.context() as patch:
         for part in parts.values():
             patch.setattr(part, "to", only_layout(part.to))
-        place(parts, MemoryPlan(vae_slicing=True), torch.device("cuda"))
+        apply_plan(parts, MemoryPlan(vae_slicing=True), torch.device("cuda"))
 
 
 def only_layout(to):
