@@ -1,10 +1,20 @@
-"""What tests share: a folder to work in, and a small model with random weights."""
+"""What tests share: threads, checks of lessons, a folder to work in, and small models."""
 
+import os
+
+# One thread for each worker, its kernels and its programs, set before torch is loaded: pytest-xdist
+# starts a worker for each core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+
+pytest.register_assert_rewrite("lesson_checks")
+from lesson_checks import LessonChecks
 
 from sdlearn.evaluation.judge import Judge
 from sdlearn.training.clip import build_clip
@@ -17,6 +27,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--screenshots", metavar="FOLDER", type=Path, help="keep pictures of the explorers there"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(LessonChecks())
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No workers for a single file, which stays together; else one for each core."""
+    paths = {Path(argument.partition("::")[0]) for argument in config.args}
+    return 0 if len(paths) == 1 and paths.pop().is_file() else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where the time of a long run went, by file: CONTRIBUTING.md keeps the table of a full run."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration"):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    if seconds.total() > 60:
+        terminalreporter.section("seconds by file")
+        for file, took in seconds.most_common(15):
+            terminalreporter.write_line(f"{took:7.0f}  {file}")
+        terminalreporter.write_line(f"{seconds.total():7.0f}  all {len(seconds)} files")
 
 
 @pytest.fixture
