@@ -34,9 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """No workers for a single file, which stays together; else one for each core."""
+    """No workers for a few files, which are done before workers have started."""
     paths = {Path(argument.partition("::")[0]) for argument in config.args}
-    return 0 if len(paths) == 1 and paths.pop().is_file() else None
+    return 0 if len(paths) <= 3 and all(path.is_file() for path in paths) else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
