@@ -8,7 +8,7 @@ our world, and CLIP scores, which would ask the tower that the pictures were gen
 """
 
 from .adherence import adherence, checks, judge_pictures, mistakes, tally, to_batch
-from .autoencoder import Fidelity, fidelity, psnr, round_trips, ssim
+from .autoencoder import Fidelity, fidelity, psnr, round_trips
 from .diversity import diversity, pixel_distance, world_diversity
 from .intervals import Rate, mean_interval, wilson
 from .judge import ATTRIBUTES, Judge, Reading, labels, load_judge, save_judge
@@ -41,7 +41,6 @@ __all__ = [
     "pixel_distance",
     "psnr",
     "round_trips",
-    "ssim",
     "tally",
     "to_batch",
     "to_json",

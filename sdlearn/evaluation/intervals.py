@@ -3,20 +3,21 @@
 For shares Wilson's score interval (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212), which stays
 inside 0..1 and keeps its promise for few trials and for shares near 0 or 1, where the textbook's
 p ± 1.96 sqrt(p(1-p)/n) does not (Brown, Cai and DasGupta 2001, Stat. Sci. 16, 101-133). For means
-Student's t. Left out: the continuity correction, and any correction for looking at many rows.
+the percentile bootstrap (Efron 1979, Ann. Statist. 7, 1-26). Left out: the continuity correction,
+and any correction for looking at many rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
-from scipy import stats  # type: ignore[import-untyped]
+import numpy as np
 
 __all__ = ["Rate", "mean_interval", "wilson"]
 
-CONFIDENCE = 0.95
+Z = 1.959963984540054  # 97.5 % of a normal distribution lie below it
+RESAMPLES = 10_000
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
@@ -26,17 +27,25 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     """
     if total < 1 or not 0 <= right <= total:
         raise ValueError(f"right must be 0..total and total at least 1; got {right} of {total}")
-    interval = stats.binomtest(right, total).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+    share, spread = right / total, Z**2 / total
+    centre = share + spread / 2
+    half = (spread * (share * (1 - share) + spread / 4)) ** 0.5
+    low, high = (centre - half) / (1 + spread), (centre + half) / (1 + spread)
+    # Rounding can take a bound out of 0..1, or to the wrong side of a share of 0 or 1.
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval for the true mean, (low, high), of at least two independent `values`."""
+    """The 95 % interval for the true mean, (low, high), of at least two independent `values`.
+
+    The middle 95 % of the means of 10,000 samples drawn from `values` with replacement, always the
+    same ones. For few values it is too narrow: of eight it holds the true mean in about 89 %.
+    """
     if len(values) < 2:
         raise ValueError(f"values must hold at least two numbers; got {len(values)}")
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)  # 1.96 for very many
-    half = float(quantile) * stdev(values) / len(values) ** 0.5
-    return fmean(values) - half, fmean(values) + half
+    samples = np.random.default_rng(0).choice(values, (RESAMPLES, len(values)))
+    low, high = np.quantile(samples.mean(axis=1), (0.025, 0.975))
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def _rehearse(sd: StableDiffusion, settings: Settings) -> None:
 def _versions() -> dict[str, str]:
     from .. import __version__
 
-    libraries = "torch", "diffusers", "transformers", "numpy", "scipy", "pillow", "scikit-image"
+    libraries = "torch", "diffusers", "transformers", "numpy", "pillow"
     return {
         "sdlearn": __version__,
         "python": platform.python_version(),

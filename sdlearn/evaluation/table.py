@@ -33,7 +33,7 @@ Per cent of the pictures, with Wilson's 95 % interval below. renders: pictures d
 what the judge can read. VAE round trips: the ceiling. shuffled captions: the floor, chance.
 all: everything that the prompt names is right, and no second subject came unasked.
 both: both subjects and both colours, each on its side. swapped: both subjects, with each other's
-colour (less is better). In brackets: Student's 95 % interval of a mean over prompts or pictures."""
+colour (less is better). In brackets: the 95 % interval of a mean over prompts or images."""
 
 
 def format_report(report: Report) -> str:
@@ -101,8 +101,6 @@ def _autoencoder(report: Report) -> Iterator[str]:
     yield f"VAE round trips of {found.pictures} unseen pictures"
     low, high = found.psnr_interval
     yield f"PSNR {found.psnr_mean:.2f} dB ({low:.2f} to {high:.2f}), worst {found.psnr_worst:.2f}"
-    low, high = found.ssim_interval
-    yield f"SSIM {found.ssim_mean:.4f} ({low:.4f} to {high:.4f}), worst {found.ssim_worst:.4f}"
 
 
 def to_json(report: Report) -> str:
