@@ -26,7 +26,6 @@ from sdlearn.evaluation import (
     pixel_distance,
     psnr,
     tally,
-    to_batch,
     to_json,
     wilson,
     world_diversity,
@@ -35,6 +34,7 @@ from sdlearn.evaluation.judge import Judge, Reading, labels, save_judge
 from sdlearn.evaluation.plots import figures, plot_steps
 from sdlearn.evaluation.report import SPLITS
 from sdlearn.training.workshop import FULL
+from sdlearn.util.images import to_tensor
 from sdlearn.world import Scene, Thing, caption, full_caption, render, scenes
 
 HOUSE = Scene((Thing("house", "red", "large", "left"),), "grass", "day", "none")
@@ -185,14 +185,14 @@ def test_diversity_is_one_number_for_each_prompt(sd):
     assert all(distance > 0.01 for distance in world_diversity([HOUSE, PAIR], 4))
     drawn = diversity(sd, [HOUSE, PAIR], [3, 4], num_steps=1)
     pictures = sd.generate(full_caption(PAIR), seeds=[3, 4], num_steps=1)
-    assert drawn[1] == pytest.approx(pixel_distance(to_batch(pictures)))
+    assert drawn[1] == pytest.approx(pixel_distance(to_tensor(pictures)))
     assert len(drawn) == 2
     assert diversity(sd, [HOUSE], [3, 3], num_steps=1) == [0.0]
 
 
 def test_a_batch_of_pictures_keeps_every_value():
     image = render(HOUSE)
-    batch = to_batch([image, image])
+    batch = to_tensor([image, image])
     assert batch.shape == (2, 3, 128, 128)
     assert torch.equal((batch[0] * 255).byte().permute(1, 2, 0), torch.tensor(np.asarray(image)))
 

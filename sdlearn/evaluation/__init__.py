@@ -7,7 +7,7 @@ our world, and CLIP scores, which would ask the tower that the pictures were gen
 `evaluation.plots` draws a report; it stands apart because it needs matplotlib.
 """
 
-from .adherence import adherence, checks, judge_pictures, mistakes, tally, to_batch
+from .adherence import adherence, checks, judge_pictures, mistakes, tally
 from .autoencoder import Fidelity, fidelity, psnr, round_trips
 from .diversity import diversity, pixel_distance, world_diversity
 from .intervals import Rate, mean_interval, wilson
@@ -42,7 +42,6 @@ __all__ = [
     "psnr",
     "round_trips",
     "tally",
-    "to_batch",
     "to_json",
     "wilson",
     "world_diversity",

@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
+from ..util.images import to_tensor
 from ..world import Scene, full_caption
 from .intervals import Rate
 from .judge import Judge, Reading, labels, load_judge
@@ -33,7 +32,6 @@ __all__ = [
     "mistakes",
     "read_generated",
     "tally",
-    "to_batch",
 ]
 
 T = TypeVar("T")
@@ -116,7 +114,7 @@ def judge_pictures(
     `images`: (B, 3, H, W) in [0, 1], or PIL pictures of one size; `scenes`: one for each.
     """
     _require_equally_many(len(images), len(scenes), "images")
-    batch = images if isinstance(images, Tensor) else to_batch(images)
+    batch = images if isinstance(images, Tensor) else to_tensor(images)
     return tally(judge.read(batch), scenes)
 
 
@@ -152,13 +150,7 @@ def read_generated(
     """The judge's readings of generated pictures, in order; only one batch is held at a time."""
     for some in batches(list(zip(scenes, seeds, strict=True)), batch_size):
         prompts, chosen = [full_caption(scene) for scene, _ in some], [seed for _, seed in some]
-        yield from judge.read(to_batch(sd.generate(prompts, seeds=chosen, **sampling)))
-
-
-def to_batch(images: Sequence[Image.Image]) -> Tensor:
-    """PIL pictures of one size → (B, 3, H, W) float in [0, 1]."""
-    pixels = np.stack([np.asarray(image.convert("RGB")) for image in images])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+        yield from judge.read(to_tensor(sd.generate(prompts, seeds=chosen, **sampling)))
 
 
 def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..util.images import to_tensor
 from ..world import Scene, render
-from .adherence import batches, to_batch
+from .adherence import batches
 from .intervals import mean_interval
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def round_trips(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of (picture, restored picture), each (B, 3, H, W) float32 in [0, 1] on the CPU."""
     for some in batches(scenes, batch_size):
-        images = to_batch([render(scene) for scene in some])
+        images = to_tensor([render(scene) for scene in some])
         yield images, _round_trip(sd, images)
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..util.images import to_tensor
 from ..world import Scene, full_caption, render
-from .adherence import to_batch
 
 if TYPE_CHECKING:
     from ..pipeline import StableDiffusion
@@ -44,7 +44,7 @@ def diversity(
     `sampling`: arguments of `StableDiffusion.generate`, such as `guidance_scale=2`.
     """
     return [
-        pixel_distance(to_batch(sd.generate(full_caption(scene), seeds=seeds, **sampling)))
+        pixel_distance(to_tensor(sd.generate(full_caption(scene), seeds=seeds, **sampling)))
         for scene in scenes
     ]
 
@@ -57,7 +57,7 @@ def world_diversity(scenes: Sequence[Scene], count: int) -> list[float]:
     rng = random.Random("diversity")
     return [
         pixel_distance(
-            to_batch([render(replace(s, variant=rng.getrandbits(32))) for _ in range(count)])
+            to_tensor([render(replace(s, variant=rng.getrandbits(32))) for _ in range(count)])
         )
         for s in scenes
     ]

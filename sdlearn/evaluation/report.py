@@ -25,9 +25,10 @@ from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from ..util.images import to_tensor
 from ..util.progress import Progress, no_progress
 from ..world import Scene, render, scenes
-from .adherence import batches, mistakes, read_generated, tally, to_batch
+from .adherence import batches, mistakes, read_generated, tally
 from .autoencoder import Fidelity, fidelity, round_trips
 from .diversity import diversity, world_diversity
 from .intervals import Rate, mean_interval
@@ -197,7 +198,7 @@ def _rows(
 
 def _read_renders(judge: Judge, drawn: Sequence[Scene], size: int) -> Iterator[Reading]:
     for some in batches(drawn, size):
-        yield from judge.read(to_batch([render(scene) for scene in some]))
+        yield from judge.read(to_tensor([render(scene) for scene in some]))
 
 
 def _read_round_trips(

@@ -1,26 +1,33 @@
-"""Tensors as Pillow images, and images side by side on one page: quick to import, no figure needed.
+"""Images of every kind this package takes, made into one kind: Pillow images, arrays or a tensor.
 
-Left out: figures with axes and labels (`sdlearn.viz`).
+Quick to import: torch is loaded only when it is needed. What is out of shape or out of range is
+refused rather than repaired: a latent drawn as if it were an image teaches something false. Left
+out: figures with axes and labels (`sdlearn.viz`).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from PIL import Image
+
+from .checks import check_images
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["tile", "to_pil"]
+__all__ = ["Images", "tile", "to_arrays", "to_pil", "to_tensor"]
 
-GAP = 2  # pixels of white between pictures
+Images: TypeAlias = "Tensor | np.ndarray | Image.Image | Iterable[Any]"
+
+GAP = 2  # pixels of white between the images of a page
 
 
 def to_pil(images: Tensor) -> list[Image.Image]:
-    """Pictures (B, 3, H, W) in [0, 1] as Pillow images, rounded as diffusers rounds them."""
+    """Images (B, 3, H, W) in [0, 1] as Pillow images, rounded as diffusers rounds them."""
     if not images.isfinite().all():
         warnings.warn(
             "pixels that are no finite numbers are drawn black; half precision may be too narrow "
@@ -29,13 +36,77 @@ def to_pil(images: Tensor) -> list[Image.Image]:
         )
         images = images.nan_to_num(0, 0, 0)
     pixels = images.detach().cpu().permute(0, 2, 3, 1).float().numpy()
-    return [Image.fromarray(picture) for picture in (pixels * 255).round().astype("uint8")]
+    return [Image.fromarray(image) for image in (pixels * 255).round().astype("uint8")]
+
+
+def to_tensor(images: Images) -> Tensor:
+    """Images of one size as one float tensor (B, 3, H, W) in [0, 1], in 256 levels.
+
+    Raises `ValueError` as `to_arrays` does, and when the sizes differ.
+    """
+    import torch
+
+    arrays = to_arrays(images)
+    if len({array.shape for array in arrays}) > 1:
+        sizes = sorted({array.shape[1::-1] for array in arrays})
+        raise ValueError(f"images must have one size; got widths and heights {sizes}")
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
+
+
+def to_arrays(images: Images) -> list[np.ndarray]:
+    """Images as uint8 arrays (H, W, 3), each rounded as a saved image is.
+
+    Takes float tensors (3, H, W) or (B, 3, H, W) in [0, 1], uint8 arrays (H, W, 3) or
+    (B, H, W, 3), Pillow images, and any iterable that mixes these. Raises `ValueError` naming the
+    shape, type or range that came when something is no image, and when there is none at all.
+    """
+    arrays = list(_each(images))
+    if not arrays:
+        raise ValueError("images must hold at least one picture; got none")
+    return arrays
+
+
+def _each(images: Images) -> Iterator[np.ndarray]:
+    from torch import Tensor
+
+    if isinstance(images, Image.Image):
+        yield np.asarray(images.convert("RGB"))
+    elif isinstance(images, Tensor):
+        yield from _from_tensor(images)
+    elif isinstance(images, np.ndarray):
+        yield from _from_array(images)
+    elif isinstance(images, Iterable) and not isinstance(images, str | bytes):
+        for image in images:
+            yield from _each(image)
+    else:
+        kind = type(images).__name__
+        raise ValueError(f"images must be tensors, uint8 arrays or PIL images; got {kind}")
+
+
+def _from_tensor(images: Tensor) -> np.ndarray:
+    """A float tensor (3, H, W) or (B, 3, H, W) in [0, 1] → uint8 (B, H, W, 3)."""
+    shape = tuple(images.shape)
+    if images.ndim not in (3, 4) or shape[-3] != 3 or 0 in shape[-2:]:
+        raise ValueError(f"images must have shape (3, H, W) or (B, 3, H, W); got {shape}")
+    values = check_images(images.detach().reshape(-1, *shape[-3:])).float().cpu()
+    return (values.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def _from_array(images: np.ndarray) -> np.ndarray:
+    """A uint8 array (H, W, 3) or (B, H, W, 3) → (B, H, W, 3)."""
+    shape = images.shape
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or shape[-1] != 3 or 0 in shape[-3:]:
+        raise ValueError(
+            "images that are arrays must be uint8 of shape (H, W, 3) or (B, H, W, 3); "
+            f"got {images.dtype} of shape {shape}"
+        )
+    return images.reshape(-1, *shape[-3:])
 
 
 def tile(images: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Pictures of one size in rows of `columns`, on white.
+    """Images of one size in rows of `columns`, on white.
 
-    Raises `ValueError` when there is no picture or `columns` is below 1.
+    Raises `ValueError` when there is no image or `columns` is below 1.
     """
     if not images or columns < 1:
         raise ValueError(

@@ -7,13 +7,13 @@ with alternative text for readers who cannot see it. Nothing here calls pyplot o
 setting, so no figure stays open.
 """
 
+from ..util.images import to_tensor
 from .bars import bars
 from .curves import curves
 from .figures import filmstrip, grid, show
 from .heat import heatmap
 from .matrix import matrix
 from .parts import channels, tokens
-from .pictures import to_tensor
 from .sheet import PALETTE, Sheet
 
 __all__ = [

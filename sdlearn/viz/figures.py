@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .pictures import Pictures, to_arrays
+from ..util.images import Images, to_arrays
 from .sheet import (
     FAINT,
     MARGIN,
@@ -31,7 +31,7 @@ LABEL_WIDTH, ARROW_HEIGHT = 104, 16
 
 
 def show(
-    images: Pictures,
+    images: Images,
     titles: Iterable[object] | None = None,
     *,
     columns: int | None = None,
@@ -60,7 +60,7 @@ def show(
 
 
 def filmstrip(
-    images: Pictures,
+    images: Images,
     titles: Iterable[object] | None = None,
     *,
     size: float | None = None,
@@ -86,7 +86,7 @@ def filmstrip(
 
 
 def grid(
-    images: Pictures,
+    images: Images,
     *,
     rows: Sequence[object],
     columns: Sequence[object],

@@ -16,8 +16,8 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..util.images import Images, to_arrays
 from .figures import checked_columns
-from .pictures import Pictures, to_arrays
 from .sheet import FAINT, FONT, INK, PAGE_WIDTH, Sheet, Table, as_texts, cell_size, draw, text_band
 from .values import check_limits, format_number, format_short, to_numbers
 
@@ -32,7 +32,7 @@ SHAPE_TOLERANCE = 0.1  # by which the sides of map and picture may differ, relat
 
 def heatmap(
     values: Any,
-    pictures: Pictures | None = None,
+    pictures: Images | None = None,
     titles: Iterable[object] | None = None,
     *,
     columns: int | None = None,
@@ -74,7 +74,7 @@ def _scale(maps: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def _drawn(maps: np.ndarray, pictures: Pictures | None, norm: Normalize) -> list[np.ndarray]:
+def _drawn(maps: np.ndarray, pictures: Images | None, norm: Normalize) -> list[np.ndarray]:
     """Each map as a picture, uint8 (H, W, 3)."""
     if pictures is None:
         return [as_levels(COLOURS(norm(one))) for one in maps]
@@ -87,7 +87,7 @@ def as_levels(colours: np.ndarray) -> np.ndarray:
     return (colours[..., :3] * 255).round().astype(np.uint8)
 
 
-def _each(pictures: Pictures, count: int) -> list[np.ndarray]:
+def _each(pictures: Images, count: int) -> list[np.ndarray]:
     arrays = to_arrays(pictures)
     if len(arrays) not in (1, count):
         raise ValueError(f"pictures must be one or one for each of {count}; got {len(arrays)}")

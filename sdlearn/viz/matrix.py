@@ -15,8 +15,8 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from ..util.images import Images, to_arrays
 from .heat import BAR_ROOM, colour_bar
-from .pictures import Pictures, to_arrays
 from .sheet import INK, LETTER, LINE_HEIGHT, MARGIN, PAGE_WIDTH, Sheet, as_texts, draw, wrap, write
 from .values import MINUS, format_number, to_numbers
 
@@ -36,8 +36,8 @@ def matrix(
     rows: Sequence[object] | None,
     columns: Sequence[object] | None,
     digits: int | None = 2,
-    column_pictures: Pictures | None = None,
-    row_pictures: Pictures | None = None,
+    column_pictures: Images | None = None,
+    row_pictures: Images | None = None,
     title: str = "",
     alt: str | None = None,
 ) -> Figure:
@@ -71,7 +71,7 @@ class _Names:
     """What stands beside the rows, or above the columns: texts, thumbnails, or both."""
 
     def __init__(
-        self, texts: Sequence[object] | None, pictures: Pictures | None, name: str, count: int
+        self, texts: Sequence[object] | None, pictures: Images | None, name: str, count: int
     ) -> None:
         self.texts = as_texts(texts, name, count)
         self.pictures = [] if pictures is None else to_arrays(pictures)
