@@ -5,16 +5,18 @@
     both    → denoise                     → latents (B, 4, h, w)
     latents → decode                      → images (B, 3, H, W) in [0, 1]
 
-`generate` is these calls in a row. Every operation comes in the order of diffusers'
-`StableDiffusionPipeline`, so the pictures are the same, bit for bit. Left out: all that a picture
-from text does not need (LoRA, adapters, image prompts). Letters: B pictures, 77 tokens, D width
-of a text state, h w latent, H W pixels.
+`generate` makes these calls in a row. All operations come in the order of diffusers'
+`StableDiffusionPipeline`, so the images are the same, bit for bit. Left out: what an image from
+text alone does not need (LoRA, image to image). Letters: B images, 77 tokens, D width of a text
+state, h w latent, H W pixels.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .diffusion import seeds as noise
 from .diffusion.guidance import check_guidance_scale
 from .diffusion.loop import Step, denoise_steps
 from .diffusion.schedulers import draws_noise, fresh_scheduler
+from .diffusion.seeds import check_seeds, generators_for, randn
 from .models.compiling import check_compile, compile_parts
 from .models.device import pick_device, pick_dtype
 from .models.loading import find_folder, load_parts
 from .models.memory import ALL_ON_DEVICE, MemoryPlan, parse_memory, plan_memory
 from .models.safety import SafetyChecker, check_wanted, load_safety_checker
+from .models.tokenizing import padded_ids
 from .util.checks import (
     check_images,
     check_latents,
@@ -39,12 +42,20 @@ from .util.checks import (
     check_prompts,
     check_size,
     check_states,
-    warn_if_cut,
+    check_timestep,
 )
 from .util.images import to_pil
 from .util.out_of_memory import explain_out_of_memory
 
-__all__ = ["StableDiffusion", "Step", "load", "to_pil"]
+__all__ = ["Defaults", "StableDiffusion", "Step", "load", "to_pil"]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What `generate` and `denoise` use for what they are not told."""
+
+    num_steps: int = 20
+    guidance_scale: float = 3.0
 
 
 def load(
@@ -56,15 +67,18 @@ def load(
     compile: bool = False,
     safety_checker: bool | None = None,
 ) -> StableDiffusion:
-    """A Stable Diffusion, ready to draw.
+    """Load a Stable Diffusion.
 
-    `name` is "tiny" (shipped with sdlearn), "sd15", a folder in Stable Diffusion's layout, or a
-    hub id. `device` is cuda, mps or cpu, by default the first of them that is here. `dtype` is by
-    default float16 on cuda and float32 elsewhere. `memory`, such as "8GB", is what it may take on
-    the device; by default what is free there (see `MemoryPlan`). `compile` makes later pictures
-    faster and the first one slow. `safety_checker` False leaves it out, True insists on one, None
-    takes the one that the model has. Raises one clear sentence (`TypeError`, `ValueError`,
-    `FileNotFoundError`, `ConnectionError`, `MemoryError`) when something cannot be done.
+        sd = load()                       # the tiny model that comes with sdlearn
+        sd = load("sd15", memory="8GB")   # Stable Diffusion 1.5 from the hub
+
+    `name` is "tiny", "sd15", a folder in Stable Diffusion's layout, or a hub id. `device` is cuda,
+    mps or cpu, by default the first of them that this machine has. `dtype` is by default float16
+    on cuda and float32 elsewhere. `memory`, such as "8GB", is what the model may take on the
+    device; by default what is free there (see `MemoryPlan`). `compile` makes the first image slow
+    and later images faster. `safety_checker` False leaves it out, True insists on one, None takes
+    the one that the model has. Raises `TypeError`, `ValueError`, `FileNotFoundError`,
+    `ConnectionError` or `MemoryError` with one clear sentence when something cannot be done.
     """
     where = pick_device(device)
     dtype = pick_dtype(dtype, where)
@@ -82,12 +96,21 @@ def load(
     if compile:
         compile_parts(parts.unet, parts.vae, where, plan.offload)
     return StableDiffusion(
-        str(name), **parts._asdict(), device=where, memory=plan, safety_checker=checker
+        str(name),
+        **parts._asdict(),
+        device=where,
+        memory=plan,
+        safety_checker=checker,
+        folder=folder,
     )
 
 
 class StableDiffusion:
-    """The parts of a Stable Diffusion, and the stages of drawing a picture with them."""
+    """The parts of a Stable Diffusion, and the stages of generating images with them.
+
+    Several threads may use one model: every call of a network takes the model's lock, for that
+    call only.
+    """
 
     def __init__(
         self,
@@ -101,20 +124,31 @@ class StableDiffusion:
         device: torch.device | None = None,
         memory: MemoryPlan = ALL_ON_DEVICE,
         safety_checker: SafetyChecker | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.name = name
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
         self.unet = unet
         self.vae = vae
-        self.scheduler = scheduler  # only copies of it are run: a scheduler keeps state
+        self.scheduler = scheduler  # runs use copies of it, as a scheduler keeps state
         self.device: torch.device = unet.device if device is None else device  # of the work
         self.dtype: torch.dtype = unet.dtype
         self.memory = memory
         self.safety_checker = safety_checker
+        self.folder = folder  # where the parts were read from
+        self.defaults = Defaults()
         self.state_shape = tokenizer.model_max_length, unet.config.cross_attention_dim  # (77, D)
         self.vae_scale_factor: int = 2 ** (len(vae.config.block_out_channels) - 1)  # 8
         self.image_size: int = unet.config.sample_size * self.vae_scale_factor  # pixels
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which get a lock of their own."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
 
     def __repr__(self) -> str:
         size = f"{self.image_size}x{self.image_size} pixels"
@@ -126,22 +160,14 @@ class StableDiffusion:
 
         Warns when a prompt is too long, and shows what was cut off.
         """
-        prompts = check_prompts(prompt)
-        tokens = self.tokenizer(
-            prompts,
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        warn_if_cut(self.tokenizer, prompts, tokens.attention_mask)
-        return tokens.input_ids
+        return padded_ids(self.tokenizer, prompt)
 
     @torch.no_grad()
     def encode_text(self, prompt: str | Iterable[str]) -> Tensor:
         """What the U-Net is told of each prompt: one state for every token, (B, 77, D)."""
-        with explain_out_of_memory(self.device, self.dtype):
-            return self.text_encoder(self.tokenize(prompt).to(self.device), return_dict=False)[0]
+        ids = self.tokenize(prompt).to(self.device)
+        with self._lock, explain_out_of_memory(self.device, self.dtype):
+            return self.text_encoder(ids, return_dict=False)[0]
 
     def init_latents(
         self, seeds: Iterable[int], *, height: int | None = None, width: int | None = None
@@ -151,15 +177,21 @@ class StableDiffusion:
         height, width = (native if side is None else side for side in (height, width))
         size = (side // factor for side in check_size(height, width, factor))
         shape = (self.unet.config.in_channels, *size)
-        return noise.randn(shape, seeds, self.device, self.dtype)
+        return randn(shape, seeds, self.device, self.dtype)
 
     @torch.no_grad()
     def predict_noise(self, latents: Tensor, t: Tensor | float, cond: Tensor) -> Tensor:
         """The noise that the U-Net sees in `latents` at timestep `t`, (B, 4, h, w).
 
-        `latents` (B, 4, h, w) is what the papers call x_t; `cond` (B, 77, D).
+        `latents` (B, 4, h, w) is what the papers call x_t. `t` is one timestep or one for each of
+        the latents, larger is noisier. `cond` (B or 1, 77, D) comes from `encode_text`. Raises
+        `TypeError` or `ValueError` for what does not fit.
         """
-        return self.unet(latents, t, encoder_hidden_states=cond, return_dict=False)[0]
+        check_latents(latents, self.unet, self.unet.config.in_channels)
+        states = check_states("cond", cond, latents, self.state_shape)
+        check_timestep(t, len(latents))
+        with self._lock:
+            return self.unet(latents, t, encoder_hidden_states=states, return_dict=False)[0]
 
     def denoise(
         self,
@@ -167,20 +199,24 @@ class StableDiffusion:
         cond: Tensor,
         uncond: Tensor | None = None,
         *,
-        num_steps: int = 20,
-        guidance_scale: float = 3.0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
         scheduler: str | None = None,
         seeds: Iterable[int] | None = None,
     ) -> Iterator[Step]:
         """From noise to clean latents, one `Step` after the other.
 
         `latents` (B, 4, h, w) is unit-variance noise, as from `init_latents`; `cond` and `uncond`
-        (B or 1, 77, D) come from `encode_text`. At `guidance_scale` 1 only `cond` is evaluated,
-        at 0 only `uncond` (`diffusion.guidance`); SD 1.5 likes 7.5. `scheduler` is a name in
-        `diffusion.SCHEDULERS`, None for the model's own; one that draws noise as it goes needs the
-        `seeds` of `latents`. Raises `ValueError` or `TypeError` at the call, not at the first step.
+        (B or 1, 77, D) come from `encode_text`. `num_steps` and `guidance_scale` are by default
+        the model's own (`defaults`). At `guidance_scale` 1 only `cond` is evaluated, at 0 only
+        `uncond` (`diffusion.apply_guidance`). `scheduler` is a name in `diffusion.SCHEDULERS`,
+        None for the model's own; one that draws noise in its steps needs the `seeds` of `latents`.
+        Raises `ValueError` or `TypeError` at the call, not at the first step.
         """
+        num_steps = self.defaults.num_steps if num_steps is None else num_steps
         num_steps = check_num_steps(num_steps, self.scheduler.config.num_train_timesteps)
+        if guidance_scale is None:
+            guidance_scale = self.defaults.guidance_scale
         guidance_scale = check_guidance_scale(guidance_scale)
         if uncond is None and guidance_scale != 1:
             raise ValueError(
@@ -188,6 +224,8 @@ class StableDiffusion:
             )
         check_latents(latents, self.unet, self.unet.config.in_channels)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
+        needs_seeds = seeds is not None or draws_noise(fresh)
+        generators = generators_for(latents, seeds) if needs_seeds else None
         steps = denoise_steps(
             self.predict_noise,
             fresh,
@@ -195,7 +233,7 @@ class StableDiffusion:
             check_states("cond", cond, latents, self.state_shape),
             uncond if uncond is None else check_states("uncond", uncond, latents, self.state_shape),
             guidance_scale=guidance_scale,
-            generators=noise.generators_for(latents, seeds) if draws_noise(fresh) else None,
+            generators=generators if draws_noise(fresh) else None,
         )
         return self._run(steps, latents.shape)
 
@@ -205,18 +243,26 @@ class StableDiffusion:
 
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) in [0, 1] → latents (B, 4, h, w), the likeliest, scaled."""
+        """Images (B, 3, H, W) in [0, 1] → latents (B, 4, h, w), scaled.
+
+        They are the mode of the encoder's distribution, so the same image always gives the same
+        latents.
+        """
         _, _, height, width = check_images(images).shape
         check_size(height, width, self.vae_scale_factor)
         x = images.to(self.device, self.dtype) * 2 - 1
-        with explain_out_of_memory(self.device, self.dtype, x.shape):
+        with self._lock, explain_out_of_memory(self.device, self.dtype, x.shape):
             return self.vae.encode(x).latent_dist.mode() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (B, 4, h, w) → pictures (B, 3, H, W) in [0, 1], black where they are flagged."""
+        """Latents (B, 4, h, w) → images (B, 3, H, W) in [0, 1].
+
+        An image that the model's safety checker flags becomes black.
+        """
         check_latents(latents, self.vae, self.vae.config.latent_channels)
-        with explain_out_of_memory(self.device, self.dtype, latents.shape, self.vae_scale_factor):
+        factor = self.vae_scale_factor
+        with self._lock, explain_out_of_memory(self.device, self.dtype, latents.shape, factor):
             x = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
             images = (x * 0.5 + 0.5).clamp(0, 1)
             return images if self.safety_checker is None else self.safety_checker(images)
@@ -227,14 +273,19 @@ class StableDiffusion:
         *,
         seeds: Iterable[int] = (0,),
         negative_prompt: str | Iterable[str] = "",
-        num_steps: int = 20,
-        guidance_scale: float = 3.0,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
         scheduler: str | None = None,
         height: int | None = None,
         width: int | None = None,
     ) -> list[Image.Image]:
-        """Draw one picture for each seed: of one prompt, or of as many prompts as seeds."""
-        seeds = noise.check_seeds(seeds)
+        """Generate one image for each seed: of one prompt, or of as many prompts as seeds.
+
+        >>> [image] = load().generate("a red house on green grass", seeds=[7], num_steps=5)
+        >>> image.size
+        (128, 128)
+        """
+        seeds = check_seeds(seeds)
         prompts = check_not_blank(check_prompts(prompt, seeds=len(seeds)))
         negative = check_prompts(negative_prompt, "negative_prompt", seeds=len(seeds))
         steps = self.denoise(

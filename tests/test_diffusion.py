@@ -136,5 +136,16 @@ def test_noise_must_be_given_exactly_when_it_is_used():
 
 
 def test_alpha_bar_must_fit_the_pictures():
-    with pytest.raises(ValueError, match=r"one value or one for each of 2 pictures; got .*\(3,\)"):
+    with pytest.raises(ValueError, match=r"one value or one for each of 2 images; got .*\(3,\)"):
         diffusion.add_noise(X0, NOISE, torch.ones(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_dtype_is_that_of_the_image_whatever_alpha_bar_has(dtype):
+    x, y = torch.ones(2, 3, 4, 4, dtype=dtype), torch.ones(2, 3, 4, 4, dtype=dtype)
+    for alpha_bar in (torch.tensor([0.64, 0.36]), torch.tensor(0.64), 0.64):
+        assert diffusion.add_noise(x, y, alpha_bar).dtype == dtype
+        assert diffusion.pred_x0(x, y, alpha_bar).dtype == dtype
+        assert diffusion.pred_eps(x, y, alpha_bar).dtype == dtype
+        assert diffusion.ddim_step(x, y, alpha_bar, 0.81).dtype == dtype
+        assert diffusion.ddpm_step(x, y, alpha_bar, 0.81, y).dtype == dtype

@@ -168,7 +168,7 @@ def test_no_more_is_planned_for_than_is_free(
 ):
     sd = load(tiny_folder, device="cpu")
     monkeypatch.setattr(memory, "free_memory", lambda device: free)
-    monkeypatch.setattr(memory, "place", lambda models, plan, device: None)
+    monkeypatch.setattr(memory, "apply_plan", lambda models, plan, device: None)
     plan = memory.plan_memory(models(sd), asked, torch.device(kind))
     assert plan.limit == limit
     assert plan.reason.endswith(f" of 3.0 GB{told}")

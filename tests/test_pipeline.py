@@ -290,6 +290,30 @@ def test_stages_refuse_what_does_not_fit(sd, stages):
         sd.denoise(latents, cond, uncond, scheduler="euler_a")
     with pytest.raises(ValueError, match="seeds must be one for each of 1 latents; got 2"):
         sd.denoise(latents, cond, uncond, scheduler="euler_a", seeds=[1, 2])
+    with pytest.raises(ValueError, match="seeds must be one for each of 2 latents; got 1"):
+        sd.denoise(latents.expand(2, -1, -1, -1), cond, uncond, scheduler="ddim", seeds=[1])
+
+
+@pytest.mark.parametrize(
+    ("latents", "t", "cond", "error", "message"),
+    [
+        (lambda z: z[0], 500, lambda c: c, ValueError, r"latents must have shape \(B, 4, h, w\)"),
+        (lambda z: z, 500, lambda c: "a red house", TypeError, "cond must be a tensor; got str"),
+        (lambda z: z, 500, lambda c: c[..., :64], ValueError, r"got shape \(1, 77, 64\)"),
+        (lambda z: z, "500", lambda c: c, TypeError, "t must be a number or a tensor; got '500'"),
+        (lambda z: z, torch.ones(3), lambda c: c, ValueError, r"of 1 latents; got shape \(3,\)"),
+    ],
+)
+def test_predict_noise_refuses_what_does_not_fit(sd, stages, latents, t, cond, error, message):
+    with pytest.raises(error, match=message):
+        sd.predict_noise(latents(stages[0]), t, cond(stages[1]))
+
+
+def test_the_model_has_defaults_of_its_own(sd, stages):
+    assert len(list(sd.denoise(*stages))) == sd.defaults.num_steps == 20
+    step = next(sd.denoise(*stages))
+    assert torch.equal(step.eps, apply_guidance(step.eps_uncond, step.eps_cond, 3.0))
+    assert sd.defaults.guidance_scale == 3.0
 
 
 @pytest.mark.parametrize(

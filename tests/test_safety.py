@@ -265,11 +265,11 @@ def test_the_hub_is_asked_for_it_when_it_is_wanted(model, without, monkeypatch):
 
 def test_a_cache_without_it_is_good_enough_when_the_hub_has_none_either(without, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Hub(without, without))
-    with pytest.warns(UserWarning, match="pictures are not require_complete"):
+    with pytest.warns(UserWarning, match="pictures are not checked"):
         assert load("me/mine", device="cpu").safety_checker is None
 
 
 def test_a_cache_without_it_is_good_enough_without_network(without, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Hub(without, None))
-    with pytest.warns(UserWarning, match="pictures are not require_complete"):
+    with pytest.warns(UserWarning, match="pictures are not checked"):
         assert load("me/mine", device="cpu").safety_checker is None

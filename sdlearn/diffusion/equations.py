@@ -1,7 +1,6 @@
 """The maths of diffusion as pure functions of tensors: adding noise, and one step back.
 
-Left out: the loop (`sdlearn.pipeline`) and the faster solvers, which are diffusers' own
-(`sdlearn.diffusion.schedulers`).
+Left out: the loop (`loop`) and the faster solvers, which are diffusers' own (`schedulers`).
 
     here                  paper                        diffusers
     betas                 β_t                          scheduler.betas
@@ -18,8 +17,8 @@ Left out: the loop (`sdlearn.pipeline`) and the faster solvers, which are diffus
     (sigma)               √((1 - ᾱ_t) / ᾱ_t)           sigmas of the Euler schedulers
 
 t runs over 0..T-1 and larger is noisier; ᾱ_t is the share of the signal's variance that is left.
-`alpha_bar` is a number, a tensor without dimensions, or one value for each picture, (B,);
-pictures and latents are (B, C, H, W).
+`alpha_bar` is a number, a tensor without dimensions, or one value for each image, (B,);
+images and latents are (B, C, H, W).
 
 Sources: DDPM, Ho et al. 2020, arXiv 2006.11239; DDIM, Song et al. 2020, arXiv 2010.02502;
 cosine schedule, Nichol & Dhariwal 2021, arXiv 2102.09672; scaled_linear is the code of latent
@@ -98,21 +97,30 @@ def snr(alpha_bar: Tensor) -> Tensor:
 
 
 def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """x_t straight from x_0 (DDPM eq. 4; CompVis: `q_sample`); shapes as `x0`."""
-    alpha_bar = _by_picture(alpha_bar, x0)
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
+    """x_t straight from x_0 (DDPM eq. 4; CompVis: `q_sample`); shape and dtype as `x0`.
+
+    >>> x0, noise = torch.tensor([[2.0]]), torch.tensor([[1.0]])
+    >>> add_noise(x0, noise, 0.64)  # 0.8 * 2 + 0.6 * 1
+    tensor([[2.2000]])
+    """
+    alpha_bar = _for_each_image(alpha_bar, x0)
+    return _as(x0, alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise)
 
 
 def pred_x0(x_t: Tensor, eps: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """The clean picture that x_t and the predicted noise imply: eq. 4 solved for x_0."""
-    alpha_bar = _by_picture(alpha_bar, x_t)
-    return (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()  # also DDIM eq. 9
+    """The clean image that x_t and the predicted noise imply: eq. 4 solved for x_0.
+
+    >>> pred_x0(torch.tensor([[2.2]]), torch.tensor([[1.0]]), 0.64)
+    tensor([[2.]])
+    """
+    alpha_bar = _for_each_image(alpha_bar, x_t)
+    return _as(x_t, (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt())  # also DDIM eq. 9
 
 
 def pred_eps(x_t: Tensor, x0: Tensor, alpha_bar: Tensor | float) -> Tensor:
-    """The noise that x_t and a clean picture imply: eq. 4 solved for ε, the inverse of pred_x0."""
-    alpha_bar = _by_picture(alpha_bar, x_t)
-    return (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+    """The noise that x_t and a clean image imply: eq. 4 solved for ε, the inverse of pred_x0."""
+    alpha_bar = _for_each_image(alpha_bar, x_t)
+    return _as(x_t, (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt())
 
 
 def ddim_step(
@@ -132,10 +140,10 @@ def ddim_step(
         got = "none" if noise is None else "some"
         raise ValueError(f"noise must be given exactly when eta is not 0; got {got}, eta {eta}")
     x0 = pred_x0(x_t, eps, alpha_bar)
-    now, prev = _by_picture(alpha_bar, x_t), _by_picture(alpha_bar_prev, x_t)
+    now, prev = _for_each_image(alpha_bar, x_t), _for_each_image(alpha_bar_prev, x_t)
     std = eta * ((1 - prev) / (1 - now)).sqrt() * (1 - now / prev).sqrt()  # eq. 16
     x_prev = prev.sqrt() * x0 + (1 - prev - std**2).sqrt() * eps  # eq. 12
-    return x_prev if noise is None else x_prev + std * noise
+    return _as(x_t, x_prev if noise is None else x_prev + std * noise)
 
 
 def posterior(
@@ -145,11 +153,11 @@ def posterior(
 
     The mean has the shape of `x_t`, the variance broadcasts against it.
     """
-    now, prev = _by_picture(alpha_bar, x_t), _by_picture(alpha_bar_prev, x_t)
+    now, prev = _for_each_image(alpha_bar, x_t), _for_each_image(alpha_bar_prev, x_t)
     alpha = now / prev  # α_t, also where steps are left out
     beta = 1 - alpha
     mean = prev.sqrt() * beta / (1 - now) * x0 + alpha.sqrt() * (1 - prev) / (1 - now) * x_t
-    return mean, (1 - prev) / (1 - now) * beta
+    return _as(x_t, mean), _as(x_t, (1 - prev) / (1 - now) * beta)
 
 
 def ddpm_step(
@@ -162,17 +170,22 @@ def ddpm_step(
     """One DDPM step: a draw from the posterior of the predicted x_0 (Ho et al., algorithm 2)."""
     x0 = pred_x0(x_t, eps, alpha_bar)
     mean, variance = posterior(x_t, x0, alpha_bar, alpha_bar_prev)
-    return mean + variance.sqrt() * noise
+    return _as(x_t, mean + variance.sqrt() * noise)
 
 
-def _by_picture(alpha_bar: Tensor | float, pictures: Tensor) -> Tensor:
-    """(B,) → (B, 1, 1, 1), so that each value meets its own picture; one value stays alone."""
+def _for_each_image(alpha_bar: Tensor | float, images: Tensor) -> Tensor:
+    """(B,) → (B, 1, 1, 1), so that each value meets its own image; one value stays alone."""
     values = torch.as_tensor(alpha_bar)
     if values.ndim == 0:
         return values
-    if values.shape != (len(pictures),):
+    if values.shape != (len(images),):
         raise ValueError(
-            f"alpha_bar must be one value or one for each of {len(pictures)} pictures; "
+            f"alpha_bar must be one value or one for each of {len(images)} images; "
             f"got shape {tuple(values.shape)}"
         )
-    return values.to(pictures.device).view(-1, *[1] * (pictures.ndim - 1))
+    return values.to(images.device).view(-1, *[1] * (images.ndim - 1))
+
+
+def _as(x: Tensor, result: Tensor) -> Tensor:
+    """In the dtype of `x`: a vector of float32 ᾱ would make half precision float32."""
+    return result.to(x.dtype) if x.is_floating_point() else result

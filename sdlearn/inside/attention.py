@@ -1,21 +1,22 @@
 """Where each word of the prompt is looked at: cross-attention, recorded while the U-Net runs.
 
-In a cross-attention layer every place of the picture asks all 77 text states for advice and mixes
+In a cross-attention layer every place of the image asks all 77 text states for advice and mixes
 their answers; the probabilities of that mixture sum to 1 for each place. `record_attention` keeps
-them, and `word_maps` averages what one word gets (the heat-maps of DAAM, Tang et al. 2022,
+them, and `word_maps` averages those of one word (the heat-maps of DAAM, Tang et al. 2022,
 arXiv 2210.04885; Prompt-to-Prompt, Hertz et al. 2022, arXiv 2208.01626, edits them).
 
-The seam is public: `unet.attn_processors` and `unet.set_attn_processor`. The layer's own
-processor still makes the output, so a recorded run gives the same bits as any other; the
-probabilities are computed a second time beside it, since fast attention never holds them. Left
-out: self-attention, where places ask places. Letters: B batch, h w places, L tokens.
+PyTorch's hooks on the layers do the recording. The layers compute their output as always, so a
+recorded run gives the same bits as any other; the probabilities are computed a second time beside
+it, since fast attention never holds them. Left out: self-attention, where places ask places.
+Letters: B batch, h w places, L tokens, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,11 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.compiling import as_written
+from ..models.tokenizing import token_ids
 from ..util.checks import check_count, check_whole
+from .own_calls import own_calls
 
 __all__ = ["AttentionMap", "record_attention", "token_positions", "word_maps"]
 
-CROSS = "attn2.processor"  # how diffusers' names of cross-attention processors end
+CROSS_ATTENTION = "attn2"  # how diffusers names these layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,91 +44,79 @@ class AttentionMap:
 
 @contextmanager
 def record_attention(unet: Any, *, heads: bool = False) -> Iterator[list[AttentionMap]]:
-    """While the context is open, every call of `unet` adds one `AttentionMap` for each layer.
+    """While the block is open, every call of `unet` adds one `AttentionMap` for each layer.
 
         with record_attention(sd.unet) as maps:
             steps = list(sd.denoise(latents, cond, uncond))
 
-    With guidance the batch is twice as long, and its second half is the one with the text. Heads
-    are averaged as they are recorded, which makes one of them; `heads=True` keeps all. A call of
-    SD 1.5 at 512x512 with guidance adds 17 MB, or with all heads eight times as much.
-
-    The processors are put back in any case. Raises `RuntimeError` when `unet` has no
-    cross-attention to record.
+    Only calls made in this block are recorded, not those of an explorer or another thread that
+    uses the same model meanwhile. With guidance the batch is twice as long, and its second half is
+    the one with the text. The heads of a layer are averaged into one, which saves memory;
+    `heads=True` keeps all of them. A call of SD 1.5 at 512x512 with guidance adds 17 MB, or with
+    all heads eight times as much. Raises `RuntimeError` when `unet` has no cross-attention.
     """
-    before = dict(getattr(unet, "attn_processors", {}))
-    layers = [name for name in before if name.endswith(CROSS)]
+    layers = {n: m for n, m in unet.named_modules() if n.rpartition(".")[2] == CROSS_ATTENTION}
     if not layers:
         raise RuntimeError("unet must have cross-attention layers to record; found none")
     recorder = _Recorder(heads)
-    watched = {name: _Watched(name, before[name], recorder) for name in layers}
-    hook = unet.register_forward_pre_hook(recorder.begin, with_kwargs=True)
-    try:
-        unet.set_attn_processor(before | watched)  # it empties the dict that it is given
-        with as_written():
-            yield recorder.maps
-    finally:
-        hook.remove()
-        unet.set_attn_processor(before)
+    with own_calls() as is_own_call, as_written(), ExitStack() as hooks:
+
+        def add_hook(module: Any, action: Callable[..., None]) -> None:
+            def hook(_: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+                if is_own_call():
+                    action(*args, **kwargs)
+
+            hooks.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+
+        add_hook(unet, recorder.begin_call)
+        for name, layer in layers.items():
+            add_hook(layer, partial(recorder.record, name, layer))
+        yield recorder.maps
 
 
 class _Recorder:
-    """The maps so far, and what holds for the call that is running."""
+    """The maps so far, and the size of the latents in the call that is running."""
 
     def __init__(self, heads: bool) -> None:
         self.maps: list[AttentionMap] = []
         self.heads = heads
         self.call = -1
-        self.sides = (0, 0)  # h and w of the latents
+        self.size = (0, 0)  # h and w of the latents
 
-    def begin(self, _: Any, args: tuple, kwargs: dict[str, Any]) -> None:
-        sample = args[0] if args else kwargs["sample"]
-        self.sides = (sample.shape[-2], sample.shape[-1])
+    def begin_call(self, sample: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Called with the arguments of the U-Net."""
+        self.size = (sample.shape[-2], sample.shape[-1])
         self.call += 1
 
-    def add(self, layer: str, probabilities: Tensor) -> None:
-        """`probabilities` (B, heads, places, L)."""
-        if not self.heads:
-            probabilities = probabilities.mean(dim=1, keepdim=True)
-        h, w = self._level(probabilities.shape[2])
-        kept = probabilities.float().cpu().unflatten(2, (h, w))
-        self.maps.append(AttentionMap(self.call, layer, kept))
-
-    def _level(self, places: int) -> tuple[int, int]:
-        """The level of the U-Net with so many places: sides are halved, and rounded up."""
-        h, w = self.sides
-        while h * w > places:
-            h, w = -(-h // 2), -(-w // 2)
-        return h, w
-
-
-class _Watched:
-    """A processor that lets another one work and records what it looked at."""
-
-    def __init__(self, name: str, own: Any, recorder: _Recorder) -> None:
-        self.layer = name.removesuffix(".processor")
-        self.own = own
-        self.recorder = recorder
-
     @torch.no_grad()
-    def _record(self, attn: Any, places: Tensor, states: Tensor, mask: Tensor | None) -> None:
-        """`places` (B, places, D) ask `states` (B, L, D): softmax(q k / sqrt(d))."""
-        query = attn.head_to_batch_dim(attn.to_q(places))
-        key = attn.head_to_batch_dim(attn.to_k(states))
-        mask = attn.prepare_attention_mask(mask, states.shape[1], len(states))
-        scores = attn.get_attention_scores(query, key, mask)  # (B·heads, places, L)
-        self.recorder.add(self.layer, scores.unflatten(0, (len(states), attn.heads)))
-
-    def __call__(
+    def record(
         self,
-        attn: Any,
+        name: str,
+        layer: Any,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
         attention_mask: Tensor | None = None,
         **kwargs: Any,
-    ) -> Tensor:
-        self._record(attn, hidden_states, encoder_hidden_states, attention_mask)
-        return self.own(attn, hidden_states, encoder_hidden_states, attention_mask, **kwargs)
+    ) -> None:
+        """Called with the arguments of a layer; keeps softmax(q k / sqrt(d))."""
+        batch, tokens = encoder_hidden_states.shape[:2]
+        query = layer.head_to_batch_dim(layer.to_q(hidden_states))  # (B·heads, places, d)
+        key = layer.head_to_batch_dim(layer.to_k(encoder_hidden_states))  # (B·heads, L, d)
+        mask = layer.prepare_attention_mask(attention_mask, tokens, batch)
+        scores = layer.get_attention_scores(query, key, mask)  # (B·heads, places, L)
+        probabilities = scores.unflatten(0, (batch, layer.heads))  # (B, heads, places, L)
+        if not self.heads:
+            probabilities = probabilities.mean(dim=1, keepdim=True)
+        h, w = self._size_with(probabilities.shape[2])
+        kept = probabilities.float().cpu().unflatten(2, (h, w))
+        self.maps.append(AttentionMap(self.call, name, kept))
+
+    def _size_with(self, places: int) -> tuple[int, int]:
+        """h and w of the U-Net's level with so many places: sides are halved and rounded up."""
+        h, w = self.size
+        while h * w > places:
+            h, w = -(-h // 2), -(-w // 2)
+        return h, w
 
 
 def word_maps(
@@ -139,7 +130,7 @@ def word_maps(
 
     `tokens` is one position in the prompt or several, whose shares are added (the pieces of one
     word, see `token_positions`). Every map is enlarged so that its longer side is `size`. `batch`
-    picks the picture; with guidance the last one is one with text. A place that looked at all 77
+    picks the image; with guidance the last one is one with text. A place that looked at all 77
     tokens alike gives each of them 1/77.
 
     Raises `ValueError` when there are no maps, and for a position, a `size` or a `batch` that is
@@ -182,8 +173,8 @@ def token_positions(tokenizer: Any, prompt: str, word: str) -> list[int]:
     "house" in "a red house" → [3], as the mark of the beginning is at 0.
     Raises `ValueError` when the prompt does not hold the word, or it was cut off.
     """
-    ids = tokenizer(prompt, verbose=False).input_ids
-    pieces = tokenizer(word).input_ids[1:-1]  # without the marks of begin and end
+    ids = token_ids(tokenizer, prompt)
+    pieces = token_ids(tokenizer, word)[1:-1]  # without the marks of begin and end
     for start in range(len(ids) - len(pieces)):
         if pieces and ids[start : start + len(pieces)] == pieces:
             if start + len(pieces) >= tokenizer.model_max_length:  # where the end mark comes

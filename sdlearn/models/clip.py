@@ -23,8 +23,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..util.checks import check_images, check_prompts
+from ..util.checks import check_images
 from .loading import TINY
+from .tokenizing import padded_ids
 
 __all__ = ["CLIP", "load_clip"]
 
@@ -47,11 +48,9 @@ class CLIP:
     def embed_texts(self, texts: str | Iterable[str]) -> Tensor:
         """(B, D), each of length 1: the state at the end token, projected (figure 3).
 
-        What is beyond 77 tokens is cut off. Raises `TypeError` for what is no text.
+        What is beyond 77 tokens is cut off, with a warning. Raises `TypeError` for what is no text.
         """
-        ids = self.tokenizer(
-            check_prompts(texts, "texts"), padding=True, truncation=True, return_tensors="pt"
-        ).input_ids
+        ids = padded_ids(self.tokenizer, texts, "texts", to_longest=True)
         pooled = self.model.text_model(input_ids=ids).pooler_output
         return F.normalize(self.model.text_projection(pooled), dim=1)
 

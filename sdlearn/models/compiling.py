@@ -26,7 +26,9 @@ makes them a third faster, but rounds otherwise.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -61,6 +63,25 @@ def compile_parts(unet: Any, vae: Any, device: torch.device, offload: str) -> No
         vae.decoder.compile()
 
 
-def as_written() -> AbstractContextManager[Any]:
-    """While the context is open, what torch.compile made runs as it is written, with all hooks."""
-    return torch.compiler.set_stance("force_eager")
+_eager_lock = threading.Lock()
+_eager_blocks = 0
+
+
+@contextmanager
+def as_written() -> Iterator[None]:
+    """While any of these blocks is open, what torch.compile made runs eagerly, with all hooks.
+
+    The stance of torch.compile is one for the whole process, so the blocks are counted: they may
+    be closed in any order.
+    """
+    global _eager_blocks
+    with _eager_lock:
+        _eager_blocks += 1
+        torch.compiler.set_stance("force_eager")
+    try:
+        yield
+    finally:
+        with _eager_lock:
+            _eager_blocks -= 1
+            if not _eager_blocks:
+                torch.compiler.set_stance("default")

@@ -5,8 +5,8 @@ sentence that names the argument, what was expected and what came.
 from __future__ import annotations
 
 import operator
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ __all__ = [
     "check_side",
     "check_size",
     "check_states",
+    "check_timestep",
     "check_whole",
-    "warn_if_cut",
 ]
 
 DTYPES = ("float32", "float16", "bfloat16")  # what the command line lets a model run in
@@ -127,6 +127,20 @@ def check_states(name: str, states: Tensor, latents: Tensor, shape: tuple[int, i
     return states.expand(count, -1, -1)
 
 
+def check_timestep(t: Tensor | float, count: int) -> None:
+    """A number, or a tensor with one or with `count` of them."""
+    from torch import Tensor
+
+    if isinstance(t, Tensor):
+        if t.ndim > 1 or t.numel() not in (1, count):
+            raise ValueError(
+                f"t must be one timestep or one for each of {count} latents; got shape "
+                f"{tuple(t.shape)}"
+            )
+    elif isinstance(t, bool) or not isinstance(t, Real):
+        raise TypeError(f"t must be a number or a tensor; got {t!r}")
+
+
 def check_images(images: Tensor) -> Tensor:
     """A batch of colour pictures, (B, 3, H, W) in [0, 1] but for `TOLERANCE`, of any float type."""
     _check_tensor("images", images, hint=" (viz.to_tensor makes one)")
@@ -148,20 +162,3 @@ def _check_tensor(name: str, value: Any, dtype: Any = None, hint: str = "") -> N
         raise TypeError(f"{name} must be a tensor; got {type(value).__name__}{hint}")
     if dtype not in (None, value.dtype) and not is_autocast_enabled(value.device.type):
         raise ValueError(f"{name} must be {dtype}, as the model is; got {value.dtype}")
-
-
-def warn_if_cut(tokenizer: Any, prompts: Sequence[str], masks: Tensor) -> None:
-    """Warn about what does not fit into the 77 tokens of a prompt.
-
-    `masks` (B, 77) tells tokens from padding; only a prompt without padding may be too long.
-    """
-    most = tokenizer.model_max_length
-    for text, mask in zip(prompts, masks, strict=True):
-        ids = tokenizer(text, verbose=False).input_ids if mask.all() else []  # begin, ..., end
-        if len(ids) > most:
-            lost = tokenizer.decode(ids[most - 1 : -1])
-            warnings.warn(
-                f"the prompt has {len(ids)} tokens, begin and end included, and {most} fit; "
-                f"cut off: {lost!r}",
-                stacklevel=3,
-            )

@@ -1,0 +1,66 @@
+"""Prompts as token ids, safe to use from several threads.
+
+A tokenizer of transformers keeps the padding and truncation of its last call as state, so two
+threads that ask for different ones get ids of wrong lengths. All of sdlearn tokenizes here, one
+call at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..util.checks import check_prompts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["padded_ids", "token_ids"]
+
+_TOKENIZER_LOCK = threading.Lock()
+LONGEST_QUOTE = 80  # characters of the words that were cut off
+
+
+def token_ids(tokenizer: Any, text: str) -> list[int]:
+    """The ids of one text with the marks of beginning and end, neither padded nor cut off."""
+    with _TOKENIZER_LOCK:
+        return tokenizer(text, verbose=False).input_ids
+
+
+def padded_ids(
+    tokenizer: Any, prompts: str | Iterable[str], name: str = "prompt", *, to_longest: bool = False
+) -> Tensor:
+    """Prompts as token ids, (B, 77): begin, pieces of words, end, padding.
+
+    With `to_longest` there are only as many columns as the longest prompt has tokens.
+    Warns when a prompt is too long, and shows what was cut off. `name` is that of the argument in
+    the `TypeError` or `ValueError` for what is no text.
+    """
+    checked = check_prompts(prompts, name)
+    with _TOKENIZER_LOCK:
+        tokens = tokenizer(
+            checked,
+            padding="longest" if to_longest else "max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+    _warn_if_cut(tokenizer, checked, tokens.attention_mask)
+    return tokens.input_ids
+
+
+def _warn_if_cut(tokenizer: Any, prompts: Sequence[str], masks: Tensor) -> None:
+    """`masks` (B, 77) tells tokens from padding; only a prompt without padding may be too long."""
+    most = tokenizer.model_max_length
+    for text, mask in zip(prompts, masks, strict=True):
+        ids = token_ids(tokenizer, text) if mask.all() else []
+        if len(ids) > most:
+            lost = tokenizer.decode(ids[most - 1 : -1])
+            quote = lost if len(lost) <= LONGEST_QUOTE else f"{lost[:LONGEST_QUOTE]}…"
+            warnings.warn(
+                f"the prompt has {len(ids)} tokens, begin and end included, and {most} fit; "
+                f"cut off: {quote!r}",
+                stacklevel=4,
+            )
