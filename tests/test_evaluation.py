@@ -20,7 +20,7 @@ from sdlearn.evaluation import (
     evaluate,
     fidelity,
     format_report,
-    judge_pictures,
+    judge_images,
     mean_interval,
     mistakes,
     pixel_distance,
@@ -197,14 +197,14 @@ def test_a_batch_of_pictures_keeps_every_value():
     assert torch.equal((batch[0] * 255).byte().permute(1, 2, 0), torch.tensor(np.asarray(image)))
 
 
-def test_judge_pictures_asks_the_judge_about_each_scene():
+def test_judge_images_asks_the_judge_about_each_scene():
     pictures = [render(HOUSE), render(PAIR)]
-    rates = judge_pictures(PerfectJudge([HOUSE, PAIR]), pictures, [HOUSE, PAIR])
+    rates = judge_images(PerfectJudge([HOUSE, PAIR]), pictures, [HOUSE, PAIR])
     assert rates["all_right"] == Rate(2, 2)
-    rates = judge_pictures(PerfectJudge([PAIR, PAIR]), pictures, [HOUSE, PAIR])
+    rates = judge_images(PerfectJudge([PAIR, PAIR]), pictures, [HOUSE, PAIR])
     assert rates["all_right"] == Rate(1, 2)
     with pytest.raises(ValueError, match=r"images must be as many as scenes \(2\); got 1"):
-        judge_pictures(PerfectJudge([]), pictures[:1], [HOUSE, PAIR])
+        judge_images(PerfectJudge([]), pictures[:1], [HOUSE, PAIR])
 
 
 def test_adherence_draws_the_full_caption_with_the_seed_of_its_scene(sd, monkeypatch):

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sdlearn.evaluation.judge import ATTRIBUTES, Judge, Reading, labels, load_judge, save_judge
+from sdlearn.evaluation.judge import (
+    ATTRIBUTES,
+    Judge,
+    Reading,
+    find_judge,
+    labels,
+    load_judge,
+    save_judge,
+)
+from sdlearn.models import TINY
 from sdlearn.world import Scene, Thing, render, scenes
 
 SINGLE = Scene((Thing("castle", "pink", "small", "right"),), "snow", "night", "moon")
@@ -120,6 +131,27 @@ def test_weights_come_back_as_they_were_written(untrained: Judge, tmp_path: Path
 def test_no_judge_is_one_sentence_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no judge at .*; make one with 'sdlearn train"):
         load_judge(tmp_path)
+
+
+def test_a_judge_of_other_words_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "judge.safetensors"
+    save_judge(Judge(), tmp_path)
+    weights = load_file(path)
+    weights["heads.subject.bias"] = weights["heads.subject.bias"][1:]
+    save_file(weights, path)
+    with pytest.raises(ValueError, match="the judge at .* knows other words; make one with"):
+        load_judge(tmp_path)
+
+
+def test_a_model_has_the_judge_in_its_folder(tiny_folder: Path, tmp_path: Path) -> None:
+    """By folder and not by name: the shipped model has its judge when it is loaded by its path."""
+    found = find_judge(SimpleNamespace(folder=TINY))
+    assert found.read(pictures([SINGLE]))[0].words == labels(SINGLE)
+    assert find_judge(SimpleNamespace(folder=TINY)) is found, "it is read once"
+    other = find_judge(SimpleNamespace(folder=tiny_folder))
+    assert not torch.equal(other.trunk[0].weight, found.trunk[0].weight)
+    assert find_judge(SimpleNamespace(folder=tmp_path)) is None
+    assert find_judge(SimpleNamespace(folder=None)) is None
 
 
 def test_the_shipped_judge_reads_renders(shipped: Judge) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sdlearn.world import (
-    PICTURE_SIZE,
+    IMAGE_SIZE,
     Scene,
     Thing,
     caption,
@@ -302,7 +302,7 @@ def test_every_subject_is_drawn_in_every_colour(
     for time in TIMES:
         scene = Scene(single(subject, colour, "small", "middle"), time=time)
         image = render(scene)
-        assert (image.mode, image.size) == ("RGB", (PICTURE_SIZE, PICTURE_SIZE))
+        assert (image.mode, image.size) == ("RGB", (IMAGE_SIZE, IMAGE_SIZE))
         shown = palette_pixels(pixels(scene)[silhouette(scene, monkeypatch)], time)
         assert shown.most_common(1)[0][0] == colour
         assert shown[colour] >= 40
@@ -337,7 +337,7 @@ def test_a_thing_stands_where_the_scene_says(
     for subject in SUBJECTS:
         scene = Scene(single(subject, position=position), variant=third)
         middle = silhouette(scene, monkeypatch).any(axis=0).nonzero()[0].mean()
-        assert third * PICTURE_SIZE / 3 < middle < (third + 1) * PICTURE_SIZE / 3
+        assert third * IMAGE_SIZE / 3 < middle < (third + 1) * IMAGE_SIZE / 3
 
 
 def test_two_things_are_drawn_each_on_its_side(monkeypatch: pytest.MonkeyPatch) -> None:

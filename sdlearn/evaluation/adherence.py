@@ -28,7 +28,7 @@ __all__ = [
     "adherence",
     "batches",
     "checks",
-    "judge_pictures",
+    "judge_images",
     "mistakes",
     "read_generated",
     "tally",
@@ -106,7 +106,7 @@ def mistakes(readings: Sequence[Reading], scenes: Sequence[Scene]) -> dict[str, 
     return {name: dict(counter.most_common()) for name, counter in found.items()}
 
 
-def judge_pictures(
+def judge_images(
     judge: Judge, images: Tensor | Sequence[Image.Image], scenes: Sequence[Scene]
 ) -> dict[str, Rate]:
     """How many of `images` show what `scenes` say, by column.

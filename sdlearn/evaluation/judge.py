@@ -9,7 +9,9 @@ answers with the nearest words it has, so look at `Reading.confidence`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +21,10 @@ from torch import Tensor, nn
 from ..util.checks import check_images
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES, SUBJECTS, TIMES, Scene
 
-__all__ = ["ATTRIBUTES", "Judge", "Reading", "labels", "load_judge", "save_judge"]
+if TYPE_CHECKING:
+    from ..pipeline import StableDiffusion
+
+__all__ = ["ATTRIBUTES", "Judge", "Reading", "find_judge", "labels", "load_judge", "save_judge"]
 
 # For a pair "subject" and "colour" are the left one's, the "second" ones the right one's.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -113,11 +118,30 @@ def save_judge(judge: Judge, folder: Path) -> None:
 def load_judge(folder: Path | None = None) -> Judge:
     """The shipped judge, or the one in `folder`; fp32, in evaluation mode, on the CPU.
 
-    Raises `FileNotFoundError` when the folder holds no judge.
+    Raises `FileNotFoundError` when the folder holds no judge, and `ValueError` for the judge of
+    a world with other words.
     """
     path = (folder or Path(__file__).parents[1] / "weights" / "tiny" / "judge") / WEIGHTS
     if not path.exists():
         raise FileNotFoundError(f"no judge at {path}; make one with 'sdlearn train judge'")
     judge = Judge()
-    judge.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    try:
+        judge.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    except RuntimeError as error:
+        message = f"the judge at {path} knows other words; make one with 'sdlearn train judge'"
+        raise ValueError(message) from error
     return judge.eval()
+
+
+def find_judge(sd: StableDiffusion) -> Judge | None:
+    """The judge that lies in the folder of the model `sd`, read once; None when there is none.
+
+    A judge knows the world that its model was trained on, and no other.
+    """
+    folder = getattr(sd, "folder", None)
+    return None if folder is None else _judge_of_model(folder)
+
+
+@lru_cache(maxsize=2)
+def _judge_of_model(folder: Path) -> Judge | None:
+    return load_judge(folder / "judge") if (folder / "judge" / WEIGHTS).exists() else None

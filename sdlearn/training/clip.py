@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from ..world import PICTURE_SIZE, Scene, Thing, caption, is_held_out, scene_at
+from ..world import IMAGE_SIZE, Scene, Thing, caption, is_held_out, scene_at
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUBJECTS, TIMES
 from .data import Pictures, reworded, words_rng
 from .loop import Batch, Record, TrainingConfig, fit
@@ -63,7 +63,7 @@ def build_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
         "max_position_embeddings": MAX_TOKENS,
         "num_hidden_layers": 3,
     }
-    vision = {"image_size": PICTURE_SIZE, "patch_size": 16, "num_hidden_layers": 4}
+    vision = {"image_size": IMAGE_SIZE, "patch_size": 16, "num_hidden_layers": 4}
     return CLIPModel(
         CLIPConfig(
             text_config={**size, **text, **special},

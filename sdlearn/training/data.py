@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..world import PICTURE_SIZE, Scene, render, scene_at
+from ..world import IMAGE_SIZE, Scene, render, scene_at
 
 __all__ = ["Pictures", "render_all", "reworded", "to_tensor", "words_rng"]
 
@@ -27,7 +27,7 @@ def render_all(path: Path, count: int, split: str = "train") -> Iterator[int]:
 
     A file that is already complete is kept; a half-written one never takes its name.
     """
-    shape = (count, PICTURE_SIZE, PICTURE_SIZE, 3)
+    shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
     if path.exists() and path.stat().st_size == int(np.prod(shape)):
         yield count
         return
@@ -45,9 +45,7 @@ class Pictures:
     """Rendered pictures as float batches: `pictures[rows]` is (B, 3, H, W) in [-1, 1]."""
 
     def __init__(self, path: Path) -> None:
-        self._raw = np.memmap(path, dtype=np.uint8, mode="r").reshape(
-            -1, PICTURE_SIZE, PICTURE_SIZE, 3
-        )
+        self._raw = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
 
     def __len__(self) -> int:
         return len(self._raw)

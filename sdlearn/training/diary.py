@@ -16,7 +16,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from ..pipeline import StableDiffusion, to_pil
 from ..util.images import tile
-from ..world import PICTURE_SIZE
+from ..world import IMAGE_SIZE
 from ..world.showcase import SHOWCASE
 from . import checkpoint, unet, vae
 from .data import Pictures
@@ -76,7 +76,7 @@ def _write(shop: TrainingRun, progress: Progress, images: Iterable[Image.Image])
     assert shop.diary is not None
     shop.diary.mkdir(parents=True, exist_ok=True)
     path = shop.diary / f"{progress.stage}-{progress.done:05d}.png"
-    page = tile([image.resize((PICTURE_SIZE,) * 2) for image in images], columns=8)
+    page = tile([image.resize((IMAGE_SIZE,) * 2) for image in images], columns=8)
     page.save(path, optimize=True)
 
 

@@ -30,7 +30,7 @@ __all__ = ["STAGES", "train_all"]
 
 def world_stage(shop: TrainingRun) -> Iterator[Progress]:
     """Render the pictures that everything is trained on."""
-    counts = {"train": shop.plan.pictures, judge.SPLIT: shop.plan.judge_pictures}
+    counts = {"train": shop.plan.pictures, judge.SPLIT: shop.plan.judge_images}
     total, before = sum(counts.values()), 0
     for split, count in counts.items():
         with PartialState().main_process_first():
@@ -102,7 +102,7 @@ def unet_stage(shop: TrainingRun) -> Iterator[Progress]:
     autoencoder = AutoencoderKL.from_pretrained(shop.need("vae")).eval().to(device)
     tokenizer = CLIPTokenizer.from_pretrained(shop.need("tokenizer"))
     text_encoder = CLIPModel.from_pretrained(shop.need("clip")).text_model.eval().to(device)
-    latents = unet.encode_pictures(autoencoder, pictures)
+    latents = unet.encode_images(autoencoder, pictures)
     torch.manual_seed(3)
     model = unet.build_unet(text_encoder.config.hidden_size)
     recipe, checkpoint = shop.plan.recipes["unet"], shop.checkpoint("unet")

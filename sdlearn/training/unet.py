@@ -28,7 +28,7 @@ __all__ = [
     "build_scheduler",
     "build_unet",
     "draw_batch",
-    "encode_pictures",
+    "encode_images",
     "train_unet",
 ]
 
@@ -102,7 +102,7 @@ class UNetObjective(nn.Module):
 
 
 @torch.no_grad()
-def encode_pictures(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
+def encode_images(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
     """The latents (N, 4, h, w) of all pictures: posterior means, scaled."""
     device = next(vae.parameters()).device
     rows = torch.arange(len(pictures)).split(64)

@@ -25,7 +25,7 @@ class Plan:
     """How much of everything: the sizes and recipes of one whole training."""
 
     pictures: int = 32_768  # rendered scenes that the VAE, CLIP and the U-Net learn from
-    judge_pictures: int = 16_384
+    judge_images: int = 16_384
     probe_captions: int = 6_000
     pass_mark: float = 0.95  # what the text probe must reach before the U-Net is trained
     recipes: dict[str, TrainingConfig] = field(
@@ -41,7 +41,7 @@ class Plan:
 FULL = Plan()
 SMOKE = Plan(  # the whole chain at toy length: proves that it runs, not that it learns
     pictures=64,
-    judge_pictures=32,
+    judge_images=32,
     probe_captions=64,
     pass_mark=0.0,
     recipes={

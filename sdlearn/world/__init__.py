@@ -3,11 +3,11 @@
 from .caption import caption, full_caption
 from .dataset import scene_at, scenes
 from .parse import parse_prompt
-from .render import PICTURE_SIZE, render
+from .render import IMAGE_SIZE, render
 from .scene import Scene, Thing, is_held_out, sample_held_out_scene, sample_scene
 
 __all__ = [
-    "PICTURE_SIZE",
+    "IMAGE_SIZE",
     "Scene",
     "Thing",
     "caption",

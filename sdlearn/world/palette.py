@@ -11,13 +11,13 @@ __all__ = [
     "GROUND_GRADIENTS",
     "HEIGHTS",
     "HORIZON",
-    "PICTURE_SIZE",
+    "IMAGE_SIZE",
     "SKY_GRADIENTS",
     "lit_ground",
     "lit_thing",
 ]
 
-PICTURE_SIZE = 128  # pixels
+IMAGE_SIZE = 128  # pixels
 
 HEIGHTS = {"small": 34, "medium": 44, "large": 58}  # pixels: what survives 48x compression
 CENTRES = {"left": 33, "middle": 64, "right": 95}

@@ -18,7 +18,7 @@ from .palette import (
     GROUND_GRADIENTS,
     HEIGHTS,
     HORIZON,
-    PICTURE_SIZE,
+    IMAGE_SIZE,
     SKY_GRADIENTS,
     lit_ground,
     lit_thing,
@@ -28,7 +28,7 @@ from .scene import Scene, Thing, check_scene
 from .sky import SUPERSAMPLING, draw_sky, draw_sky_item, draw_stars, gradient
 from .subjects import DRAWERS
 
-__all__ = ["PICTURE_SIZE", "render"]
+__all__ = ["IMAGE_SIZE", "render"]
 
 
 def render(scene: Scene) -> Image.Image:
@@ -44,7 +44,7 @@ def render(scene: Scene) -> Image.Image:
     _ground(image, pen, scene, rng)
     for thing in scene.things:
         _thing(pen, thing, scene, rng)
-    return image.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.LANCZOS)
+    return image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.LANCZOS)
 
 
 def _hills(pen: Pen, scene: Scene, rng: random.Random) -> None:
@@ -63,7 +63,7 @@ def _hills(pen: Pen, scene: Scene, rng: random.Random) -> None:
 def _ground(image: Image.Image, pen: Pen, scene: Scene, rng: random.Random) -> None:
     horizon, bottom = (lit_ground(c, scene.time) for c in GROUND_GRADIENTS[scene.ground])
     image.paste(
-        gradient(horizon, bottom, (PICTURE_SIZE - HORIZON) * SUPERSAMPLING),
+        gradient(horizon, bottom, (IMAGE_SIZE - HORIZON) * SUPERSAMPLING),
         (0, HORIZON * SUPERSAMPLING),
     )
     light, dark = blend(horizon, (255, 255, 255), 0.25), blend(bottom, (0, 0, 0), 0.14)

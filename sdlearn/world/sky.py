@@ -8,14 +8,14 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .palette import CENTRES, HORIZON, PICTURE_SIZE, SKY_GRADIENTS, lit_thing
+from .palette import CENTRES, HORIZON, IMAGE_SIZE, SKY_GRADIENTS, lit_thing
 from .pen import INK, RGB, Pen, blend
 from .scene import POSITIONS, Scene
 
 __all__ = ["CANVAS", "SUPERSAMPLING", "draw_sky", "draw_sky_item", "draw_stars", "gradient"]
 
 SUPERSAMPLING = 3  # canvas pixels per picture pixel, for smooth edges
-CANVAS = PICTURE_SIZE * SUPERSAMPLING
+CANVAS = IMAGE_SIZE * SUPERSAMPLING
 
 
 @lru_cache(maxsize=64)
