@@ -66,17 +66,17 @@ def test_weights_that_cannot_be_checked_are_a_warning(weights: Path):
 
 
 def test_a_picture_is_drawn(weights: Path):
-    finding = only(doctor._picture())
-    assert (finding.status, finding.what) == ("ok", "picture")
+    finding = only(doctor._image())
+    assert (finding.status, finding.what) == ("ok", "image")
     assert finding.detail.startswith("128x128 in ")
 
 
 def test_an_empty_picture_is_a_failure(weights: Path, monkeypatch: pytest.MonkeyPatch):
     grey = Image.new("RGB", (128, 128), "grey")
     monkeypatch.setattr(StableDiffusion, "generate", lambda self, prompt, seeds: [grey])
-    finding = only(doctor._picture())
+    finding = only(doctor._image())
     assert finding.status == "fail"
-    assert finding.detail == "the picture is empty: its grey values differ by 0 of 255"
+    assert finding.detail == "the image is empty: its grey values differ by 0 of 255"
 
 
 REQUIREMENTS = ["numpy>=1.26,<3", 'colorama; sys_platform == "amiga"', 'ruff; extra == "test"']

@@ -1,17 +1,27 @@
-"""The command line: `sdlearn COMMAND ...`.
+"""See how Stable Diffusion works, with a real one that fits in a wheel.
 
-A command is a module of this package (make-random: make_random) with `HELP`(one line),
-`add_arguments(parser)` and `run(args) -> int`. Only the module of the command that was asked for is
-imported, and no command imports a heavy library before `run`, so that `--help` answers at once.
+first steps:
+  sdlearn doctor                         is everything here, and does it work?
+  sdlearn generate "a red house at night"
+  sdlearn lab                            open the lessons in JupyterLab
+  sdlearn explore                        move sliders, and the image follows
 
-Exit codes: 0 done, 1 the doctor or the benchmark found something wrong, 2 something could not be
-done (one sentence on stderr says what), 130 stopped with Ctrl-C, 141 nobody reads what is printed.
+'sdlearn COMMAND --help' explains a command and shows examples.
 """
+
+# A command is a module of this package with `add_arguments(parser)` and `run(args) -> int`. Its
+# docstring is its help: the first line stands in the list of commands, "examples:" at the end. Only
+# the module of the command that was asked for is imported, and no command imports a heavy library
+# before `run`, so that `--help` answers at once.
+#
+# Exit codes: 0 done, 1 the doctor found something wrong, 2 something could not be done (one
+# sentence on stderr says what), 130 stopped with Ctrl-C, 141 nobody reads what is printed.
 
 from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import io
 import os
 import sys
@@ -19,32 +29,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
+from .. import __version__
 from ..util.out_of_memory import is_out_of_memory
 
 __all__ = ["COMMANDS", "entry", "main"]
 
-COMMANDS = (
-    "generate",
-    "lab",
-    "explore",
-    "doctor",
-    "evaluate",
-    "train",
-    "world",
-    "sheet",
-)
-DESCRIPTION = "See how Stable Diffusion works, with a real one that fits in a wheel."
-EPILOG = """\
-first steps:
-  sdlearn doctor                         is everything here, and does it work?
-  sdlearn generate "a red house at night"
-  sdlearn lab                            open the lessons in JupyterLab
-  sdlearn explore                        move sliders, and the picture follows
-
-'sdlearn COMMAND --help' explains a command and shows examples.
-"""
+COMMANDS = ("generate", "lab", "explore", "doctor", "evaluate", "train")
 UNREAD = 141  # as the shell has it for a program that writes to a closed pipe, such as `| head`
 MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError)
 
@@ -59,7 +51,8 @@ def entry() -> NoReturn:
 
     Python would spend most of a second on taking torch and diffusers apart before it ends.
     """
-    sys.stdout, sys.stderr = _patient(sys.stdout), _patient(sys.stderr)
+    gc.set_threshold(50_000)  # imports make many objects that stay; look at them less often
+    sys.stdout, sys.stderr = _tolerant(sys.stdout), _tolerant(sys.stderr)
     try:
         code = main()
         sys.stderr.flush()
@@ -69,8 +62,8 @@ def entry() -> NoReturn:
     os._exit(code)
 
 
-def _patient(stream: TextIO | None) -> TextIO:
-    """`stream`, which no name is too strange for; a hole in its place, if it came closed."""
+def _tolerant(stream: TextIO | None) -> TextIO:
+    """`stream`, which from now on can print any text; where it is closed, one that drops all."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     if isinstance(stream, io.TextIOWrapper):
@@ -79,7 +72,7 @@ def _patient(stream: TextIO | None) -> TextIO:
 
 
 def _flush(stream: TextIO) -> int:
-    """0 when all that was printed has arrived, 2 when there is no room for it."""
+    """0 when all that was printed has been written, 2 when there is no room for it."""
     try:
         stream.flush()
     except BrokenPipeError:
@@ -101,8 +94,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # --help, --version, or a wrong argument: argparse has said it
         return int(done.code or 0)
     if args.version:
-        from .. import __version__
-
         print(f"sdlearn {__version__}")
     elif args.command is None:
         parser.print_help()
@@ -112,29 +103,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="sdlearn",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    """The parser that knows `commands`."""
+    how: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = _Parser(prog="sdlearn", **_help(__doc__, "first steps:"), **how)
     parser.add_argument("-V", "--version", action="store_true", help="print the version")
     parser.set_defaults(parser=parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in commands:
-        module = import_module(f".{name.replace('-', '_')}", __package__)
-        sub = subparsers.add_parser(
-            name,
-            help=module.HELP,
-            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        module = import_module(f".{name}", __package__)
+        texts = _help(module.__doc__, "examples:")
+        summary = texts["description"].partition(".\n")[0]
+        sub = subparsers.add_parser(name, help=summary[:1].lower() + summary[1:], **texts, **how)
         module.add_arguments(sub)
         sub.add_argument("--debug", action="store_true", help="show an error's whole traceback")
         sub.set_defaults(run=module.run, parser=sub)
     return parser
+
+
+def _help(docstring: str | None, last: str) -> dict[str, Any]:
+    """A docstring as the two texts before and after the arguments; the second begins at `last`."""
+    description, title, epilog = (docstring or "").partition(last)
+    return {"description": description, "epilog": title + epilog}
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -145,7 +134,7 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nsdlearn: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # no mistake of ours: `entry` says nothing of it
+    except BrokenPipeError:  # nobody reads any more; `entry` ends without a message
         raise
     except MISTAKES as error:
         if args.debug:
@@ -157,11 +146,10 @@ def _run(args: argparse.Namespace) -> int:
 def _sentence(error: BaseException) -> str:
     """What went wrong in one line, without the name of the exception's class."""
     text = " ".join(str(error).split()) or type(error).__name__
-    explained = text.startswith(
-        "not enough memory"
-    )  # sdlearn.util.out_of_memory says more than we could
-    if not explained and (isinstance(error, MemoryError) or is_out_of_memory(error)):
-        return "not enough memory; close other programs, or ask for fewer or smaller pictures"
+    if text.startswith("not enough memory"):  # as `explain_out_of_memory` says it, with advice
+        return text
+    if isinstance(error, MemoryError) or is_out_of_memory(error):
+        return "not enough memory; close other programs, or ask for fewer or smaller images"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; nothing half-written was kept"
     if isinstance(error, OSError) and error.strerror and error.filename:
@@ -171,8 +159,14 @@ def _sentence(error: BaseException) -> str:
 
 @contextmanager
 def _warnings_as_sentences() -> Iterator[None]:
+    """Print every warning as one line on stderr, and the same one only once."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            print(f"sdlearn: {message}", file=sys.stderr)
+
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: print(
-            f"sdlearn: {message}", file=sys.stderr
-        )
+        warnings.showwarning = show
         yield

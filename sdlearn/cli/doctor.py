@@ -1,7 +1,13 @@
-"""`sdlearn doctor`: is everything here, does it fit together, and does it draw a picture?
+"""Check the installation and say how to mend it.
 
-Every check is a function that yields `Finding`s. A check that breaks is itself a finding, so one
-ill part never hides the state of the others.
+Checked are versions, device, memory, disk, the model's weights, Jupyter and its widgets; then one
+image is drawn. Each line says ok, warn or fail, and how to mend what is wrong. The exit code is 1
+when something fails.
+
+examples:
+  sdlearn doctor
+  sdlearn doctor --quick                 without drawing an image
+  sdlearn doctor --json > report.json    to send to someone who helps
 """
 
 from __future__ import annotations
@@ -13,33 +19,19 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["HELP", "Finding", "add_arguments", "examine", "run"]
+__all__ = ["Finding", "add_arguments", "examine", "run"]
 
-HELP = "check the installation and say how to mend it"
-DESCRIPTION = """\
-Check the installation: versions, device, memory, disk, the model's weights, Jupyter and its
-widgets; then draw one picture. Each line says ok, warn or fail, and how to mend what is wrong.
-The exit code is 1 when something fails.
-"""
-EPILOG = """\
-examples:
-  sdlearn doctor
-  sdlearn doctor --quick                 without drawing a picture
-  sdlearn doctor --json > report.json    to send to someone who helps
-"""
 MEMORY = 1.5  # GB a lesson may need
 DISK = 1.0  # GB
 WIDGETS = "@jupyter-widgets/jupyterlab-manager"
-REINSTALL = f"{sys.executable} -m pip install --force-reinstall"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One line of the report."""
 
     status: str  # "ok", "warn" (works, but) or "fail"
@@ -50,8 +42,7 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
-    parser.add_argument("--quick", action="store_true", help="do not draw a picture")
+    parser.add_argument("--quick", action="store_true", help="do not draw an image")
     parser.add_argument("--json", action="store_true", help="machine-readable report")
 
 
@@ -61,35 +52,29 @@ def run(args: argparse.Namespace) -> int:
     for finding in examine(quick=args.quick):
         findings.append(finding)
         if not args.json:
-            print(_line(finding), flush=True)
+            mend = f"\n      mend: {finding.mend}" if finding.mend else ""
+            print(f"{finding.status:4}  {finding.what:18} {finding.detail}{mend}", flush=True)
     failed = [finding.what for finding in findings if finding.status == "fail"]
     if args.json:
-        print(json.dumps({"ok": not failed, "findings": [asdict(f) for f in findings]}, indent=1))
+        report = {"ok": not failed, "findings": [finding._asdict() for finding in findings]}
+        print(json.dumps(report, indent=1))
     else:
         print(f"To mend: {', '.join(failed)}." if failed else "sdlearn is ready.")
     return 1 if failed else 0
 
 
 def examine(*, quick: bool = False) -> Iterator[Finding]:
-    """Every finding, one check after the other; `quick` leaves out the picture."""
-    for check in (_python, _packages, _device, _memory, _disk, _weights, _widgets, _kernel):
-        yield from _guarded(check)
-    if not quick:
-        yield from _guarded(_picture)
+    """Every finding, one check after the other; `quick` leaves out the image.
 
-
-def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """A doctor must not faint: whatever a check raises becomes a finding."""
-    try:
-        yield from check()
-    except Exception as error:
-        text = " ".join(str(error).split())
-        yield Finding("fail", check.__name__.lstrip("_"), f"{type(error).__name__}: {text}")
-
-
-def _line(finding: Finding) -> str:
-    mend = f"\n      mend: {finding.mend}" if finding.mend else ""
-    return f"{finding.status:4}  {finding.what:18} {finding.detail}{mend}"
+    A check that raises becomes a finding as well, and the checks after it still run.
+    """
+    checks = [_python, _packages, _device, _memory, _disk, _weights, _widgets, _kernel]
+    for check in checks if quick else [*checks, _image]:
+        try:
+            yield from check()
+        except Exception as error:
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            yield Finding("fail", check.__name__.lstrip("_"), text)
 
 
 def _python() -> Iterator[Finding]:
@@ -108,22 +93,24 @@ def _packages() -> Iterator[Finding]:
         return
     yield Finding("ok", "sdlearn", metadata.version("sdlearn"))
     for requirement in map(Requirement, declared):
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            mend = f'{sys.executable} -m pip install "{requirement.name}{requirement.specifier}"'
-            try:
-                version = metadata.version(requirement.name)
-            except metadata.PackageNotFoundError:
-                yield Finding("fail", requirement.name, "is not installed", mend)
-                continue
-            detail = f"{version} (supported: {requirement.specifier})"
-            if requirement.specifier.contains(version, prereleases=True):
-                yield Finding("ok", requirement.name, detail)
-            else:
-                yield Finding("warn", requirement.name, detail, mend)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        name, supported = requirement.name, requirement.specifier
+        mend = f'{sys.executable} -m pip install "{name}{supported}"'
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield Finding("fail", name, "is not installed", mend)
+            continue
+        detail = f"{version} (supported: {supported})"
+        if supported.contains(version, prereleases=True):
+            yield Finding("ok", name, detail)
+        else:
+            yield Finding("warn", name, detail, mend)
 
 
 def _device() -> Iterator[Finding]:
-    """Where pictures are drawn."""
+    """Where images are drawn."""
     import torch
 
     from ..models.device import pick_device
@@ -134,14 +121,13 @@ def _device() -> Iterator[Finding]:
         size = properties.total_memory / 2**30
         yield Finding("ok", "device", f"cuda: {properties.name}, {size:.0f} GB")
     elif device.type == "cpu" and shutil.which("nvidia-smi"):
-        detail = "cpu, although this machine has an NVIDIA driver"
         mend = "install the CUDA build of torch, see https://pytorch.org/get-started"
         if torch.version.cuda:
             mend = (
                 f"update the driver: torch is built for CUDA {torch.version.cuda}, and nvidia-smi "
                 "says up to which the driver goes"
             )
-        yield Finding("warn", "device", detail, mend)
+        yield Finding("warn", "device", "cpu, although this machine has an NVIDIA driver", mend)
     else:
         yield Finding("ok", "device", f"{device.type}, {torch.get_num_threads()} threads")
 
@@ -176,26 +162,26 @@ def _weights() -> Iterator[Finding]:
         return
     if not (folder / "checksums.json").is_file():
         yield Finding("warn", "weights", "cannot be checked: checksums.json is missing", mend)
-        return
-    if wrong := verify(folder):
+    elif wrong := verify(folder):
         yield Finding("fail", "weights", f"damaged or missing: {', '.join(wrong)}", mend)
-        return
-    sizes = [path.stat().st_size for path in folder.rglob("*.safetensors")]
-    yield Finding("ok", "weights", f"{len(sizes)} files, {sum(sizes) / 1e6:.0f} MB, all as made")
+    else:
+        sizes = [path.stat().st_size for path in folder.rglob("*.safetensors")]
+        detail = f"{len(sizes)} files, {sum(sizes) / 1e6:.0f} MB, all as made"
+        yield Finding("ok", "weights", detail)
 
 
 def _widgets() -> Iterator[Finding]:
     """JupyterLab needs a part of ipywidgets that runs in the browser."""
     from jupyter_core.paths import jupyter_path
 
-    places = [Path(folder) / WIDGETS / "package.json" for folder in jupyter_path("labextensions")]
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        mend = f"{REINSTALL} --no-deps jupyterlab_widgets"
-        yield Finding("fail", "widgets", "ipywidgets' front end for JupyterLab is missing", mend)
-    else:
-        version = json.loads(found.read_text(encoding="utf-8"))["version"]
+    places = [Path(folder, WIDGETS, "package.json") for folder in jupyter_path("labextensions")]
+    found = [path for path in places if path.is_file()]
+    if found:
+        version = json.loads(found[0].read_text(encoding="utf-8"))["version"]
         yield Finding("ok", "widgets", f"front end {version}")
+    else:
+        mend = f"{sys.executable} -m pip install --force-reinstall --no-deps jupyterlab_widgets"
+        yield Finding("fail", "widgets", "ipywidgets' front end for JupyterLab is missing", mend)
 
 
 def _kernel() -> Iterator[Finding]:
@@ -215,8 +201,8 @@ def _kernel() -> Iterator[Finding]:
         yield Finding("warn", "kernel", f"notebooks run in another Python: {program}", mend)
 
 
-def _picture() -> Iterator[Finding]:
-    """One picture, from nothing to pixels, as a new user's first command does it."""
+def _image() -> Iterator[Finding]:
+    """One image, from nothing to pixels, as a new user's first command draws it."""
     import numpy as np
 
     from ..pipeline import load
@@ -227,8 +213,8 @@ def _picture() -> Iterator[Finding]:
     seconds = time.perf_counter() - start
     contrast = int(np.ptp(np.asarray(image.convert("L"))))
     if contrast < 32:
-        detail = f"the picture is empty: its grey values differ by {contrast} of 255"
-        yield Finding("fail", "picture", detail, "see 'weights' above")
+        detail = f"the image is empty: its grey values differ by {contrast} of 255"
+        yield Finding("fail", "image", detail, "see 'weights' above")
     else:
         size = f"{image.width}x{image.height}"
-        yield Finding("ok", "picture", f"{size} in {seconds:.1f} s with loading, on {sd.device}")
+        yield Finding("ok", "image", f"{size} in {seconds:.1f} s with loading, on {sd.device}")

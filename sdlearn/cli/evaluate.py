@@ -1,63 +1,61 @@
-"""`sdlearn evaluate`: how well the model obeys its prompts, measured by the judge."""
+"""Measure how well a model obeys its prompts.
 
-from __future__ import annotations
+Images are generated from prompts of the drawn world, the judge reads them, and what is right is
+counted: one subject, held-out combinations of colour with subject or position, and two subjects.
+With the judge's own accuracy (renders), the ceiling (VAE round trips) and the floor (shuffled
+captions). Several values of guidance, steps or scheduler make one row each. Image i of a split
+always has the same scene and, with the same --seed, the same noise.
 
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from ..util.files import write_atomically
-from ..util.progress import progress_bar
-from .output import check_writable
-
-if TYPE_CHECKING:
-    from ..evaluation import Report, Settings
-
-__all__ = ["HELP", "add_arguments", "run"]
-
-HELP = "measure how well a model obeys its prompts"
-DESCRIPTION = """\
-Generate pictures from prompts of the drawn world, let the judge read them, and count what is right:
-one subject, held-out combinations of colour with subject or position, and two subjects. With the
-judge's own accuracy (renders), the ceiling (VAE round trips) and the floor (shuffled captions).
-Several values of guidance, steps or scheduler make one row each. Picture i of a split always has
-the same scene and, with the same --seed, the same noise.
-"""
-EPILOG = """\
 examples:
   sdlearn evaluate --quick                                  a first look, few prompts
   sdlearn evaluate --prompts 1000 --json evaluation.json    95 % interval: 3.1 points or less
   sdlearn evaluate --guidance 0 1 2 5 12 --figures plots    adherence and diversity, drawn
   sdlearn evaluate --splits single --steps 5 10 20 --scheduler ddim dpm++ euler --figures plots
 """
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..util.files import write_atomically
+from ..util.progress import progress_bar
+from .output import check_writable
+
+if TYPE_CHECKING:
+    from ..evaluation import Settings
+
+__all__ = ["add_arguments", "run"]
+
 QUICK = {"prompts": 24, "vae_pictures": 32, "diversity_prompts": 2, "diversity_seeds": 4}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
     add = parser.add_argument
     add("--model", default="tiny", help="tiny, a folder, or a hub id (default: tiny)")
     add("--prompts", type=int, metavar="N", help="in each of three splits (default: 200)")
-    add("--guidance", type=float, nargs="+", default=[3.0], metavar="X", help="(default: 3)")
-    add("--steps", type=int, nargs="+", default=[20], metavar="N", help="(default: 20)")
+    add("--guidance", type=float, nargs="+", metavar="X", help="(default: 3)")
+    add("--steps", type=int, nargs="+", metavar="N", help="(default: 20)")
     add("--scheduler", nargs="+", metavar="NAME", help="(default: the model's own)")
-    add("--batch-size", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")
-    add("--seed", type=int, default=0, help="of the first picture (default: 0)")
+    add("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")
+    add("--seed", type=int, help="of the first image (default: 0)")
     add("--splits", nargs="+", metavar="NAME", help="(default: single held_out pairs)")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
     add("--figures", type=Path, metavar="FOLDER", help="draw what was measured, as PNGs")
     add("--force", action="store_true", help="replace files that are there already")
     add("--judge", type=Path, metavar="FOLDER", help="another judge than the shipped one")
-    add("--quick", action="store_true", help="few prompts and few pictures: does it work at all?")
+    add("--quick", action="store_true", help="few prompts and few images: does it work at all?")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate with a progress bar, print the table and write the JSON."""
     settings = _settings(args)
-    _check_paths(args)  # better to learn now than after an hour
+    _check_paths(args)  # before the work, which may take an hour
     from ..evaluation import evaluate, format_report, to_json
     from ..evaluation.judge import load_judge
+    from ..evaluation.plots import figures
     from ..pipeline import load
 
     report = evaluate(load(args.model), load_judge(args.judge), settings, progress=progress_bar)
@@ -67,7 +65,11 @@ def run(args: argparse.Namespace) -> int:
             partial.write_text(to_json(report), encoding="utf-8")
         print(f"\n{args.json}")
     if args.figures is not None:
-        _draw(report, args.figures)
+        for name, figure in figures(report).items():
+            path = args.figures / f"{name}.png"
+            with write_atomically(path) as partial:
+                figure.savefig(partial, format="png")
+            print(path)
     return 0
 
 
@@ -82,25 +84,18 @@ def _check_paths(args: argparse.Namespace) -> None:
             check_writable(args.figures / f"{name}.png", name="figures", force=args.force)
 
 
-def _draw(report: Report, folder: Path) -> None:
-    from ..evaluation.plots import figures
-
-    for name, figure in figures(report).items():
-        path = folder / f"{name}.png"
-        with write_atomically(path) as partial:
-            figure.savefig(partial, format="png")
-        print(path)
-
-
 def _settings(args: argparse.Namespace) -> Settings:
+    """What was asked for; everything else is as `Settings` has it."""
     from ..evaluation import Settings
 
-    chosen = {**(QUICK if args.quick else {}), "batch_size": args.batch_size, "seed": args.seed}
-    chosen |= {"prompts": args.prompts} if args.prompts is not None else {}
-    chosen |= {"splits": tuple(args.splits)} if args.splits is not None else {}
-    return Settings(
-        guidance=tuple(args.guidance),
-        steps=tuple(args.steps),
-        schedulers=tuple(args.scheduler or [None]),
-        **chosen,
-    )
+    asked = {
+        "prompts": args.prompts,
+        "guidance": args.guidance and tuple(args.guidance),
+        "steps": args.steps and tuple(args.steps),
+        "schedulers": args.scheduler and tuple(args.scheduler),
+        "splits": args.splits and tuple(args.splits),
+        "batch_size": args.batch_size,
+        "seed": args.seed,
+    }
+    quick: dict[str, Any] = QUICK if args.quick else {}
+    return Settings(**quick | {name: value for name, value in asked.items() if value is not None})

@@ -1,9 +1,27 @@
-"""`sdlearn explore`: an explorer as a page of its own, for a projector.
+"""Show an explorer, or all of them, as a page of its own.
 
-The page is a notebook of two cells that Voilà runs and shows without its code. It lies in a
-temporary folder that goes away with the server. Left out: JupyterLab, where `sdlearn lab` opens
-`explorers.ipynb` with the same explorers.
+There is no code on the page: it is for a projector, or for whoever would rather not see a notebook.
+Without a name all explorers are on one page, each behind a tab. The page can be reached from this
+computer only and needs no network. Ctrl-C stops it.
+
+names:
+  cfg       How hard do the words pull?
+  theatre   How does a picture come out of noise?
+  noise     How much of a picture is left under noise?
+  tokens    What does the model read, and where does it look?
+  mixer     What lies between two prompts?
+  painter   What is in a latent?
+
+examples:
+  sdlearn explore
+  sdlearn explore cfg
+  sdlearn explore painter --no-browser --port 8900   open the printed address yourself
+  (put ?theme=dark behind the address for a dark page)
 """
+
+# The page is a notebook of two cells that Voilà runs and shows without its code. It lies in a
+# temporary folder that is deleted with the server. `sdlearn lab` opens `explorers.ipynb`, which has
+# the same explorers in JupyterLab.
 
 from __future__ import annotations
 
@@ -21,8 +39,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import ipywidgets
+    import nbformat
 
-__all__ = ["EXPLORERS", "HELP", "Shown", "add_arguments", "page", "pick_port", "run", "tabs"]
+__all__ = ["EXPLORERS", "Shown", "add_arguments", "page", "pick_port", "run", "tabs"]
 
 
 class Shown(NamedTuple):
@@ -41,21 +60,6 @@ EXPLORERS = {
     "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?"),
     "painter": Shown("LatentPainter", "painter", "What is in a latent?"),
 }
-HELP = "show an explorer, or all of them, as a page of its own"
-DESCRIPTION = """\
-Show an explorer as a page of its own, without any code: for a projector, or for whoever would
-rather not see a notebook. Without a name all explorers are on one page, each behind a tab. The
-page can be reached from this computer only and needs no network. Ctrl-C stops it.
-"""
-EPILOG = """\
-examples:
-  sdlearn explore
-  sdlearn explore cfg
-  sdlearn explore painter --no-browser --port 8900   open the printed address yourself
-  (put ?theme=dark behind the address for a dark page)
-
-names:
-""" + "".join(f"  {name:10}{shown.question}\n" for name, shown in EXPLORERS.items())
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
 # Voilà's own page asks a server on the internet for symbols, which it brings along anyway; with
 # no network, or a slow one, the page would wait for them.
@@ -73,7 +77,6 @@ TEMPLATE = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument(
         "name", nargs="?", choices=EXPLORERS, metavar="NAME", help="an explorer (default: all)"
     )
@@ -101,53 +104,48 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def page(name: str | None = None) -> dict[str, Any]:
+def page(name: str | None = None) -> nbformat.NotebookNode:
     """The notebook that shows one explorer, or all of them."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
     if name is None:
         title, source = "Explorers", "from sdlearn.cli.explore import tabs\n\ntabs()"
     else:
         kind, _, title = EXPLORERS[name]
         source = f"from sdlearn import widgets\n\nwidgets.{kind}()"
-    heading = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"}
-    code: dict[str, Any] = {"cell_type": "code", "id": "explorer", "metadata": {}, "source": source}
-    code |= {"execution_count": None, "outputs": []}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    metadata = {"kernelspec": kernel, "title": f"{title} · sdlearn"}
-    return {"cells": [heading, code], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return new_notebook(
+        cells=[new_markdown_cell(f"# {title}"), new_code_cell(source)],
+        metadata={"kernelspec": kernel, "title": f"{title} · sdlearn"},
+    )
 
 
 def tabs() -> ipywidgets.Tab:
     """All explorers, each behind a tab; it is made when its tab is opened for the first time."""
-    import ipywidgets
-
-    places = [ipywidgets.VBox() for _ in EXPLORERS]
-    shelf = ipywidgets.Tab(places, titles=[shown.title for shown in EXPLORERS.values()])
-
-    def fill(_change: Any = None) -> None:
-        place = places[shelf.selected_index]
-        if not place.children:
-            place.children = _filling([*EXPLORERS.values()][shelf.selected_index])
-
-    shelf.observe(fill, "selected_index")
-    shelf.selected_index = 0
-    fill()
-    return shelf
-
-
-def _filling(shown: Shown) -> list[ipywidgets.Widget]:
-    """A question, and the explorer that answers it or a sentence on why there is none."""
     import html
 
     import ipywidgets
 
     from .. import widgets
 
-    question = ipywidgets.HTML(f"<h2>{html.escape(shown.question)}</h2>")
-    try:
-        return [question, getattr(widgets, shown.kind)()]
-    except Exception as error:  # or it would be lost in the log of the kernel
-        sentence = html.escape(str(error) or type(error).__name__)
-        return [question, ipywidgets.HTML(f'<p role="status">{sentence}</p>')]
+    boxes = [ipywidgets.VBox() for _ in EXPLORERS]
+    tab = ipywidgets.Tab(boxes, titles=[shown.title for shown in EXPLORERS.values()])
+
+    def fill(_change: Any = None) -> None:
+        box, shown = list(zip(boxes, EXPLORERS.values(), strict=True))[tab.selected_index]
+        if box.children:
+            return
+        try:
+            explorer = getattr(widgets, shown.kind)()
+        except Exception as error:  # otherwise it would stand in the log of the kernel only
+            sentence = html.escape(str(error) or type(error).__name__)
+            explorer = ipywidgets.HTML(f'<p role="status">{sentence}</p>')
+        box.children = [ipywidgets.HTML(f"<h2>{html.escape(shown.question)}</h2>"), explorer]
+
+    tab.observe(fill, "selected_index")
+    tab.selected_index = 0
+    fill()
+    return tab
 
 
 def pick_port(wanted: int | None = None) -> int:

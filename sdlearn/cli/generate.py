@@ -1,6 +1,22 @@
-"""`sdlearn generate`: a prompt in, PNG files out.
+"""Draw images from a prompt.
 
-How a picture is drawn is in `drawing`; what is done with a list of prompts (`--prompts`) in `many`.
+The same prompt, seed and settings draw the same image again; the PNG files remember them. The tiny
+model knows the words of its own small world:
+  a <large|small> <colour> <house|tree|boat|car|castle|cat|rocket|lighthouse> <on the left|...>,
+  on <green grass|white snow|...>, <at night|at sunset|...>, under <the moon|a rainbow|...>
+A file that is there already is never replaced without --force.
+
+examples:
+  sdlearn generate "a large red house on the left, on green grass, at sunset" --seed 7
+  sdlearn generate "a blue boat at night" --count 4 -o boat.png      seeds 0 to 3
+  sdlearn generate "a green castle" --filmstrip                      how the image came about
+  sdlearn generate "a yellow cat" --guidance 1                       without guidance
+  sdlearn generate "a tree" --negative "snow" --scheduler dpm++ --steps 10
+  sdlearn generate "an astronaut riding a horse" --model sd15        wants a GPU and 5 GB
+  sdlearn generate "an astronaut" --model sd15 --memory 4GB          for a small GPU
+  sdlearn generate --prompts list.txt --count 4 -o images            every line, seeds 0 to 3
+  accelerate launch --multi_gpu -m sdlearn generate --prompts list.txt -o images
+                                                                     the same on all GPUs
 """
 
 from __future__ import annotations
@@ -9,76 +25,56 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from . import drawing, machine, output
+from ..util.checks import DTYPES
+from . import output
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ..pipeline import StableDiffusion, Step
+    from ..pipeline import StableDiffusion
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["add_arguments", "check_settings", "describe", "draw", "load_model", "run", "save"]
 
-HELP = "draw pictures from a prompt"
-DESCRIPTION = """\
-Draw pictures from a prompt. The same prompt, seed and settings draw the same picture again; the
-PNG files remember them. The tiny model knows the words of its own small world:
-  a <large|small> <colour> <house|tree|boat|car|castle|cat|rocket|lighthouse> <on the left|...>,
-  on <green grass|white snow|...>, <at night|at sunset|...>, under <the moon|a rainbow|...>
-"""
-EPILOG = """\
-examples:
-  sdlearn generate "a large red house on the left, on green grass, at sunset" --seed 7
-  sdlearn generate "a blue boat at night" --count 4 -o boat.png      seeds 0 to 3
-  sdlearn generate "a green castle" --filmstrip                      how the picture came about
-  sdlearn generate "a yellow cat" --guidance 1                       without guidance
-  sdlearn generate "a tree" --negative "snow" --scheduler dpm++ --steps 10
-  sdlearn generate "an astronaut riding a horse" --model sd15        wants a GPU and 5 GB
-  sdlearn generate "an astronaut" --model sd15 --memory 4GB          for a small GPU
-  sdlearn generate --prompts list.txt --count 4 -o pictures          every line, seeds 0 to 3
-  accelerate launch --multi_gpu -m sdlearn generate --prompts list.txt -o pictures
-                                                                     the same on all GPUs
-
-A file that is there already is never replaced without --force.
-"""
+FRAMES = 6  # images in a filmstrip
+FACTOR = 8  # pixels of a side for one latent, in all of Stable Diffusion 1.x
+PIXELS_AT_ONCE = 8 * 128 * 128  # more images than that are drawn one batch after the other
+OWN = "the model's own"
 PROMPTS = """\
 a file with a prompt a line (# begins a comment, - is standard input); draws every prompt with every
-seed, goes on where it was stopped, and shares the work out where 'accelerate launch' starts it"""
-OUTPUT = "FILE.png (default: named after the prompt), or a folder with --prompts"
+seed, continues where it was stopped, and splits the work between the processes of 'accelerate
+launch'"""
+UNSAFE = "for teachers: do not make images black that the model's safety checker flags"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to draw, in quotes")
     what.add_argument("--prompts", type=Path, metavar="FILE", help=PROMPTS)
     add("--seed", type=int, default=0, help="the noise to begin with (default: 0)")
-    add("--count", type=int, default=1, help="pictures with seeds SEED, SEED+1, ... (default: 1)")
-    add("--steps", type=int, default=20, help="denoising steps, 1 to 1000 (default: 20)")
-    add(
-        "--guidance",
-        type=float,
-        default=3.0,
-        metavar="X",
-        help="how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: 3)",
-    )
+    add("--count", type=int, default=1, help="images with seeds SEED, SEED+1, ... (default: 1)")
+    add("--steps", type=int, help="denoising steps (default: the model's, 20 for tiny)")
+    pull = "how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: the model's, 3"
+    add("--guidance", type=float, metavar="X", help=f"{pull} for tiny)")
     add("--negative", default="", metavar="TEXT", help="what to steer away from")
     add("--scheduler", metavar="NAME", help="ddim, pndm, euler, euler_a, dpm++, unipc, ...")
     add("--model", default="tiny", help="tiny, sd15, a folder, or a hub id (default: tiny)")
     add("--size", type=_size, metavar="WxH", help="pixels, multiples of 8 (default: the model's)")
-    add("-o", "--output", type=Path, metavar="PATH", help=OUTPUT)
+    where = "FILE.png (default: named after the prompt), or a folder with --prompts"
+    add("-o", "--output", type=Path, metavar="PATH", help=where)
     add("--force", action="store_true", help="replace files that are there already")
-    add(
-        "--filmstrip",
-        action="store_true",
-        help=f"also save {drawing.FRAMES} predictions on the way",
-    )
+    add("--filmstrip", action="store_true", help=f"also save {FRAMES} predictions on the way")
     add("--quiet", action="store_true", help="no progress bar")
-    machine.add_machine_arguments(parser)
+    add = parser.add_argument_group("the machine").add_argument
+    add("--device", metavar="NAME", help="cuda, mps or cpu (default: the first that is here)")
+    add("--dtype", choices=DTYPES, help="default: float16 on cuda, float32 elsewhere")
+    add("--memory", metavar="8GB", help="what it may take on cuda (default: what is free there)")
+    add("--compile", action="store_true", help="later images faster, the first one much slower")
+    add("--no-safety-checker", action="store_true", help=UNSAFE)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -95,55 +91,156 @@ def run(args: argparse.Namespace) -> int:
         from . import many
 
         return many.run(args)
-    from ..util.checks import check_not_blank, check_prompts
-
-    check_not_blank(check_prompts(args.prompt))
-    seeds = drawing.check_settings(args)
+    seeds = check_settings(args)
     paths = output.plan_paths(
         args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip
     )
-    sd = drawing.load_model(args)
-    states = sd.encode_text(args.prompt), sd.encode_text(args.negative)
-    batch = drawing.batch_size(sd, args)
+    sd = load_model(args)
+    batch = batch_size(sd, args)
     for start in range(0, len(seeds), batch):
-        chosen = slice(start, start + batch)
-        steps = _with_bar(sd, args, seeds[chosen], states)
-        drawn = drawing.pictures(sd, steps, strips=args.filmstrip)
-        for seed, path, (picture, strip) in zip(seeds[chosen], paths[chosen], drawn, strict=True):
-            _save(picture, strip, path, args, seed)
+        some = seeds[start : start + batch]
+        label = f"seed {some[0]}" if len(some) == 1 else f"seeds {some[0]} to {some[-1]}"
+        drawn = draw(sd, args, [args.prompt], some, label)
+        for seed, path, (image, strip) in zip(some, paths[start:], drawn, strict=False):
+            _save_both(image, strip, path, args, seed)
     return 0
 
 
-def _with_bar(
+def check_settings(args: argparse.Namespace) -> range:
+    """The seeds. Raises for whatever can be refused without the model: loading it may take long."""
+    from ..diffusion import guidance, schedulers
+    from ..diffusion.seeds import check_seeds
+    from ..models import device, memory
+    from ..util import checks
+
+    if args.prompt is not None:
+        checks.check_not_blank(checks.check_prompts(args.prompt))
+    checks.check_prompts(args.negative, "negative_prompt")
+    if args.steps is not None:
+        checks.check_num_steps(args.steps)
+    if args.guidance is not None:
+        guidance.check_guidance_scale(args.guidance)
+    if args.size is not None:
+        width, height = args.size
+        checks.check_size(height, width, FACTOR)
+    checks.check_count("count", args.count)
+    seeds = range(args.seed, args.seed + args.count)
+    check_seeds(seeds)
+    schedulers.check_scheduler(args.scheduler)
+    device.pick_device(args.device)
+    memory.parse_memory(args.memory)
+    return seeds
+
+
+def load_model(args: argparse.Namespace, device: Any = None) -> StableDiffusion:
+    """The model that was asked for, on `device` where it is given."""
+    import torch
+
+    from ..pipeline import load
+
+    return load(
+        args.model,
+        device=args.device if device is None else device,
+        dtype=getattr(torch, args.dtype) if args.dtype else None,
+        memory=args.memory,
+        compile=args.compile,
+        safety_checker=False if args.no_safety_checker else None,
+    )
+
+
+def batch_size(sd: StableDiffusion, args: argparse.Namespace) -> int:
+    """How many images are drawn at once."""
+    width, height = args.size or (sd.image_size, sd.image_size)
+    return max(1, PIXELS_AT_ONCE // (width * height))
+
+
+def draw(
     sd: StableDiffusion,
     args: argparse.Namespace,
+    prompts: Sequence[str],
     seeds: Sequence[int],
-    states: tuple[Tensor, Tensor],
-) -> Iterator[Step]:
-    """The steps from noise to clean latents; a bar on stderr shows how far they are."""
+    label: str,
+) -> Iterator[tuple[Image, Image | None]]:
+    """The image of each seed, and its filmstrip where that was asked for.
+
+    `prompts` holds one prompt, or one for each seed. These are the stages of
+    `StableDiffusion.generate`, one by one, because a bar shows the steps, and a filmstrip needs
+    the predictions on the way.
+    """
     from tqdm import tqdm
 
-    steps = drawing.denoise(sd, args, seeds, states)
-    label = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-    total = drawing.calls(sd, args)
-    yield from tqdm(steps, label, total, leave=False, file=sys.stderr, disable=args.quiet)
+    from ..diffusion.schedulers import fresh_scheduler
+    from ..pipeline import to_pil
+    from ..util.images import tile
+
+    width, height = args.size or (None, None)
+    num_steps = 20 if args.steps is None else args.steps
+    steps = sd.denoise(
+        sd.init_latents(seeds, height=height, width=width),
+        sd.encode_text(prompts),
+        sd.encode_text(args.negative),
+        num_steps=num_steps,
+        guidance_scale=3.0 if args.guidance is None else args.guidance,
+        scheduler=args.scheduler,
+        seeds=seeds,
+    )
+    calls = len(fresh_scheduler(args.scheduler, sd.scheduler, num_steps).timesteps)
+    predictions: list[Tensor] = []
+    for step in tqdm(steps, label, calls, leave=False, file=sys.stderr, disable=args.quiet):
+        latents = step.next_latents
+        if args.filmstrip:
+            predictions.append(step.pred_x0)
+    frames = [to_pil(sd.decode(x0)) for x0 in _spread(predictions)]  # moment after moment
+    for i, image in enumerate(to_pil(sd.decode(latents))):
+        yield image, tile([frame[i] for frame in frames], len(frames)) if frames else None
 
 
-def _save(
-    picture: Image, strip: Image | None, path: Path, args: argparse.Namespace, seed: int
+def _spread(predictions: Sequence[Tensor]) -> list[Tensor]:
+    """At most `FRAMES` of them, evenly spread from the first to the last."""
+    count = min(FRAMES, len(predictions))
+    last = len(predictions) - 1
+    return [predictions[round(i * last / max(1, count - 1))] for i in range(count)]
+
+
+def describe(args: argparse.Namespace, prompt: str, seed: int) -> dict[str, str]:
+    """What it takes to draw an image again, as a PNG's text chunks."""
+    return {
+        "prompt": prompt,
+        "negative_prompt": args.negative,
+        "seed": str(seed),
+        "num_steps": OWN if args.steps is None else str(args.steps),
+        "guidance_scale": OWN if args.guidance is None else str(args.guidance),
+        "scheduler": args.scheduler or OWN,
+        "size": "{}x{}".format(*args.size) if args.size else OWN,
+        "dtype": args.dtype or "the device's usual",
+        "safety_checker": "left out" if args.no_safety_checker else OWN,
+        "model": args.model,
+    }
+
+
+def save(image: Image, path: Path, args: argparse.Namespace, prompt: str, seed: int) -> None:
+    """Write a PNG that remembers how it was drawn; it replaces none without `--force`."""
+    from .. import __version__
+
+    text = {**describe(args, prompt, seed), "Software": f"sdlearn {__version__}"}
+    output.save_image(image, path, text, force=args.force)
+
+
+def _save_both(
+    image: Image, strip: Image | None, path: Path, args: argparse.Namespace, seed: int
 ) -> None:
-    """Write a picture and its filmstrip, and print where they are.
+    """Write an image and its filmstrip, and print where they are.
 
-    The name was free when all was planned; another `sdlearn generate` may have taken it since.
+    The name was free when it was planned; another `sdlearn generate` may have taken it since.
     """
     try:
-        drawing.save(picture, path, args, args.prompt, seed)
+        save(image, path, args, args.prompt, seed)
     except FileExistsError:
         if args.output is not None:
             raise
         [free] = output.plan_paths(args.prompt, [seed], strips=args.filmstrip)
-        return _save(picture, strip, free, args, seed)
+        return _save_both(image, strip, free, args, seed)
     print(path)
     if strip is not None:
-        drawing.save(strip, output.strip_path(path), args, args.prompt, seed)
+        save(strip, output.strip_path(path), args, args.prompt, seed)
         print(output.strip_path(path))

@@ -1,7 +1,14 @@
-"""`sdlearn lab`: the lessons, opened in JupyterLab.
+"""Open the lessons in JupyterLab.
 
-In a checkout the lessons are opened where they lie. An installed sdlearn copies them to a folder
-of the learner's own first, and on later calls refreshes what the learner has not changed.
+In a checkout they are opened where they lie; otherwise they are copied to a folder first (default:
+sdlearn-lessons). Your work is safe: a lesson that you changed is never written over. Rename it to
+get a fresh copy beside it.
+
+examples:
+  sdlearn lab
+  sdlearn lab my-course                  copy to my-course and open it
+  sdlearn lab --no-browser --port 8899   on another machine: open the printed address yourself
+  sdlearn lab my-course --copy-only      only copy, for a teacher who prepares a folder
 """
 
 from __future__ import annotations
@@ -15,27 +22,13 @@ from pathlib import Path
 
 from .. import course
 
-__all__ = ["HELP", "add_arguments", "command", "run"]
+__all__ = ["add_arguments", "command", "run"]
 
-HELP = "open the lessons in JupyterLab"
-DESCRIPTION = """\
-Open the lessons in JupyterLab. In a checkout they are opened where they lie; otherwise they are
-copied to a folder first (default: sdlearn-lessons). Your work is safe: a lesson that you changed
-is never written over. Rename it to get a fresh copy beside it.
-"""
-EPILOG = """\
-examples:
-  sdlearn lab
-  sdlearn lab my-course                  copy to my-course and open it
-  sdlearn lab --no-browser --port 8899   on another machine: open the printed address yourself
-  sdlearn lab my-course --copy-only      only copy, for a teacher who prepares a folder
-"""
 DEFAULT_FOLDER = Path("sdlearn-lessons")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("folder", nargs="?", type=Path, help="where your copies of the lessons are")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--port", type=int, help="port to listen on (default: 8888 or the next)")
@@ -86,7 +79,7 @@ def _tell(copied: course.Copied, folder: Path) -> None:
 
 
 def _become(words: list[str]) -> int:
-    """Replace this process, so that Ctrl-C and the exit code are Jupyter's own."""
+    """Replace this process by Jupyter, so that Ctrl-C and the exit code are Jupyter's own."""
     sys.stdout.flush()
     if os.name == "posix":
         os.execv(words[0], words)

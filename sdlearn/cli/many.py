@@ -1,11 +1,15 @@
-"""`sdlearn generate --prompts FILE`: a list of prompts, one process or many, stopped at will.
+"""Many prompts into one folder: `sdlearn generate --prompts FILE`, by one process or by several.
 
-`accelerate launch` starts the processes; each draws its share of the batches. The main process
-alone reads the list, looks at what is there and refuses what must be; the others are told its plan
-before anything is drawn, so all of them share out the same work, whatever appears in the folder
-meanwhile. What is planned, and why so, is in `jobs`; how a picture is drawn in `drawing`.
+    lines of a file → jobs (prompt, seed, file) → batches → the share of one process
 
-Left out: moving work from a slow process to a fast one. Nobody waits for anybody before the end.
+`accelerate launch` starts the processes. The main process alone reads the list and looks into the
+folder; the others are told its plan before anything is drawn, so all of them split the same work.
+Two choices make the images the same byte for byte, however many processes draw them and however
+often they were stopped (on one kind of device, with one number of threads):
+
+- A batch of another size may round differently in the last bits. So batches are cut from the whole
+  list, before the work is split and before what is there already is left out.
+- A batch of which some images are missing is drawn whole again, and only those are written.
 """
 
 from __future__ import annotations
@@ -13,205 +17,191 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..util.files import remove_partials
-from . import drawing, jobs, output
+from . import generate, output
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-    from torch import Tensor
+    from ..pipeline import StableDiffusion
 
-    from ..pipeline import StableDiffusion, Step
+__all__ = ["Job", "is_done", "make_jobs", "make_plan", "read_prompts", "run"]
 
-__all__ = ["Plan", "run"]
-
-STDIN = Path("-")
-PATIENCE = timedelta(days=30)  # how long a process waits at the end for the slowest
+WIDTH = 4  # digits of a prompt's number and of a seed in a file's name: 0003-a-red-house-seed0007
+PATIENCE = timedelta(days=30)  # how long a process waits at the end for the slowest one
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What was asked for and what of it is to be drawn."""
+class Job(NamedTuple):
+    """One image that was asked for, and its file."""
 
-    prompts: list[jobs.Prompt]
-    listed: list[jobs.Job]
-    to_draw: set[jobs.Job]
+    prompt: str
+    seed: int
+    path: Path
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw what is not there yet, and say how many pictures that were."""
-    state = _launched(args)
-    plan = _agreed(state, lambda: make_plan(args))
-    if plan is None:
-        return 2  # the main process says why
-    if not args.output.is_dir():
-        raise FileNotFoundError(
-            f"the folder {args.output} is not to be seen from here; all machines must share it"
-        )
-    if plan.to_draw:
-        _draw_share(state, args, plan)
-    _part(state)
+    """Draw what is not there yet, and say how many images that were."""
+    from accelerate.utils import broadcast_object_list
+
+    state = _process_state(args)
+    sd: StableDiffusion | None = None
+    plan: Any = None  # or the exception that tells why there is none
     if state.is_main_process:
-        drawn = len(plan.to_draw)
-        print(f"{drawn} drawn, {len(plan.listed) - drawn} were there already, in {args.output}")
-    return 0
+        try:
+            plan = make_plan(args)
+            if not all(plan.values()):
+                sd = _load(args, state)  # before the others: it may have to be downloaded
+            args.output.mkdir(exist_ok=True)
+            remove_partials(args.output, (job.path.name for job in plan))
+        except Exception as error:  # the others wait: they are told before it is raised
+            plan = error
+    [plan] = broadcast_object_list([plan])
+    refused = isinstance(plan, Exception)
+    if not refused:
+        _draw_share(sd, state, args, plan)
+    state.wait_for_everyone()  # gloo aborts a process whose partner is gone
+    state.destroy_process_group()
+    if state.is_main_process:
+        if refused:
+            raise plan
+        there = sum(plan.values())
+        print(f"{len(plan) - there} drawn, {there} were there already, in {args.output}")
+    return 2 if refused else 0
 
 
-def _launched(args: argparse.Namespace) -> Any:
-    """The state of the processes that a launcher has started, or of this one alone."""
-    from accelerate import Accelerator
-    from accelerate.utils import InitProcessGroupKwargs
+def _process_state(args: argparse.Namespace) -> Any:
+    """The processes that a launcher has started, or this one alone, as accelerate knows them."""
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
 
-    accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+    state = PartialState(parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=PATIENCE)
     started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started != accelerator.num_processes:  # each would draw everything
+    if started != state.num_processes:  # each would draw everything
         raise RuntimeError(
             f"{started} processes were started, but accelerate finds no GPUs for them; "
             "to use CPUs, set ACCELERATE_USE_CPU=true before 'accelerate launch'"
         )
     if started > 1 and args.device is not None:
-        raise ValueError(
-            "device is what 'accelerate launch' gives each process; leave --device out"
-        )
-    return accelerator.state
+        raise ValueError("device is chosen by 'accelerate launch'; leave --device out")
+    return state
 
 
-def make_plan(args: argparse.Namespace) -> Plan:
-    """Everything that can be refused before a model is loaded is refused here.
+def _load(args: argparse.Namespace, state: Any) -> StableDiffusion:
+    return generate.load_model(args, args.device or state.device)
 
-    Makes the folder, and takes out of it what a process that was killed left half-written.
+
+def make_plan(args: argparse.Namespace) -> dict[Job, bool]:
+    """Every job that was asked for, and whether it is done.
+
+    Raises for whatever can be refused without the model.
     """
-    seeds = drawing.check_settings(args)
+    seeds = generate.check_settings(args)
     if args.filmstrip:
         raise ValueError("filmstrip goes with one PROMPT, not with --prompts")
-    folder = _check_folder(args.output)
-    prompts = _read(args.prompts)
-    listed = jobs.jobs_for(prompts, seeds, folder)
-    to_draw = _to_draw(listed, args)
-    folder.mkdir(exist_ok=True)
-    for job in list(to_draw)[:1]:
-        output.check_writable(job.path, force=True)
-    remove_partials(folder, (job.path.name for job in listed))
-    return Plan(prompts, listed, to_draw)
-
-
-def _to_draw(listed: list[jobs.Job], args: argparse.Namespace) -> set[jobs.Job]:
-    return jobs.missing(
-        listed, lambda job: drawing.describe(args, job.prompt, job.seed), force=args.force
-    )
-
-
-def _check_folder(folder: Path | None) -> Path:
+    folder = args.output
     if folder is None:
-        raise ValueError("output must name a folder for the pictures of --prompts; add -o FOLDER")
+        raise ValueError("output must name a folder for the images of --prompts; add -o FOLDER")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"output must be a folder with --prompts; {str(folder)!r} is a file")
     if not folder.parent.is_dir():
         raise ValueError(f"output's folder must exist; there is no folder {str(folder.parent)!r}")
-    return folder
+    jobs = make_jobs(read_prompts(args.prompts), seeds, folder)
+    return {job: is_done(job, args) for job in jobs}
 
 
-def _read(path: Path) -> list[jobs.Prompt]:
-    if path == STDIN:
-        return jobs.read_prompts(sys.stdin.buffer.read(), "standard input")
-    return jobs.read_prompts(path.read_bytes(), str(path))
+def read_prompts(path: Path) -> list[str]:
+    """The prompts in a UTF-8 file, one a line, without blank lines and # comments.
 
-
-def _agreed(state: Any, make: Callable[[], Plan]) -> Plan | None:
-    """The main process's plan, on every process.
-
-    When there can be none, the main process raises why, and the others are given None.
+    The path "-" stands for standard input. Raises `ValueError` with the number of a line that is
+    no text, and for a file without prompts.
     """
-    from accelerate.utils import broadcast_object_list
-
-    plan = problem = None
-    if state.is_main_process:
-        try:
-            plan = make()
-        except Exception as error:  # the others wait: they are told first
-            problem = error
-    [plan] = broadcast_object_list([plan])
-    if plan is None:
-        _part(state)
-    if problem is not None:
-        raise problem
-    return plan
-
-
-def _part(state: Any) -> None:
-    """Let several processes end together: gloo aborts one whose partner is gone."""
-    state.wait_for_everyone()
-    state.destroy_process_group()
-
-
-def _draw_share(state: Any, args: argparse.Namespace, plan: Plan) -> None:
-    """Draw this process's batches; the main process shows a bar over its own."""
-    from tqdm import tqdm
-
-    sd = drawing.load_model(args, args.device or state.device)
-    if state.is_main_process:
-        _say_what_is_cut_off(sd, args, plan)
-    batched = jobs.batches(plan.listed, drawing.batch_size(sd, args))
-    mine = jobs.share(batched, plan.to_draw, state.process_index, state.num_processes)
-    hidden = args.quiet or not state.is_main_process
-    total = len(mine) * drawing.calls(sd, args)
-    with (
-        warnings.catch_warnings(),
-        tqdm(total=total, unit="step", leave=False, file=sys.stderr, disable=hidden) as bar,
-    ):
-        warnings.filterwarnings("ignore", "the prompt has .* tokens")  # has been said
-        uncond = sd.encode_text(args.negative)
-        for number, batch in enumerate(mine, 1):
-            bar.set_description(f"batch {number} of {len(mine)}", refresh=False)
-            _draw_batch(sd, args, batch, plan.to_draw, uncond, bar)
-
-
-def _say_what_is_cut_off(sd: StableDiffusion, args: argparse.Namespace, plan: Plan) -> None:
-    """Warn once for each prompt that is too long, and name its line."""
-    sd.tokenize(args.negative)
-    texts = {job.prompt for job in plan.to_draw}
-    for prompt in plan.prompts:
-        if prompt.text in texts:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                sd.tokenize(prompt.text)
-            for warning in caught:
-                warnings.warn(f"line {prompt.line}: {warning.message}", stacklevel=2)
-
-
-def _draw_batch(
-    sd: StableDiffusion,
-    args: argparse.Namespace,
-    batch: list[jobs.Job],
-    to_draw: set[jobs.Job],
-    uncond: Tensor,
-    bar: Any,
-) -> None:
-    """Draw a whole batch, and write of it what is not there yet; `uncond` (1, 77, D)."""
-    states = sd.encode_text([job.prompt for job in batch]), uncond
-    steps = drawing.denoise(sd, args, [job.seed for job in batch], states)
-    drawn = drawing.pictures(sd, _counted(steps, bar))
-    for job, (picture, _) in zip(batch, drawn, strict=True):
-        if job in to_draw:
-            _save(picture, args, job)
-
-
-def _save(picture: Image, args: argparse.Namespace, job: jobs.Job) -> None:
-    """Write a picture; one that another `sdlearn generate` wrote meanwhile must be the same."""
+    is_stdin = str(path) == "-"
+    name = "standard input" if is_stdin else path
     try:
-        drawing.save(picture, job.path, args, job.prompt, job.seed)
+        text = (sys.stdin.buffer.read() if is_stdin else path.read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        where = f"line {number} of {name} is not ({error.reason})"
+        raise ValueError(f"prompts must be UTF-8 text; {where}") from error
+    lines = [line.strip() for line in text.split("\n")]
+    for number, line in enumerate(lines, 1):
+        if control := [c for c in line if ord(c) < 32 and c != "\t"]:
+            where = f"line {number} of {name} holds {control[0]!r}"
+            raise ValueError(f"prompts must be plain text; {where}")
+    prompts = [line for line in lines if line and not line.startswith("#")]
+    if not prompts:
+        raise ValueError(f"prompts must hold at least one prompt, one a line; {name} holds none")
+    return prompts
+
+
+def make_jobs(prompts: Sequence[str], seeds: Sequence[int], folder: Path) -> list[Job]:
+    """Every prompt with every seed, in the order of the list, each with a file of its own.
+
+    A file is named after the prompt's place among the prompts, so names sort as the list does and
+    no two are the same. Up to 9,999 prompts, more can be added at the end without renaming any.
+    """
+    width = max(WIDTH, len(str(len(prompts))))
+    stems = [f"{n:0{width}}-{output.slug(prompt)}" for n, prompt in enumerate(prompts, 1)]
+    return [
+        Job(prompt, seed, folder / f"{stem}-seed{seed:0{WIDTH}}.png")
+        for prompt, stem in zip(prompts, stems, strict=True)
+        for seed in seeds
+    ]
+
+
+def is_done(job: Job, args: argparse.Namespace) -> bool:
+    """Whether the image is there, drawn as `args` ask: that stands in its text chunks.
+
+    Raises `FileExistsError` for a file that was drawn otherwise or is no complete PNG, unless
+    `args.force` lets it be drawn again.
+    """
+    if not job.path.exists():
+        return False
+    found = output.read_png_text(job.path)
+    wanted = generate.describe(args, job.prompt, job.seed)
+    differ = [key for key, value in wanted.items() if found.get(key) != value]
+    if differ and not args.force:
+        key = differ[0]
+        instead = f"{key} {found.get(key)!r} instead of {wanted[key]!r}"
+        was = instead if key in found else f"no {key} in it"
+        raise FileExistsError(
+            f"{job.path} is there already, with {was}; choose another folder, or add --force to "
+            "draw anew what was drawn otherwise"
+        )
+    return not differ
+
+
+def _draw_share(
+    sd: StableDiffusion | None, state: Any, args: argparse.Namespace, plan: dict[Job, bool]
+) -> None:
+    """Draw this process's share of the batches that are not done, and write what is missing."""
+    if not args.output.is_dir():
+        raise FileNotFoundError(
+            f"the folder {args.output} is not to be seen from here; all machines must share it"
+        )
+    if all(plan.values()):
+        return
+    sd = sd or _load(args, state)
+    args.quiet |= not state.is_main_process
+    jobs, size = list(plan), generate.batch_size(sd, args)
+    batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
+    unfinished = [batch for batch in batches if not all(plan[job] for job in batch)]
+    with state.split_between_processes(unfinished) as mine:
+        for number, batch in enumerate(mine, 1):
+            prompts, seeds, _ = zip(*batch, strict=True)
+            drawn = generate.draw(sd, args, prompts, seeds, f"batch {number} of {len(mine)}")
+            for job, (image, _) in zip(batch, drawn, strict=True):
+                if not plan[job]:
+                    _save(image, job, args)
+
+
+def _save(image: Any, job: Job, args: argparse.Namespace) -> None:
+    """Write an image; one that another `sdlearn generate` wrote meanwhile must be the same."""
+    try:
+        generate.save(image, job.path, args, job.prompt, job.seed)
     except FileExistsError:
-        if _to_draw([job], args):  # a link to nowhere is no picture
+        if not is_done(job, args):  # such as a link to nowhere
             raise
-
-
-def _counted(steps: Iterable[Step], bar: Any) -> Iterator[Step]:
-    for step in steps:
-        yield step
-        bar.update()

@@ -1,4 +1,4 @@
-"""Where a picture goes: its name, checks before the work starts, writing it whole or not at all."""
+"""Image files: their names, checks before the work starts, and writing them completely or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..util.files import partial_path, write_atomically
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["check_writable", "plan_paths", "save_image", "slug", "strip_path"]
+__all__ = ["check_writable", "plan_paths", "read_png_text", "save_image", "slug", "strip_path"]
 
 LONGEST_NAME = 48  # characters of the prompt in a file's name
 
@@ -37,8 +37,8 @@ def plan_paths(
     """One path for each seed, all of them checked: they can be written and replace nothing.
 
     Without `output` the name is made of the prompt and the seed, with a number added where such a
-    file is there already. With `output` and several seeds, each seed is added to the name. With
-    `strips`, the films beside the pictures (`strip_path`) are checked too.
+    file exists. With `output` and several seeds, each seed is added to the name. With `strips`, the
+    filmstrips beside the images (`strip_path`) are checked too.
     Raises `ValueError` for a path that cannot be used, `FileExistsError` for a file that would be
     replaced without `force`, and what the system says when the folder cannot be written to.
     """
@@ -66,7 +66,7 @@ def _taken(path: Path) -> bool:
 
 
 def strip_path(path: Path) -> Path:
-    """Where the filmstrip of the picture at `path` goes: house.png → house-filmstrip.png."""
+    """Where the filmstrip of the image at `path` goes: house.png → house-filmstrip.png."""
     return path.with_stem(f"{path.stem}-filmstrip")
 
 
@@ -101,10 +101,10 @@ def _refusal(path: Path) -> FileExistsError:
 def save_image(
     image: Image, path: Path, text: Mapping[str, object] | None = None, *, force: bool = False
 ) -> None:
-    """Write `image` as PNG with `text` as its text chunks; `path` changes only when all is written.
+    """Write `image` as PNG with `text` as its text chunks, completely or not at all.
 
-    Raises what `check_writable` does, also for a file that came there while this one was written,
-    or what the system says; leaves nothing half-written.
+    Raises what `check_writable` does, also for a file that was written there meanwhile, and what
+    the system says.
     """
     from PIL.PngImagePlugin import PngInfo
 
@@ -117,3 +117,16 @@ def save_image(
             image.save(file, format="PNG", pnginfo=info)
     except FileExistsError as error:
         raise _refusal(path) from error
+
+
+def read_png_text(path: Path) -> dict[str, str]:
+    """The text chunks of a PNG; none when it is no PNG, or not complete."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            chunks = {str(key): str(value) for key, value in image.info.items()}
+            image.verify()
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    return chunks

@@ -1,4 +1,20 @@
-"""`sdlearn train`: make the tiny model again, from the drawn world to the shipped folder."""
+"""Train the tiny model: world, vae, clip, judge, unet, or all of it.
+
+stages, in order:
+  world   render the images (a minute)
+  vae     the autoencoder, 128x128x3 -> 16x16x4 and back
+  clip    the tokenizer and both CLIP towers, then a probe of what the text tower knows
+  judge   the classifier that reads images back into attributes
+  unet    the noise predictor
+  export  put the parts together as a Stable Diffusion folder
+
+examples:
+  sdlearn train all --smoke              the whole chain at toy length, under two minutes
+  sdlearn train all                      hours on two cores; stop and start again at will
+  sdlearn train unet --steps 20000       continue from the checkpoint, for longer
+  accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
+                                         two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
+"""
 
 from __future__ import annotations
 
@@ -12,33 +28,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..training.workshop import Plan, Progress, TrainingRun
+    from ..training.workshop import Plan, Progress
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["add_arguments", "run"]
 
-HELP = "train the tiny model: world, vae, clip, judge, unet, or all of it"
 CHOICES = ("world", "vae", "clip", "judge", "unet", "export", "all")
-EPILOG = """\
-stages, in order:
-  world   render the pictures (a minute)
-  vae     the autoencoder, 128x128x3 -> 16x16x4 and back
-  clip    the tokenizer and both CLIP towers, then a probe of what the text tower knows
-  judge   the classifier that reads pictures back into attributes
-  unet    the noise predictor
-  export  put the parts together as a Stable Diffusion folder
-
-examples:
-  sdlearn train all --smoke              the whole chain at toy length, under two minutes
-  sdlearn train all                      hours on two cores; stop and start again at will
-  sdlearn train unet --steps 20000       go on where the checkpoint is, for longer
-  accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
-                                         two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.epilog = EPILOG
     parser.add_argument("stage", choices=CHOICES, help="what to train")
     parser.add_argument("--smoke", action="store_true", help="toy length: does the chain run?")
     parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
@@ -55,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what was asked for, with a progress bar for each stage."""
+    from accelerate import PartialState
+
     from ..training.stages import STAGES, export_stage, train_all
     from ..training.workshop import TrainingRun, default_folder
 
@@ -68,8 +68,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         stages = STAGES[args.stage](shop)
     _show(stages)
-    _say_where(shop, args.stage, output)
-    _part()
+    state = PartialState()
+    if state.is_main_process:
+        whole = args.stage in ("all", "export")
+        print(f"model in {output}" if whole else f"done, in {folder}")
+    state.wait_for_everyone()  # gloo aborts a process whose partner is gone
+    state.destroy_process_group()
     return 0
 
 
@@ -109,18 +113,3 @@ def _show(stages: Iterator[Progress]) -> None:
                 numbers = {k: f"{v:.4f}" for k, v in progress.numbers.items()}
                 bar.set_postfix(numbers, refresh=False)
                 bar.update(progress.done - bar.n)
-
-
-def _part() -> None:
-    """Let several processes end together: gloo aborts one whose partner is gone."""
-    from accelerate import PartialState
-
-    PartialState().wait_for_everyone()
-    PartialState().destroy_process_group()
-
-
-def _say_where(shop: TrainingRun, stage: str, output: Path) -> None:
-    from accelerate import PartialState
-
-    if PartialState().is_main_process:
-        print(f"model in {output}" if stage in ("all", "export") else f"done, in {shop.folder}")
