@@ -174,16 +174,16 @@ def draw(
     from ..util.images import tile
 
     width, height = args.size or (None, None)
-    num_steps = 20 if args.steps is None else args.steps
     steps = sd.denoise(
         sd.init_latents(seeds, height=height, width=width),
         sd.encode_text(prompts),
         sd.encode_text(args.negative),
-        num_steps=num_steps,
-        guidance_scale=3.0 if args.guidance is None else args.guidance,
+        num_steps=args.steps,
+        guidance_scale=args.guidance,
         scheduler=args.scheduler,
         seeds=seeds,
     )
+    num_steps = sd.defaults.num_steps if args.steps is None else args.steps
     calls = len(fresh_scheduler(args.scheduler, sd.scheduler, num_steps).timesteps)
     predictions: list[Tensor] = []
     for step in tqdm(steps, label, calls, leave=False, file=sys.stderr, disable=args.quiet):
