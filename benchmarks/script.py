@@ -1,0 +1,75 @@
+"""What the scripts of this folder share: arguments, errors as one sentence, processes, memory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+__all__ = ["Parser", "child_environment", "peak_of", "processor", "run_script"]
+
+ROOT = Path(__file__).parents[1]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that keeps the layout of its texts and says what is wrong in one line."""
+
+    def __init__(self, name: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=f"python -m {name}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+
+
+def run_script(
+    parser: Parser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
+) -> int:
+    """The exit code of `run`; 2 when something could not be done, 130 after Ctrl-C."""
+    try:
+        return run(parser.parse_args(argv))
+    except SystemExit as done:  # --help or a wrong argument: argparse has printed it
+        return int(done.code or 0)
+    except KeyboardInterrupt:
+        print(f"\n{parser.prog}: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
+        sentence = " ".join(str(error).split()) or type(error).__name__
+        print(f"{parser.prog}: {sentence}", file=sys.stderr)
+        return 2
+
+
+def processor() -> str:
+    """The name of the CPU. Linux keeps it in a file; elsewhere `platform` knows it."""
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """The environment of this process, in which Python finds this checkout's sdlearn first."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def peak_of(pid: int) -> int:
+    """Bytes of the largest resident set of a process so far; on macOS what it holds now."""
+    status = Path(f"/proc/{pid}/status")  # `resource` would count the parent's memory, too
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    import psutil
+
+    memory = psutil.Process(pid).memory_info()
+    return getattr(memory, "peak_wset", memory.rss)  # Windows counts the peak

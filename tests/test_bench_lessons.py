@@ -1,0 +1,97 @@
+"""The command that measures lessons and stores what they show."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from benchmarks import lessons
+from benchmarks.lessons import Measured, find_lessons, main, measure
+
+METADATA = {"kernelspec": {"name": "python3", "display_name": "a"}, "b": "ü"}
+FIGURE = """\
+from matplotlib.figure import Figure
+print("2 threads")
+Figure(figsize=(1, 1))"""
+
+
+@pytest.fixture
+def notebook(folder: Path) -> Path:
+    """A small notebook as an editor may leave it: unsorted, with old outputs and no end of line."""
+    cells = [("text", "markdown", "*a*"), ("one", "code", "x = 1\nx"), ("two", "code", FIGURE)]
+    made = nbformat.v4.new_notebook(metadata=METADATA)
+    for name, kind, source in cells:
+        made.cells.append(getattr(nbformat.v4, f"new_{kind}_cell")(source, id=name))
+    made.cells[1].outputs = [nbformat.v4.new_output("stream", text="old")]
+    path = folder / "07_small.ipynb"
+    path.write_text(json.dumps(made), encoding="utf-8")
+    return path
+
+
+def test_a_lesson_is_found_by_the_beginning_of_its_name():
+    assert [path.stem[:2] for path in find_lessons([])][:3] == ["00", "01", "02"]
+    names = [path.name for path in find_lessons(["03", "explorers", "lessons/00_start_here.ipynb"])]
+    assert [name[:9] for name in names] == ["03_unet_n", "explorers", "00_start_"]
+
+
+@pytest.mark.parametrize("name", ["0", "99", "glossary"])
+def test_a_name_that_fits_none_or_several_is_refused(name: str, capsys: pytest.CaptureFixture[str]):
+    assert main([name]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "a lesson must be the beginning of one of 00_start_here, 01_" in line
+    assert line.endswith(f"got {name!r}")
+
+
+def test_limits_are_those_of_the_design():
+    assert (lessons.SECONDS, lessons.SECONDS_09) == ({1: 90, 2: 60}, {1: 240, 2: 150})
+    slow, large = Measured("a", 60.5, 700, 60), Measured("b", 89, 801, 90)
+    assert (slow.over, large.over) == (["time"], ["memory"])
+    rows = lessons.format_table([slow, large], "a processor").splitlines()[2:]
+    assert [row.split("  ")[-1] for row in rows] == ["over: time", "over: memory"]
+
+
+@pytest.mark.slow
+def test_outputs_are_stored_in_the_form_of_the_lessons(notebook: Path):
+    found = measure(notebook, 1, write=True)
+    assert found.error is None
+    assert 0 < found.seconds < 90
+    assert 20 < found.megabytes < 800
+    text = notebook.read_text(encoding="utf-8")
+    data = json.loads(text)
+    assert text == json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    assert data["metadata"] == METADATA
+    assert [(cell["id"], cell["metadata"]) for cell in data["cells"]] == [
+        ("text", {}),
+        ("one", {}),
+        ("two", {}),
+    ]
+    one, two = data["cells"][1:]
+    assert (one["execution_count"], two["execution_count"]) == (1, 2)
+    assert [output["data"] for output in one["outputs"]] == [{"text/plain": ["1"]}]
+    assert two["outputs"][0]["text"] == ["2 threads\n"]
+    assert list(notebook.parent.iterdir()) == [notebook]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1 / 0", "cell two ended with ZeroDivisionError: division by zero"),
+        ("import os; os._exit(1)", "the kernel died in cell two"),
+        ("import sys; print('a', file=sys.stderr)", "not stored: cell two printed to stderr: 'a'"),
+        (
+            "from IPython.display import HTML; HTML('a')",
+            "not stored: cell two shows text/html",
+        ),
+    ],
+)
+def test_what_went_wrong_is_told_and_the_file_stays(notebook: Path, source: str, message: str):
+    made = nbformat.read(notebook, as_version=4)
+    made.cells[2].source = source
+    nbformat.write(made, notebook)
+    before = notebook.read_bytes()
+    found = measure(notebook, 1, write=True)
+    assert found.error == message
+    assert notebook.read_bytes() == before
+    assert f"07_small: {message}" in lessons.format_table([found], "a processor")
