@@ -27,8 +27,8 @@ from benchmarks.script import ROOT, Parser, child_environment, peak_of, processo
 from sdlearn.cli.output import check_writable
 from sdlearn.inside.anatomy.table import aligned
 from sdlearn.util.checks import check_count
-from sdlearn.util.files import written_whole
-from sdlearn.util.progress import bar
+from sdlearn.util.files import write_atomically
+from sdlearn.util.progress import progress_bar
 
 __all__ = ["Measured", "execute", "find_lessons", "main", "measure"]
 
@@ -139,7 +139,7 @@ def _what_cannot_be_stored(notebook: NotebookNode) -> str | None:
 
 
 def _store(notebook: NotebookNode, path: Path) -> None:
-    with written_whole(path) as partial:
+    with write_atomically(path) as partial:
         partial.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
@@ -175,7 +175,7 @@ def _run(args: argparse.Namespace) -> int:
         torch.get_num_threads() if args.threads is None else check_count("threads", args.threads)
     )
     paths = find_lessons(args.lessons)
-    watched = bar(paths, "lessons", len(paths))
+    watched = progress_bar(paths, "lessons", len(paths))
     results = [measure(path, threads, write=args.write) for path in watched]
     heading = f"{processor()}, {threads} thread{'s' * (threads != 1)}"
     print(format_table(results, heading))
