@@ -115,7 +115,9 @@ def execute(notebook: NotebookNode, threads: int, *, label: str) -> tuple[float,
         began = time.perf_counter()
         with client.setup_kernel(env=environment, stderr=subprocess.DEVNULL):
             try:
-                for index, cell in enumerate(bar(notebook.cells, label, len(notebook.cells))):
+                for index, cell in enumerate(
+                    progress_bar(notebook.cells, label, len(notebook.cells))
+                ):
                     client.execute_cell(cell, index)
                 manager: Any = client.km
                 peak = peak_of(manager.provisioner.pid)
