@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdlearn.diffusion.seeds import check_seeds, generators_after, randn
+from sdlearn.diffusion.seeds import check_seeds, generators_for, randn
 from sdlearn.models.device import pick_device
 
 
@@ -30,7 +30,7 @@ def test_generators_go_on_where_the_first_noise_ended():
     source = torch.Generator().manual_seed(2)
     torch.randn((1, 4, 8, 8), generator=source)
     expected = torch.randn(3, generator=source)
-    [after] = generators_after((4, 8, 8), [2])
+    [after] = generators_for(torch.zeros(1, 4, 8, 8), [2])
     assert torch.equal(torch.randn(3, generator=after), expected)
 
 

@@ -1,12 +1,12 @@
-"""Classifier-free guidance: the one home of its formula (Ho & Salimans 2022, arXiv 2207.12598).
+"""Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
 
-The U-Net predicts the noise twice, without and with the text, and the difference is exaggerated.
-One convention holds everywhere in sdlearn, that of diffusers and of the original Stable Diffusion:
+The U-Net predicts the noise twice, without and with the text, and guidance exaggerates the
+difference. All of sdlearn uses the convention of diffusers and of the original Stable Diffusion:
 
     eps = eps_uncond + guidance_scale * (eps_cond - eps_uncond)
 
     guidance_scale   eps
-    0                eps_uncond: the text has no say
+    0                eps_uncond: the text has no influence
     1                eps_cond: the model's plain conditional prediction, no guidance
     7.5              beyond eps_cond, 7.5 times as far from eps_uncond as it is
 
@@ -21,14 +21,17 @@ from numbers import Real
 
 from torch import Tensor
 
-__all__ = ["check_guidance_scale", "apply_guidance"]
+__all__ = ["apply_guidance", "check_guidance_scale"]
 
 
 def apply_guidance(eps_uncond: Tensor, eps_cond: Tensor, guidance_scale: float) -> Tensor:
     """Combine two noise predictions of one shape; the result has the same shape.
 
-    The order of operations is part of the promise: `(1 - s) * u + s * c` is the same on paper,
-    but it differs in the last bits, and so would the pictures.
+    The operations come in the same order as in diffusers: `(1 - s) * u + s * c` is equal in exact
+    arithmetic but not in the last bits of floating-point numbers, so the images would differ.
+
+    >>> apply_guidance(torch.tensor([1.0]), torch.tensor([1.5]), 7.5)
+    tensor([4.7500])
     """
     return eps_uncond + guidance_scale * (eps_cond - eps_uncond)
 

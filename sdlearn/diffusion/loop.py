@@ -1,8 +1,8 @@
-"""The loop at the heart of Stable Diffusion, as a generator of small records.
+"""The loop at the heart of Stable Diffusion, as a generator that yields one `Step` at a time.
 
     for each timestep t, from noisy to clean:
         eps          the noise that the U-Net sees in the latents, with and without the text
-        pred_x0      the clean latents which that would mean
+        pred_x0      the clean latents that this noise implies
         next_latents one step of the scheduler towards them
 
 (DDPM algorithm 2, arXiv 2006.11239, with classifier-free guidance, arXiv 2207.12598, and any
@@ -36,11 +36,11 @@ class Step:
     """
 
     index: int  # 0 for the first step
-    t: float  # timestep, 0..999, larger is noisier
+    t: float  # timestep, for SD 1.x 0..999, larger is noisier
     latents: Tensor  # before the step
-    eps_uncond: Tensor | None  # None at guidance scale 1, where it has no say
-    eps_cond: Tensor | None  # None at guidance scale 0, where it has no say
-    eps: Tensor  # the two put together
+    eps_uncond: Tensor | None  # None at guidance scale 1, which does not need it
+    eps_cond: Tensor | None  # None at guidance scale 0, which does not need it
+    eps: Tensor  # the two combined by guidance
     pred_x0: Tensor  # clean latents that eps implies (diffusers: pred_original_sample)
     next_latents: Tensor  # after the step
 
@@ -58,19 +58,19 @@ def denoise_steps(
     """Run a fresh scheduler, its timesteps set, over unit-variance noise, (B, 4, h, w)."""
     extra = {} if generators is None else {"generator": list(generators)}
     latents = latents * scheduler.init_noise_sigma
-    # Numbers once for all: in the loop each would wait for the device to finish its step.
-    times, levels = scheduler.timesteps.tolist(), alpha_bars(scheduler)
-    for index, t in enumerate(scheduler.timesteps):
+    # Read these numbers once: in the loop, each read would wait for the GPU to finish its step.
+    times, levels = map(float, scheduler.timesteps.tolist()), alpha_bars(scheduler)
+    for index, (t, time) in enumerate(zip(scheduler.timesteps, times, strict=True)):
         with torch.no_grad():
             x_t = scheduler.scale_model_input(latents, t)
             eps_uncond, eps_cond, eps = predict_noise_with_guidance(
                 predict_noise, x_t, t, cond, uncond, guidance_scale
             )
             x0 = pred_x0(x_t, eps, levels[index])
-            after = scheduler.step(eps, t, latents, **extra, return_dict=False)[0]
+            next_latents = scheduler.step(eps, t, latents, **extra, return_dict=False)[0]
         # Outside of no_grad, or the caller would run without gradients between two steps.
-        yield Step(index, float(times[index]), latents, eps_uncond, eps_cond, eps, x0, after)
-        latents = after
+        yield Step(index, time, latents, eps_uncond, eps_cond, eps, x0, next_latents)
+        latents = next_latents
 
 
 def predict_noise_with_guidance(
@@ -81,10 +81,10 @@ def predict_noise_with_guidance(
     uncond: Tensor | None,
     guidance_scale: float,
 ) -> tuple[Tensor | None, Tensor | None, Tensor]:
-    """eps_uncond, eps_cond and the guided eps; what has no say is not computed.
+    """eps_uncond, eps_cond and the guided eps; a prediction that has no influence is left out.
 
-    Both predictions come from one call on a batch twice as long, the unconditional half first:
-    two calls would differ from diffusers in the last bits.
+    Both predictions come from one call on a batch twice as long, the unconditional half first, as
+    in diffusers: two calls would give other last bits.
     """
     if guidance_scale == 1 or uncond is None:
         eps_cond = predict_noise(x_t, t, cond)
@@ -92,6 +92,6 @@ def predict_noise_with_guidance(
     if guidance_scale == 0:
         eps_uncond = predict_noise(x_t, t, uncond)
         return eps_uncond, None, eps_uncond
-    both = predict_noise(torch.cat([x_t, x_t]), t, torch.cat([uncond, cond]))
-    eps_uncond, eps_cond = both.chunk(2)
+    both = predict_noise(torch.cat([x_t, x_t]), t, torch.cat([uncond, cond]))  # (2B, 4, h, w)
+    eps_uncond, eps_cond = both.chunk(2)  # (B, 4, h, w) each
     return eps_uncond, eps_cond, apply_guidance(eps_uncond, eps_cond, guidance_scale)

@@ -1,11 +1,11 @@
 """Schedulers by the names people know, built fresh for every run, with every field written out.
 
-The solvers are diffusers' own. Two traps are closed here. A scheduler keeps state from one run to
-the next, so a used one is never used again. And `from_config` and the pipeline's constructor fill
-in or change what was left to a default, so nothing is left to a default.
+The solvers are diffusers' own. This module avoids two of their traps. A scheduler keeps state from
+one run to the next, so every run gets a new one. And `from_config` and diffusers' pipeline fill in
+or change what was left to a default, so here no field is left to a default.
 
-Left out: distilled models. "lcm" needs a model trained for it to be sharp in four steps; with any
-other it still runs, which shows what the distillation is for.
+Left out: distilled models. "lcm" gives sharp images in four steps only with a model that was trained
+for it; with any other model it runs all the same, which shows what the distillation is for.
 
     name           paper                       network calls for N steps
     ddim           arXiv 2010.02502            N
@@ -158,13 +158,13 @@ def load_scheduler(config: dict[str, Any]) -> Scheduler:
     Raises `ValueError` for a class that sdlearn does not know, and for models that predict
     anything but the noise (SD 2.x at 768 pixels predicts v).
     """
+    import diffusers
+
     name = config.get("_class_name")
     if name not in _CLASSES:
         raise ValueError(
             f"scheduler class must be one of {', '.join(sorted(_CLASSES))}; got {name}"
         )
-    import diffusers
-
     scheduler = getattr(diffusers, name).from_config(config)
     if scheduler.config.prediction_type != "epsilon":
         raise ValueError(
@@ -198,7 +198,7 @@ def build_scheduler(name: str, like: Scheduler) -> Scheduler:
 def fresh_scheduler(
     name: str | None, own: Scheduler, num_steps: int, device: Any = "cpu"
 ) -> Scheduler:
-    """`build_scheduler`, or for `None` a copy of the model's own, set to `num_steps`.
+    """A scheduler for one run, its timesteps set: by its name, or a copy of the model's `own`.
 
     `own` is not changed. Raises `ValueError` when the scheduler cannot do so many steps.
     """
@@ -208,9 +208,10 @@ def fresh_scheduler(
         scheduler.set_timesteps(num_steps, device=device)
     except (ValueError, IndexError) as error:
         raise ValueError(f"num_steps={num_steps} does not suit {label!r}: {error}") from error
-    if scheduler.timesteps.max() > own.config.num_train_timesteps - 1:  # "leading" at 1000 steps
+    last = own.config.num_train_timesteps - 1
+    if scheduler.timesteps.max() > last:  # "leading" spacing at 1000 steps
         raise ValueError(
-            f"num_steps={num_steps} does not suit {label!r}: it would start beyond t=999"
+            f"num_steps={num_steps} does not suit {label!r}: it would start beyond t={last}"
         )
     return scheduler
 
@@ -221,12 +222,11 @@ def draws_noise(scheduler: Scheduler) -> bool:
 
 
 def alpha_bars(scheduler: Scheduler) -> Tensor:
-    """ᾱ of every step of a run, where the scheduler keeps its numbers: on the CPU.
+    """ᾱ at every step of a run, (N,), on the device where the scheduler keeps its tables.
 
-    Solvers with sigmas may stand between two timesteps of the training; ᾱ = 1 / (1 + σ²) then
-    says exactly where. The others stand on one.
+    Solvers with sigmas may stop between two timesteps of the training; their ᾱ is 1 / (1 + σ²).
     """
     times = scheduler.timesteps.tolist()
-    if hasattr(scheduler, "sigmas"):  # one more than steps: where the last one leads to
+    if hasattr(scheduler, "sigmas"):  # one more than there are steps: the last is where they end
         return 1 / (1 + scheduler.sigmas[: len(times)] ** 2)
     return scheduler.alphas_cumprod[times]

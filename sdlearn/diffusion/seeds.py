@@ -19,7 +19,6 @@ from ..util.checks import check_whole
 __all__ = [
     "check_seeds",
     "generators",
-    "generators_after",
     "generators_for",
     "randn",
 ]
@@ -37,7 +36,7 @@ def check_seeds(seeds: Iterable[int]) -> list[int]:
         raise TypeError(f"seeds must be a list of whole numbers such as [7]; got {seeds!r}")
     checked = [_check_seed(seed) for seed in seeds]
     if not checked:
-        raise ValueError("seeds must hold at least one seed, one for each picture; got none")
+        raise ValueError("seeds must hold at least one seed, one for each image; got none")
     return checked
 
 
@@ -59,36 +58,31 @@ def randn(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Unit-variance noise, (B, *shape): for each seed what a generator of its own gives first.
+    """Unit-variance noise, (B, *shape), from a generator of its own for each seed.
 
-    `shape` is that of one picture. Drawn on the CPU in `dtype`, then moved to `device`.
+    `shape` is that of one image or latent. The noise is made on the CPU in `dtype` and then moved
+    to `device`.
+
+    >>> bool((randn((4, 16, 16), [7, 8])[1:] == randn((4, 16, 16), [8])).all())
+    True
     """
-    return _draw(shape, generators(seeds), dtype).to(device)
-
-
-def generators_after(
-    shape: Sequence[int], seeds: Iterable[int], dtype: torch.dtype = torch.float32
-) -> list[Generator]:
-    """The generators as `randn(shape, seeds, dtype=dtype)` leaves them, ready for more noise."""
-    used = generators(seeds)
-    _draw(shape, used, dtype)
-    return used
+    return _sample(shape, generators(seeds), dtype).to(device)
 
 
 def generators_for(latents: Tensor, seeds: Iterable[int] | None) -> list[Generator]:
-    """Each picture's generator, past the noise that the picture began with.
+    """The generator of each image, in the state in which `init_latents` leaves it.
 
-    `latents` (B, 4, h, w). Raises `ValueError` unless there is one seed for each of them.
+    A scheduler that adds fresh noise in its steps takes it from these. `latents` (B, 4, h, w).
+    Raises `ValueError` unless there is one seed for each of them.
     """
     if seeds is None:
         raise ValueError("seeds must be given for a scheduler that draws noise as it goes")
-    sources = generators_after(latents.shape[1:], seeds, latents.dtype)
-    if len(sources) != len(latents):
-        raise ValueError(
-            f"seeds must be one for each of {len(latents)} latents; got {len(sources)}"
-        )
-    return sources
+    made = generators(seeds)
+    if len(made) != len(latents):
+        raise ValueError(f"seeds must be one for each of {len(latents)} latents; got {len(made)}")
+    _sample(latents.shape[1:], made, latents.dtype)  # the noise that the images began with
+    return made
 
 
-def _draw(shape: Sequence[int], sources: Sequence[Generator], dtype: torch.dtype) -> Tensor:
+def _sample(shape: Sequence[int], sources: Sequence[Generator], dtype: torch.dtype) -> Tensor:
     return torch.cat([torch.randn((1, *shape), generator=g, dtype=dtype) for g in sources])

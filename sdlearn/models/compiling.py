@@ -1,15 +1,15 @@
-"""Making the two parts faster where the time goes: the U-Net and the VAE's decoder.
+"""Faster calls of the two networks that take most of the time: the U-Net and the VAE's decoder.
 
-On a GPU torch.compile writes new code. It is much faster, takes a minute or more at the first
-picture of each size and number, and rounds differently: a picture may differ by a grey level. Who
-watches or changes layers (`sdlearn.inside`) then needs the plain model: `as_written`.
+On a GPU, torch.compile generates new code. It is much faster, but takes a minute or more for the
+first image of each size and number, and rounds differently: an image may differ by a grey level.
+Code that watches or changes layers (`sdlearn.inside`) runs the plain model (`as_written`).
 
-On the CPU calls are played back (`playback`): the same bits, a second at the first picture,
-no C++ compiler. The tiny model gains a quarter of its time by that, a large one little, for there
-Python is a small part.
+On the CPU, the operations of a call are recorded and replayed (`playback`). That gives the same
+bits, takes a second for the first image and needs no C++ compiler. The tiny model becomes a quarter
+faster; a large model gains little, because Python takes only a small part of its time.
 
-Where the time of a picture goes, in ms: tiny model, 20 steps, guidance 3, fp32, two CPU cores,
-measured by `sdlearn bench --profile`, with and without `--compile`:
+Where the time of an image goes, in ms: tiny model, 20 steps, guidance 3, fp32, two CPU cores,
+measured by `python -m benchmarks --profile`, with and without `--compile`:
 
     stage                     plain   compiled
     text encoder                  4          4
@@ -19,9 +19,9 @@ measured by `sdlearn bench --profile`, with and without `--compile`:
     the rest                      2          2   values of the text 0.5, which it keeps
     together                    423        317
 
-What is left is the work of torch's kernels, at a quarter of what the cores can do. Tried without
-gain: channels_last, and weights of convolutions packed beforehand for oneDNN. Inductor's packing
-makes them a third faster, but rounds otherwise.
+What remains is the work of torch's kernels, at a quarter of what the cores can do. We tried
+channels_last and packing the convolutions' weights for oneDNN in advance, without gain. Inductor's
+packing makes them a third faster, but rounds differently.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def check_compile(wanted: bool) -> None:
 
 
 def compile_parts(unet: Any, vae: Any, device: torch.device, offload: str) -> None:
-    """Make both faster in place; the work for it is done at the first call.
+    """Make both faster in place; the compiling happens at the first call.
 
-    Raises `ValueError` when weights come and go (`MemoryPlan.offload`): compiled code wants them
-    where they are.
+    Raises `ValueError` when weights are moved to the device and back (`MemoryPlan.offload`), as
+    compiled code needs them to stay in place.
     """
     if offload != "none":
         raise ValueError(

@@ -4,12 +4,12 @@ Around every operation Python and torch's bookkeeping take their time, for the t
 of the whole. So the operations of one call are recorded (`recording`) and from then on run
 from C++. For the U-Net what depends on the text alone is computed once for a picture.
 
-A recording is played only where it tells the truth: for tensors of the same shapes and types and
-the same settings; and as long as nobody hooks into the module's parts, gives them other attention
-processors or weights, or replaces them. Weights that are changed in place are seen. Otherwise, and
-where gradients are wanted, the module runs as it is written, or is recorded anew. Not seen: a
-`forward` that is put on one of the parts by hand, and what is done in place to a weight's `.data`.
-Left out: GPUs, where torch.compile gains far more (`sdlearn.models.compiling`).
+A recording is replayed only for tensors of the same shapes and dtypes and the same settings, and
+only while the module's parts have no hooks and keep their attention processors, weights and
+submodules. Weights that are changed in place are noticed. In all other cases, and where gradients
+are needed, the module runs as it is written or is recorded again. Two changes are not noticed: a
+`forward` that is assigned to one of the parts, and an in-place change of a weight's `.data`.
+Left out: GPUs, where torch.compile gains far more (`compiling`).
 """
 
 from __future__ import annotations

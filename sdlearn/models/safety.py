@@ -1,11 +1,10 @@
-"""The safety checker of Stable Diffusion 1.x: pictures that it flags become black.
+"""The safety checker of Stable Diffusion 1.x: images that it flags become black.
 
-It compares each picture, as CLIP sees it, with 17 concepts that nobody should get to see
-unasked-for, and flags those that come too close. It flags harmless pictures at times and misses
-others, so it is a help in a classroom and no promise. A teacher turns it off with
-`load(..., safety_checker=False)` or `sdlearn generate --no-safety-checker`. Model and processor
-are diffusers' and transformers' own. The tiny model has none and needs none.
-Letters: B pictures, H W pixels.
+It compares CLIP's embedding of each image with the embeddings of 17 unwanted concepts and flags
+images that come too close. It sometimes flags harmless images and misses others, so it helps in a
+classroom but guarantees nothing. A teacher turns it off with `load(..., safety_checker=False)` or
+`sdlearn generate --no-safety-checker`. Model and processor are diffusers' and transformers' own.
+The tiny model has no safety checker and needs none. Letters: B images, H W pixels.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ __all__ = ["SafetyChecker", "check_wanted", "load_safety_checker"]
 
 @dataclass(frozen=True)
 class SafetyChecker:
-    """diffusers' `StableDiffusionSafetyChecker`, and the processor that prepares its pictures."""
+    """diffusers' `StableDiffusionSafetyChecker`, and the processor that prepares images for it."""
 
     model: Any
     processor: Any
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) in [0, 1], those that are flagged black; warns if there are any."""
-        seen = self.processor(to_pil(images), return_tensors="pt").pixel_values
-        with _quiet():
+        """Images (B, 3, H, W) in [0, 1], with flagged ones black; warns if there are any."""
+        prepared = self.processor(to_pil(images), return_tensors="pt").pixel_values
+        with _without_warning():
             checked, flagged = self.model(
-                clip_input=seen.to(images.device, images.dtype), images=images.clone()
+                clip_input=prepared.to(images.device, images.dtype), images=images.clone()
             )
         if any(flagged):
             warnings.warn(
@@ -100,8 +99,8 @@ def _load(folder: Path, dtype: torch.dtype) -> SafetyChecker:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without diffusers' own warning, which does not say what can be done."""
+def _without_warning() -> Iterator[None]:
+    """Without diffusers' own warning, which does not say what a user can do."""
     logger = logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker")
     before, logger.disabled = logger.disabled, True
     try:
