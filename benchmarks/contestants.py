@@ -17,7 +17,7 @@ from sdlearn.diffusion.seeds import generators
 from sdlearn.inside.anatomy import Anatomy
 from sdlearn.models import layout
 from sdlearn.models.compiling import compile_parts
-from sdlearn.models.loading import find_folder, no_bars
+from sdlearn.models.loading import find_folder, without_progress_bars
 from sdlearn.pipeline import StableDiffusion, load
 
 __all__ = [
@@ -65,7 +65,7 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
     It is given no prompt at guidance 0, which it would take for 1.
     """
     folder = find_folder(task.model, task.torch_dtype)
-    with _only_errors(), no_bars():
+    with _only_errors(), without_progress_bars():
         from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
             StableDiffusionPipeline,
         )
@@ -107,7 +107,7 @@ def _only_errors() -> Iterator[None]:
 
 def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
     """Which weight files diffusers is to read: those that `load` reads."""
-    return layout.variant_of(folder / "unet", layout.MODELS["unet"], dtype)
+    return layout.pick_variant(folder / "unet", layout.MODELS["unet"], dtype)
 
 
 # Name → what loads it for a task; ours first.

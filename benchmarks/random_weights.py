@@ -25,7 +25,7 @@ from torch import Generator, nn
 from sdlearn.diffusion.seeds import generators
 from sdlearn.inside.anatomy.architecture import PARTS, Architecture
 from sdlearn.inside.anatomy.table import bytes_text
-from sdlearn.models.loading import TINY, no_bars
+from sdlearn.models.loading import TINY, without_progress_bars
 from sdlearn.util.files import copy_mode_to_weights, write_folder_atomically
 from sdlearn.util.progress import Progress, no_progress
 
@@ -141,7 +141,7 @@ def _write_part(
     total = len(list(model.parameters()))
     for _ in progress(_draw(model, dtype, generator), folder.name, total):
         pass
-    with no_bars():
+    with without_progress_bars():
         model.save_pretrained(folder, variant=VARIANTS[dtype])
     copy_mode_to_weights(folder, folder / "config.json")
     model.to("meta")

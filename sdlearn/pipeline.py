@@ -30,8 +30,8 @@ from .diffusion.schedulers import draws_noise, fresh_scheduler
 from .diffusion.seeds import check_seeds, generators_for, randn
 from .models.compiling import check_compile, compile_parts
 from .models.device import pick_device, pick_dtype
-from .models.loading import find_folder, load_parts
-from .models.memory import ALL_ON_DEVICE, MemoryPlan, parse_memory, plan_memory
+from .models.loading import find_folder, load_parts, vae_scale_factor
+from .models.memory import ALL_ON_DEVICE, MemoryPlan, apply_plan, parse_memory, plan_memory
 from .models.safety import SafetyChecker, check_wanted, load_safety_checker
 from .models.tokenizing import padded_ids
 from .util.checks import (
@@ -91,6 +91,7 @@ def load(
     models = parts.models() if checker is None else {**parts.models(), "checker": checker.model}
     with explain_out_of_memory(where, dtype):
         plan = plan_memory(models, limit, where)
+        apply_plan(models, plan, where)
     if memory is not None or plan.offload != "none":
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
@@ -139,7 +140,7 @@ class StableDiffusion:
         self.folder = folder  # where the parts were read from
         self.defaults = Defaults()
         self.state_shape = tokenizer.model_max_length, unet.config.cross_attention_dim  # (77, D)
-        self.vae_scale_factor: int = 2 ** (len(vae.config.block_out_channels) - 1)  # 8
+        self.vae_scale_factor = vae_scale_factor(vae)  # 8
         self.image_size: int = unet.config.sample_size * self.vae_scale_factor  # pixels
         self._lock = threading.RLock()
 

@@ -12,7 +12,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 
 from sdlearn import load
 from sdlearn.models import loading
-from sdlearn.models.loading import find_folder, verify
+from sdlearn.models.loading import damaged_weights, find_folder
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_configs_may_be_edited(folder):
     path = folder / "scheduler" / "scheduler_config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "beta_end": 0.02}))
-    assert verify(folder) == []
+    assert damaged_weights(folder) == []
     assert load(folder, device="cpu").scheduler.config.beta_end == 0.02
 
 

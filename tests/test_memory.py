@@ -12,8 +12,8 @@ from sdlearn.models import memory
 from sdlearn.models.memory import (
     ALL_ON_DEVICE,
     GB,
-    NEXT_PICTURE,
-    ONE_PICTURE,
+    NEXT_IMAGE,
+    ONE_IMAGE,
     MemoryPlan,
     apply_plan,
     choose_plan,
@@ -93,14 +93,14 @@ def test_8_gb_are_enough_for_four_pictures_even_if_slicing_saved_nothing():
     plan = choose_plan(SD15, parse_memory("8GB"), "cuda")
     assert plan.offload == "none"
     assert plan.vae_slicing
-    assert sum(SD15.values()) + ONE_PICTURE + 3 * NEXT_PICTURE <= 8 * GB
+    assert sum(SD15.values()) + ONE_IMAGE + 3 * NEXT_IMAGE <= 8 * GB
 
 
 def test_the_published_peaks_are_reached():
     """4,050 and 6,911 MiB for one and for four pictures, without the checker."""
     weights = sum(SD15.values()) - SD15["checker"]
-    assert (weights + ONE_PICTURE) / 2**20 == pytest.approx(4050, abs=1)
-    assert (weights + ONE_PICTURE + 3 * NEXT_PICTURE) / 2**20 == pytest.approx(6911, rel=0.005)
+    assert (weights + ONE_IMAGE) / 2**20 == pytest.approx(4050, abs=1)
+    assert (weights + ONE_IMAGE + 3 * NEXT_IMAGE) / 2**20 == pytest.approx(6911, rel=0.005)
 
 
 def test_full_precision_wants_twice_as_much():
@@ -168,7 +168,6 @@ def test_no_more_is_planned_for_than_is_free(
 ):
     sd = load(tiny_folder, device="cpu")
     monkeypatch.setattr(memory, "free_memory", lambda device: free)
-    monkeypatch.setattr(memory, "apply_plan", lambda models, plan, device: None)
     plan = memory.plan_memory(models(sd), asked, torch.device(kind))
     assert plan.limit == limit
     assert plan.reason.endswith(f" of 3.0 GB{told}")

@@ -152,7 +152,7 @@ def _enough(what: str, free: float, needed: float, mend: str) -> Finding:
 
 def _weights() -> Iterator[Finding]:
     """The shipped model's files against the SHA-256 written down when they were made."""
-    from ..models.loading import find_folder, verify
+    from ..models.loading import damaged_weights, find_folder
 
     mend = "git checkout -- sdlearn/weights (checkout), or install sdlearn again"
     try:
@@ -162,7 +162,7 @@ def _weights() -> Iterator[Finding]:
         return
     if not (folder / "checksums.json").is_file():
         yield Finding("warn", "weights", "cannot be checked: checksums.json is missing", mend)
-    elif wrong := verify(folder):
+    elif wrong := damaged_weights(folder):
         yield Finding("fail", "weights", f"damaged or missing: {', '.join(wrong)}", mend)
     else:
         sizes = [path.stat().st_size for path in folder.rglob("*.safetensors")]

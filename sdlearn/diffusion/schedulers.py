@@ -4,8 +4,8 @@ The solvers are diffusers' own. This module avoids two of their traps. A schedul
 one run to the next, so every run gets a new one. And `from_config` and diffusers' pipeline fill in
 or change what was left to a default, so here no field is left to a default.
 
-Left out: distilled models. "lcm" gives sharp images in four steps only with a model that was trained
-for it; with any other model it runs all the same, which shows what the distillation is for.
+Left out: distilled models. "lcm" gives sharp images in four steps only with a model that was
+trained for it; with any other model it runs all the same, which shows what distillation is for.
 
     name           paper                       network calls for N steps
     ddim           arXiv 2010.02502            N

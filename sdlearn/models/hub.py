@@ -1,8 +1,7 @@
 """Models from the Hugging Face hub: from its cache, or downloaded into it.
 
-Asked for are the configs and one precision of the weights, all in safetensors: no pickle, no
-code. Whatever goes wrong is one sentence that says what to do. Left out: reading the files
-(`sdlearn.models.loading`).
+Only the configs and one precision of the weights are downloaded, all in safetensors, no pickles and
+no code. Every error is one sentence that says what to do. Left out: reading the files (`loading`).
 """
 
 from __future__ import annotations
@@ -13,7 +12,14 @@ from typing import Any
 
 import torch
 
-from .layout import CHECKER, MODELS, lacks_checker, require_complete, weight_variants, weights_file
+from .layout import (
+    CHECKER,
+    MODELS,
+    lacks_expected_checker,
+    require_complete,
+    weight_variants,
+    weights_file,
+)
 
 __all__ = ["from_hub"]
 
@@ -33,8 +39,8 @@ def from_hub(ids: tuple[str, ...], dtype: torch.dtype, *, checker: bool = False)
         try:
             folder = _fetch(repo, dtype, checker, local_files_only=True)
         except (LocalEntryNotFoundError, FileNotFoundError):
-            continue  # not here yet, or not whole
-        if not (checker and lacks_checker(folder)):
+            continue  # not in the cache, or not complete
+        if not (checker and lacks_expected_checker(folder)):
             return folder
         without = without or folder
     try:

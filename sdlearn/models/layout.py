@@ -1,10 +1,10 @@
-"""The layout of a model's folder, that of Stable Diffusion 1.x: what must be there, what to read.
+"""The layout of a model's folder, that of Stable Diffusion 1.x: required files, and which to read.
 
     model_index.json    scheduler/    tokenizer/    text_encoder/    unet/    vae/
     and with some models    safety_checker/    feature_extractor/
 
-Weights are safetensors, plain or in half precision ("fp16" in their name). Left out: where a
-folder comes from (`sdlearn.models.loading`, `sdlearn.models.hub`).
+Weights are safetensors in full precision or in half ("fp16" in their name). Left out: where a
+folder comes from (`loading`, `hub`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = [
     "CHECKER",
     "MODELS",
     "require_complete",
-    "lacks_checker",
-    "missing_of_checker",
-    "names_checker",
-    "variant_of",
+    "lacks_expected_checker",
+    "missing_from_checker",
+    "expects_checker",
+    "pick_variant",
     "weight_variants",
     "weights_file",
 ]
@@ -50,7 +50,7 @@ def require_complete(folder: Path) -> Path:
 
 
 def _missing(folder: Path, models: dict[str, str], configs: tuple[str, ...]) -> list[str]:
-    """The configs that are not there, and the weights that are there in no precision."""
+    """The configs that are missing, and the weights that are there in neither precision."""
     return [path for path in configs if not (folder / path).is_file()] + [
         f"{part}/{stem}.safetensors"
         for part, stem in models.items()
@@ -58,13 +58,13 @@ def _missing(folder: Path, models: dict[str, str], configs: tuple[str, ...]) -> 
     ]
 
 
-def missing_of_checker(folder: Path) -> list[str]:
-    """What a safety checker still needs in `folder`; [] if it is complete."""
+def missing_from_checker(folder: Path) -> list[str]:
+    """The files that a safety checker needs and that `folder` does not have."""
     return _missing(folder, CHECKER, CHECKER_CONFIGS)
 
 
-def names_checker(folder: Path) -> bool:
-    """Whether the model says of itself that a safety checker belongs to it.
+def expects_checker(folder: Path) -> bool:
+    """Whether the model's `model_index.json` names a safety checker.
 
     Raises `ValueError` when its `model_index.json` is damaged.
     """
@@ -76,20 +76,20 @@ def names_checker(folder: Path) -> bool:
         raise ValueError(f"{path} is damaged and cannot be read ({error})") from error
 
 
-def lacks_checker(folder: Path) -> bool:
-    """Whether a safety checker belongs to the model and is not there, or not whole."""
-    return names_checker(folder) and bool(missing_of_checker(folder))
+def lacks_expected_checker(folder: Path) -> bool:
+    """Whether the model names a safety checker whose files are missing, all or some of them."""
+    return expects_checker(folder) and bool(missing_from_checker(folder))
 
 
 def weight_variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
-    """Full precision prefers the plain file, half precision the one half as large."""
+    """Which weight files to look for, in this order: None is the file in full precision."""
     return (None, "fp16") if dtype == torch.float32 else ("fp16", None)
 
 
-def variant_of(folder: Path, stem: str, dtype: torch.dtype) -> str | None:
+def pick_variant(folder: Path, stem: str, dtype: torch.dtype) -> str | None:
     """Which of a part's weight files to read in `dtype`: "fp16", or None for the plain one."""
-    there = (v for v in weight_variants(dtype) if (folder / weights_file(stem, v)).is_file())
-    return next(there, None)
+    found = (v for v in weight_variants(dtype) if (folder / weights_file(stem, v)).is_file())
+    return next(found, None)
 
 
 def weights_file(stem: str, variant: str | None) -> str:

@@ -1,10 +1,10 @@
-"""From a name to the parts of a model: which folder, is it whole, and the parts read from it.
+"""From a name to the parts of a model: find its folder, check it, and read the parts.
 
 A model is a folder in the layout of Stable Diffusion 1.x. "tiny" lies in the package; "sd15" and
 other hub ids come from the Hugging Face cache, and are downloaded when they are not there yet.
-Only safetensors are read, never pickles, and no code from a hub is run. Whatever goes wrong is
-one sentence that says what to do. Left out: which files a model consists of (`layout`),
-the download (`sdlearn.models.hub`), and where in memory the parts go (`sdlearn.models.memory`).
+Only safetensors are read, never pickles, and no code from a hub is run. Every error is one sentence
+that says what to do. Left out: which files a model consists of (`layout`), the
+download (`hub`), and where in memory the parts go (`memory`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..diffusion.schedulers import load_scheduler
 from ..util.files import sha256
 from ..util.out_of_memory import is_out_of_memory
 from .hub import from_hub
-from .layout import MODELS, require_complete, variant_of
+from .layout import MODELS, pick_variant, require_complete
 
 __all__ = [
     "SD15",
@@ -30,9 +30,10 @@ __all__ = [
     "find_folder",
     "load_model",
     "load_parts",
-    "no_bars",
-    "says_which_is_damaged",
-    "verify",
+    "vae_scale_factor",
+    "without_progress_bars",
+    "explain_damage",
+    "damaged_weights",
 ]
 
 TINY = Path(__file__).parents[1] / "weights" / "tiny"
@@ -45,7 +46,7 @@ SD15 = (
 
 
 class Parts(NamedTuple):
-    """What a Stable Diffusion consists of."""
+    """The parts of a Stable Diffusion."""
 
     tokenizer: Any
     text_encoder: Any
@@ -86,10 +87,10 @@ def _is_hub_id(name: str) -> bool:
     return bool(slash and owner.strip(".") and model.strip(".") and allowed)
 
 
-def verify(folder: Path) -> list[str]:
-    """The weight files in `folder` that are not what `checksums.json` says, [] without that file.
+def damaged_weights(folder: Path) -> list[str]:
+    """The weight files in `folder` that differ from `checksums.json`; [] if there is no such file.
 
-    Only weights are held to it: a learner may edit a config and see what happens.
+    Only weights are checked, so that a learner may edit a config and see what happens.
     """
     sums = folder / "checksums.json"
     if not sums.is_file():
@@ -104,7 +105,7 @@ def verify(folder: Path) -> list[str]:
 
 
 def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
-    """Every part of the model in `folder`, on the CPU, in `dtype`, ready to run, not to train.
+    """Every part of the model in `folder`, on the CPU, in `dtype`, in evaluation mode.
 
     Raises `ValueError` with the file's name when a file is damaged.
     """
@@ -113,24 +114,29 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
     from transformers.models.clip.modeling_clip import CLIPTextModel
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-    damaged = verify(folder)
+    damaged = damaged_weights(folder)
     if damaged:
         raise ValueError(
             f"damaged weights in {folder}: {', '.join(damaged)}; install sdlearn again "
             "(or delete checksums.json there if you changed them on purpose)"
         )
     classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
-    with no_bars():
+    with without_progress_bars():
         models = {
             part: load_model(cls, folder / part, MODELS[part], dtype)
             for part, cls in classes.items()
         }
-    with says_which_is_damaged(folder / "tokenizer"):
+    with explain_damage(folder / "tokenizer"):
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     path = folder / "scheduler" / "scheduler_config.json"
-    with says_which_is_damaged(path):
+    with explain_damage(path):
         config = json.loads(path.read_text(encoding="utf-8"))
     return Parts(tokenizer=tokenizer, scheduler=load_scheduler(config), **models)
+
+
+def vae_scale_factor(vae: Any) -> int:
+    """How many pixels of a side become one latent cell: 8 in Stable Diffusion 1.x."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
 def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.nn.Module:
@@ -138,16 +144,16 @@ def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.n
 
     Raises `ValueError` with the folder's name when something in it is damaged.
     """
-    with says_which_is_damaged(folder):
+    with explain_damage(folder):
         model = cls.from_pretrained(
-            folder, dtype=dtype, variant=variant_of(folder, stem, dtype), use_safetensors=True
+            folder, dtype=dtype, variant=pick_variant(folder, stem, dtype), use_safetensors=True
         )
     return model.eval().requires_grad_(False)
 
 
 @contextmanager
-def no_bars() -> Iterator[None]:
-    """Without the libraries' bars over the loading of a model, gone before they are seen."""
+def without_progress_bars() -> Iterator[None]:
+    """Turn off the progress bars that the libraries show for a moment while they load a model."""
     from diffusers.utils import logging as diffusers
     from transformers.utils import logging as transformers
 
@@ -162,8 +168,8 @@ def no_bars() -> Iterator[None]:
 
 
 @contextmanager
-def says_which_is_damaged(path: Path) -> Iterator[None]:
-    """Name the file in whatever the libraries say about damaged weights or JSON."""
+def explain_damage(path: Path) -> Iterator[None]:
+    """Add the file's name to what the libraries say about damaged weights or JSON."""
     from safetensors import SafetensorError
 
     try:

@@ -1,15 +1,14 @@
-"""What fits into a device's memory: where a model's parts lie, and what helps when it is short.
+"""How a model fits into a device's memory: where its parts are kept, and what is done in slices.
 
-    offload        the parts                                        wants room for
-    "none"         all stay on the device                           all parts + the work
-    "model"        each comes when it is its turn, the last leaves  the largest part + the work
-    "sequential"   each layer comes and goes; slow                  the work
+    offload        the parts                                             needs memory for
+    "none"         all stay on the device                                all parts + the work
+    "model"        one at a time is moved there when it is called        the largest part + the work
+    "sequential"   one layer at a time is moved there; this is slow      the work
 
-A plan is chosen from numbers alone and then carried out with the hooks of accelerate and the
-switches of diffusers. It is an estimate, not a limit that is enforced: what asks for more than
-there is ends in one sentence (`sdlearn.util.out_of_memory`). On the CPU,
-and on mps, which shares its memory,
-all parts stay: there is no other place for them.
+A plan is chosen from numbers alone and then applied with the hooks of accelerate and the switches
+of diffusers. It is an estimate and not an enforced limit: a call that needs more memory than there
+is raises `MemoryError` (`util.out_of_memory`). On the CPU, and on mps, which shares the memory of
+the CPU, all parts stay where they are, because there is no other place for them.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+
+from .loading import vae_scale_factor
 
 __all__ = [
     "ALL_ON_DEVICE",
@@ -37,23 +38,23 @@ __all__ = [
 
 GB = 10**9
 UNITS = {"MB": 10**6, "GB": GB}
-# Published, not measured here: peaks of diffusers' pipeline with SD 1.x at 512x512 in fp16, SDPA,
-# without safety checker: 4,050 MB for one picture, 10,782 for eight (RTX 3060, the Stable Diffusion
-# README of onnxruntime), with 2.13 GB of weights in it; below 2 GB with sequential offloading
-# (diffusers' documentation of 2022). MB is read as MiB here. Sliced attention is none of cuda's
-# plans: it would take the place of SDPA, which wants less.
-ONE_PICTURE = 4_050 * 2**20 - 2_132_470_614  # above the weights, most of it for the VAE's decoder
-NEXT_PICTURE = (10_782 - 4_050) * 2**20 // 7  # nearly all of it goes when the VAE slices
+# Published, not measured by us: peaks of diffusers' pipeline with SD 1.x at 512x512 in fp16 with
+# SDPA and without safety checker: 4,050 MB for one image, 10,782 for eight (RTX 3060, the Stable
+# Diffusion README of onnxruntime), of which 2.13 GB are weights; below 2 GB with sequential
+# offloading (diffusers' documentation of 2022). We take MB for MiB. No plan for cuda slices the
+# attention, because that would replace SDPA, which needs less memory.
+ONE_IMAGE = 4_050 * 2**20 - 2_132_470_614  # above the weights, most of it for the VAE's decoder
+NEXT_IMAGE = (10_782 - 4_050) * 2**20 // 7  # nearly all of it is saved when the VAE slices
 SEQUENTIAL = 2 * GB
-MANY = 8  # pictures at once for which there should be room before the VAE decodes them together
+MANY = 8  # images for which there must be room, or the VAE decodes them one by one
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Where the parts lie between their calls, and what is done in slices."""
+    """Where the parts are kept between their calls, and what is done in slices."""
 
     offload: str = "none"  # "none", "model" or "sequential"
-    vae_slicing: bool = False  # decode one picture of a batch after the other
+    vae_slicing: bool = False  # decode the images of a batch one after the other
     vae_tiling: bool = False  # decode what is larger than the model's own size in tiles
     attention_slicing: bool = False  # compute the heads of an attention in turns; not on cuda
     limit: int | None = None  # bytes that the plan was made for
@@ -96,28 +97,27 @@ def parse_size(name: str, text: str, otherwise: str = "") -> int:
 def plan_memory(
     models: Mapping[str, Any], memory: int | str | None, device: torch.device
 ) -> MemoryPlan:
-    """Choose a plan for a model's parts and carry it out; `memory` as `parse_memory` gives it.
+    """Choose a plan for a model's parts, by their names; `memory` as `parse_memory` gives it.
 
-    "auto" is what is free on the device, which is also meant by None, and a number is for no more
-    than that. `models` as for `apply_plan`.
+    "auto" and None mean all that is free on the device; a number of bytes is reduced to that.
+    "unet" and "vae" must be among the `models`.
     """
     free = free_memory(device)
     asked = memory if isinstance(memory, int) else None
     limit = min((size for size in (asked, free) if size is not None), default=None)
     weights = {name: bytes_of(model) for name, model in models.items()}
-    unet, factor = models["unet"], 2 ** (len(models["vae"].config.block_out_channels) - 1)
-    pixels = (unet.config.sample_size * factor) ** 2
+    unet = models["unet"]
+    pixels = (unet.config.sample_size * vae_scale_factor(models["vae"])) ** 2
     scale = pixels / 512**2 * unet.dtype.itemsize / 2
     plan = choose_plan(weights, limit, device.type, scale=scale)
     if asked is not None and free is not None and free < asked:
         less = f"{gigabytes(asked)} were asked for, {gigabytes(free)} are free"
         plan = replace(plan, reason=f"{plan.reason}; {less}")
-    apply_plan(models, plan, device)
     return plan
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a device has for new tensors, None for the CPU, which the system looks after."""
+    """Bytes that are free for new tensors on a GPU; None on the CPU, where we do not plan."""
     if device.type == "mps":
         return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     if device.type != "cuda":
@@ -127,7 +127,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def bytes_of(model: torch.nn.Module) -> int:
-    """What a part's parameters and buffers take."""
+    """The bytes of a part's parameters and buffers."""
     tensors = [*model.parameters(), *model.buffers()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -135,10 +135,10 @@ def bytes_of(model: torch.nn.Module) -> int:
 def choose_plan(
     weights: Mapping[str, int], limit: int | None, device_type: str, *, scale: float = 1.0
 ) -> MemoryPlan:
-    """The fastest plan that wants no more than `limit` bytes, or the most frugal if none does.
+    """The fastest plan that needs no more than `limit` bytes, or the most frugal one.
 
-    `weights` are the bytes of each part. `scale` is the work for a picture, as a multiple of that
-    of SD 1.x at 512x512 in half precision. Only on cuda is there another place for the parts.
+    `weights` are the bytes of each part. `scale` is the memory for the work on one image, as a
+    multiple of that of SD 1.x at 512x512 in half precision. Only on cuda can parts be offloaded.
     """
     if limit is None:
         return ALL_ON_DEVICE
@@ -153,9 +153,9 @@ def choose_plan(
 def _plans(
     weights: Mapping[str, int], scale: float, device_type: str
 ) -> list[tuple[float, MemoryPlan]]:
-    """Plans and what each of them wants, in bytes, the fastest first."""
+    """Plans and the bytes that each of them needs, the fastest first."""
     every, largest = sum(weights.values()), max(weights.values())
-    one, more = scale * ONE_PICTURE, scale * NEXT_PICTURE
+    one, more = scale * ONE_IMAGE, scale * NEXT_IMAGE
     stay = ALL_ON_DEVICE
     sliced = replace(stay, vae_slicing=True, reason=f"{stay.reason}, pictures decoded one by one")
     frugal = replace(sliced, vae_tiling=True)
@@ -169,12 +169,13 @@ def _plans(
 
 
 def apply_plan(models: Mapping[str, Any], plan: MemoryPlan, device: torch.device) -> None:
-    """Put a model's parts where `plan` wants them, in the order in which they are called.
+    """Carry out `plan`: move a model's parts, or install the hooks that move them.
 
-    `models` are modules on the CPU, "unet" and "vae" among them.
+    `models` are modules on the CPU, in the order in which they are called, "unet" and "vae" among
+    them.
     """
     unet, vae = models["unet"], models["vae"]
-    if device.type == "cuda":  # the layout that its convolutions are fastest in
+    if device.type == "cuda":  # the layout in which its convolutions are fastest
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
     if plan.vae_slicing:
@@ -193,11 +194,11 @@ def apply_plan(models: Mapping[str, Any], plan: MemoryPlan, device: torch.device
 
 
 def _one_part_at_a_time(models: Iterable[Any], device: torch.device) -> None:
-    """A part comes when it is called, and the one before it in the round goes."""
+    """Move a part to the device when it is called, and the part before it back to the CPU."""
     from accelerate.hooks import CpuOffload, UserCpuOffloadHook, add_hook_to_module
 
     class WholeOrNot(CpuOffload):
-        """Takes back what came when the move breaks off: accelerate would not move the rest."""
+        """Undoes a move that failed half way: accelerate would not move the rest next time."""
 
         def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
             try:
@@ -206,23 +207,23 @@ def _one_part_at_a_time(models: Iterable[Any], device: torch.device) -> None:
                 self.init_hook(module)
                 raise
 
-    device = torch.empty(0, device=device).device  # with its number, which the hooks compare
+    device = torch.empty(0, device=device).device  # with its index, which the hooks compare
     hooks: list[Any] = []
     for model in models:
         before = hooks[-1] if hooks else None
         hook = WholeOrNot(device, before)
         add_hook_to_module(model, hook, append=True)
         hooks.append(UserCpuOffloadHook(model, hook))
-    hooks[0].hook.prev_module_hook = hooks[-1]  # the next picture begins with the first part
+    hooks[0].hook.prev_module_hook = hooks[-1]  # the next image begins with the first part
 
 
 def _one_layer_at_a_time(models: Iterable[Any], device: torch.device) -> None:
-    """A layer's weights come when it is called and go after it; meanwhile they are on "meta"."""
+    """Move a layer's weights to the device for its call; otherwise they are on "meta"."""
     from accelerate import cpu_offload
 
     for model in models:
-        root = bool(model._parameters)  # weights of no layer: their buffers go with them
-        cpu_offload(model, device, offload_buffers=root)
+        has_own_weights = bool(model._parameters)  # then its buffers must move with them
+        cpu_offload(model, device, offload_buffers=has_own_weights)
 
 
 def gigabytes(size: float) -> str:

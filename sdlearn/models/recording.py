@@ -1,10 +1,10 @@
-"""One call of a module, recorded as a row of operations that runs from C++ (TorchScript's `trace`).
+"""One call of a module, recorded as a sequence of operations that C++ runs (TorchScript's `trace`).
 
 They are the same operations in the same order, so the results are the same bits. One argument may
-be named as steady, such as the text of a U-Net: what layers make of it alone (the keys and values
-of cross-attention) is computed once and kept while it has the same values.
+be declared steady, such as the text states of a U-Net: results that depend on it alone (the keys
+and values of cross-attention) are computed once and kept while it has the same values.
 
-Left out: when a recording may be played (`sdlearn.models.playback`).
+Left out: when a recording may be replayed (`playback`).
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from ..util.images import to_pil
-from .layout import CHECKER, missing_of_checker, names_checker
-from .loading import load_model, no_bars, says_which_is_damaged
+from .layout import CHECKER, expects_checker, missing_from_checker
+from .loading import explain_damage, load_model, without_progress_bars
 
 __all__ = ["SafetyChecker", "check_wanted", "load_safety_checker"]
 
@@ -68,7 +68,7 @@ def load_safety_checker(
     """
     if wanted is False:
         return None
-    missing = missing_of_checker(folder)
+    missing = missing_from_checker(folder)
     if not missing:
         return _load(folder, dtype)
     if wanted:
@@ -76,7 +76,7 @@ def load_safety_checker(
             "safety_checker=True needs a model that has one; missing in "
             f"{folder}: {', '.join(missing)}"
         )
-    if names_checker(folder):
+    if expects_checker(folder):
         warnings.warn(
             f"pictures are not checked, as the model's safety checker is not here; missing in "
             f"{folder}: {', '.join(missing)}; load(..., safety_checker=False) if that is meant",
@@ -90,10 +90,10 @@ def _load(folder: Path, dtype: torch.dtype) -> SafetyChecker:
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     [(part, stem)] = CHECKER.items()
-    with no_bars():
+    with without_progress_bars():
         model = load_model(StableDiffusionSafetyChecker, folder / part, stem, dtype)
     # The one that needs Pillow alone; the other wants torchvision and warns at its import.
-    with says_which_is_damaged(folder / "feature_extractor"):
+    with explain_damage(folder / "feature_extractor"):
         processor = CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
     return SafetyChecker(model, processor)
 
