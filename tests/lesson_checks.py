@@ -6,8 +6,8 @@ In that same kernel, so that no lesson has to run twice:
 - before an exercise, its solution runs in its place and must be found right;
 - after each cell, what it shows is compared with what is stored: the words must agree, numbers and
   images roughly, as another processor computes other last bits;
-- after the last cell, every exercise runs again, untouched and solved; exercises that need names
-  of the lesson reply to many answers; and time, memory and network are looked at.
+- after the last cell, time, memory and network are looked at; every exercise runs again, untouched
+  and solved; and exercises that need names of the lesson reply to many answers.
 """
 
 import ast
@@ -18,6 +18,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import nbformat
@@ -32,11 +33,13 @@ from sdlearn import course
 from sdlearn.course import catalogue
 
 TESTS = Path(__file__).parent
-# The promises are a third of this (benchmarks/ measures them). A test only stops what is far off.
-MOST_SECONDS, MOST_MEMORY = 3 * 60, 3 * 800_000_000
+# Three times what is promised for one core; `python -m benchmarks.lessons` measures the promise.
+MOST_SECONDS, MOST_MEMORY = 3 * 90, 3 * 800_000_000
 IMAGE_TOLERANCE = 8  # mean difference in levels of 255
-NUMBER_TOLERANCE = 0.3  # relative
+NUMBER_TOLERANCE = 0.3  # relative; beside it the last digit shown may differ by two
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+ROUNDING = 1e-5  # numbers below are rounding errors
+TIME = re.compile(NUMBER.pattern + r" ?(?:ms|s|seconds?|minutes?|times)\b")
 
 
 # Reading a lesson
@@ -99,11 +102,11 @@ def text_of(output: NotebookNode) -> str:
 
 
 def text_difference(stored: str, fresh: str) -> str:
-    """Words must be equal, whole numbers and measured ones may differ a little."""
+    """Words must be equal; numbers may differ a little, and times as they like."""
     if words(stored) != words(fresh):
         return f"stored was:\n{stored}\nnow it is:\n{fresh}"
-    numbers = [[float(n.replace(",", "")) for n in NUMBER.findall(t)] for t in (stored, fresh)]
-    apart = [f"{a:g} → {b:g}" for a, b in zip(*numbers, strict=True) if not near(a, b)]
+    numbers = (NUMBER.findall(TIME.sub("", text).replace(",", "")) for text in (stored, fresh))
+    apart = [f"{a} → {b}" for a, b in zip(*numbers, strict=True) if not near(a, b)]
     return f"numbers changed ({', '.join(apart)}) in:\n{fresh}" if apart else ""
 
 
@@ -111,8 +114,10 @@ def words(text: str) -> str:
     return NUMBER.sub("#", " ".join(text.split()))
 
 
-def near(stored: float, fresh: float) -> bool:
-    return math.isclose(stored, fresh, rel_tol=NUMBER_TOLERANCE, abs_tol=2)
+def near(stored: str, fresh: str) -> bool:
+    last_digit = 10.0 ** Decimal(stored).as_tuple().exponent  # 0.01 for 0.31
+    slack = max(2 * last_digit, ROUNDING)
+    return math.isclose(float(stored), float(fresh), rel_tol=NUMBER_TOLERANCE, abs_tol=slack)
 
 
 def image_difference(stored: NotebookNode, fresh: NotebookNode) -> str:
@@ -211,6 +216,15 @@ def check_solution(kernel: RunningKernel, cell: NotebookNode) -> None:
     assert re.search(r"^Right: ", said, re.MULTILINE), f"{solved(cell)}\nreplies\n{said}"
 
 
+def limits(book: IPyNbFile) -> None:
+    """Not far too slow, not far too big, and no network."""
+    seconds, memory, *attempts = printed(run_in(book.kernel, as_code(report))).split()
+    print(f"{float(seconds):.0f} s of CPU, at most {int(memory) / 1e6:.0f} MB")
+    assert float(seconds) < MOST_SECONDS
+    assert int(memory) < MOST_MEMORY
+    assert attempts == []
+
+
 def exercises_again(book: IPyNbFile) -> None:
     """At the end of a lesson, where names may have got other values."""
     for cell in filter(is_exercise, book.nb.cells):
@@ -225,15 +239,6 @@ def replies(book: IPyNbFile) -> None:
         for answer, expected, line in rows:
             assert expected in line, f"{name}, {answer}"
             assert re.fullmatch(r"[^\n]*[.?]", line), f"{name}, {answer}"
-
-
-def limits(book: IPyNbFile) -> None:
-    """Not far too slow, not far too big, and no network."""
-    seconds, memory, *attempts = printed(run_in(book.kernel, as_code(report))).split()
-    print(f"{float(seconds):.0f} s of CPU, at most {int(memory) / 1e6:.0f} MB")
-    assert float(seconds) < MOST_SECONDS
-    assert int(memory) < MOST_MEMORY
-    assert attempts == []
 
 
 class KernelCheck(pytest.Item):
@@ -284,7 +289,7 @@ def with_checks(item: pytest.Item) -> Iterator[pytest.Item]:
         item.add_marker("slow")
         cells = sum(cell.cell_type == "code" for cell in item.parent.nb.cells)
         if is_lesson(item.parent) and item.cell_num == cells - 1:
-            for check in (exercises_again, replies, limits):
+            for check in (limits, exercises_again, replies):
                 last = KernelCheck.from_parent(item.parent, name=check.__name__, check=check)
                 last.add_marker("slow")
                 yield last

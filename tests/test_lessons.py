@@ -234,6 +234,8 @@ def shown(level: int, *, side: int = 8) -> list[NotebookNode]:
     [
         (text("98 of 100 are right"), text("97 of  100 are right"), ""),
         (text("1,000 steps in 3.1e-07"), text("1,000 steps in 8.4e-08"), ""),
+        (text("0.31 after 25 ms"), text("0.29 after 40 ms"), ""),
+        (text("0.31 after 25 ms"), text("0.12 after 25 ms"), r"changed \(0.31 → 0.12\)"),
         (text("98 of 100 are right"), text("50 of 100 are right"), r"changed \(98 → 50\)"),
         (
             text("98 of 100 are right"),
