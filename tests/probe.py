@@ -6,11 +6,28 @@ Used where the exercise needs nothing, and inside the kernel of its lesson where
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sdlearn.course.answers import kind
-from sdlearn.course.exercises import Exercise, results
-from sdlearn.course.feedback import feedback
+from sdlearn.course.answers import feedback, kind
+from sdlearn.course.exercises import Exercise, Mistake, OpenExercise
 
-__all__ = ["probe"]
+__all__ = ["OPEN", "probe"]
+
+OPEN = {  # wrong answers to open exercises, and what the judge must say among other things
+    "start.three": (
+        ("first", "three seeds give three pictures; you have 1"),
+        ("first * 3", "two pictures are the same: give each a seed of its own"),
+        ("first[0]", "the list of pictures that sd.generate gives is expected"),
+        ("[1, 2, 3]", "pictures are expected, but your list holds a number"),
+    ),
+    "start.boat": (
+        ("first", "subject house, colour red"),
+        ("[]", "your list is empty: give at least one seed"),
+    ),
+    "guidance.hard": (
+        ("7.5", "of 8 are right, and 4 are wanted"),
+        ("1", "these words need a push, so go above 1"),
+        ("look(1)", "a number is expected, the guidance scale"),
+    ),
+}
 
 
 def probe(exercise: Exercise, names: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -19,12 +36,15 @@ def probe(exercise: Exercise, names: Mapping[str, Any]) -> Iterator[tuple[str, s
     def reply(answer: Any) -> str:
         return feedback(exercise, answer, names)
 
-    right = exercise.answer_of(exercise.solution, names)
+    right = pasted(exercise, names)
     yield "the solution", "Right: ", reply(right)
-    for mistake in exercise.mistakes:
-        wrong = exercise.answer_of(mistake.source, names)
-        start = "" if exercise.judge else "Not yet: "  # a judge may say more around it
-        yield mistake.source, start + mistake.feedback, reply(wrong)
+    if isinstance(exercise, OpenExercise):
+        for source, expected in OPEN[exercise.name]:
+            yield source, expected, reply(eval(source, dict(names)))
+    else:
+        for mistake in exercise.known_mistakes(names):
+            wrong = answer_with(exercise, mistake)
+            yield "a mistake", f"Not yet: {mistake.feedback}", reply(wrong)
     yield "dots", "Not yet tried.", reply(...)
     yield "a wrong type", "Not yet: ", reply({"a": 1})
     yield "a function that fails", "Not yet: ", reply(lambda *arguments: arguments[99])
@@ -32,12 +52,25 @@ def probe(exercise: Exercise, names: Mapping[str, Any]) -> Iterator[tuple[str, s
         yield label, "Not yet: ", reply(wrong)
 
 
+def pasted(exercise: Exercise, names: Mapping[str, Any]) -> Any:
+    """The answer that the solution defines where there is nothing but what the exercise needs."""
+    here = {name: names[name] for name in exercise.needs}
+    exec(exercise.solution, here)
+    return here["answer"]
+
+
+def answer_with(exercise: Exercise, mistake: Mistake) -> Any:
+    """An answer that gives the results of a mistake."""
+    results = iter(mistake.results)
+    return (lambda *arguments: next(results)) if exercise.arguments else mistake.results[0]
+
+
 def wrong_shapes(exercise: Exercise, right: Any) -> Iterator[tuple[str, Any]]:
     """The right values with an axis or an item too many."""
-    if exercise.judge is not None:
+    if isinstance(exercise, OpenExercise):
         return
-    truth = results(exercise, right)[0]
+    truth = exercise.results(right)[0]
     if kind(truth) not in ("a tensor", "a list"):
         return
     wrong = truth[None] if kind(truth) == "a tensor" else [*truth, *truth]
-    yield "a wrong shape", wrong if exercise.cases is None else lambda *arguments: wrong
+    yield "a wrong shape", wrong if not exercise.arguments else lambda *arguments: wrong

@@ -49,8 +49,7 @@ def test_they_are_those_of_the_library(clip: CLIP, images: Tensor, captions: lis
 
 
 def test_the_exercises_loss_is_the_librarys(clip: CLIP, images: Tensor, captions: list[str]):
-    exercise = catalogue.find("clip.contrastive")
-    loss = exercise.answer_of(exercise.solution, {})
+    loss = catalogue.find("clip.contrastive").answer
     ids = clip.tokenizer(captions[:8], padding=True, return_tensors="pt").input_ids
     with torch.no_grad():
         out = clip.model(input_ids=ids, pixel_values=images[:8] * 2 - 1, return_loss=True)

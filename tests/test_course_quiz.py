@@ -13,23 +13,24 @@ from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
 from sdlearn import course
-from sdlearn.course import Question, Quiz, catalogue, quiz
-from sdlearn.course.clickable import clickable
+from sdlearn.course import Question, Quiz, quiz
+from sdlearn.course.catalogue import LESSONS
+from sdlearn.course.quiz import clickable
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SHOW = 'from sdlearn import course\ncourse.self_check("start")'
 QUESTIONS = (
-    Question("What is `2 < 3`?", (("True", "yes: <less>"), ("False", "no: `2` is less")), 0),
-    Question("Which is last?", (("a", "no: first"), ("b", "no: second"), ("c", "yes: last")), 2),
+    Question("What is `2 < 3`?", (("True", "Yes: <less>."), ("False", "No: `2` is less."))),
+    Question("Which is last?", (("a", "No: first."), ("b", "No: second."), ("c", "Yes: last."))),
 )
 
 
 def test_a_question_must_have_its_right_choice():
     with pytest.raises(ValueError, match="choices must be at least 2; got 1"):
-        Question("Why?", (("so", "yes: so"),), 0)
-    for right in (-1, 2):
-        with pytest.raises(ValueError, match=f"right must be 0 to 1; got {right}"):
-            Question("Why?", (("so", "yes: so"), ("no", "no: so")), right)
+        Question("Why?", (("so", "Yes: so."),))
+    for number, begins in enumerate(("No", "Yes")):
+        with pytest.raises(ValueError, match=f"must begin with 'Yes'; got {2 * number}"):
+            Question("Why?", (("so", f"{begins}: so."), ("no", f"{begins}: no.")))
 
 
 # As a text
@@ -57,7 +58,7 @@ def test_the_answers_explain_every_choice():
 
 
 def test_long_lines_are_wrapped_under_their_beginning():
-    long = Question("word " * 30, (("choice " * 30, "yes: so"), ("b", "no: so")), 0)
+    long = Question("word " * 30, (("choice " * 30, "Yes: so."), ("b", "No: so.")))
     lines = repr(Quiz("some", (long,), answers=False)).splitlines()
     assert max(map(len, lines)) <= 88
     assert [line[:8] for line in lines[:5]] == [
@@ -174,20 +175,20 @@ def test_an_executed_notebook_holds_the_text_and_passes_nbval(tmp_path: Path):
 # The catalogue
 
 
-@pytest.mark.parametrize("lesson", catalogue.LESSONS)
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_every_lesson_asks_three_questions_and_explains_each_choice(lesson: str):
-    questions = catalogue.questions(lesson)
+    questions = quiz.questions(lesson)
     assert len(questions) == 3
     for question in questions:
         assert question.text.endswith(("?", "...")), question.text
         assert 3 <= len(question.choices) <= 4
         begins = [explanation.partition(":")[0] for _, explanation in question.choices]
-        right = ["yes" if i == question.right else "no" for i in range(len(begins))]
+        right = ["Yes" if i == question.right else "No" for i in range(len(begins))]
         assert begins == right, question.text
         assert "!" not in "".join(sum(question.choices, (question.text,)))
 
 
 def test_the_right_choice_is_not_always_in_one_place():
-    places = [q.right for lesson in catalogue.LESSONS for q in catalogue.questions(lesson)]
+    places = [q.right for lesson in LESSONS for q in quiz.questions(lesson)]
     assert len(set(places)) >= 3
     assert max(places.count(place) for place in places) <= 0.6 * len(places)

@@ -3,44 +3,65 @@
 Exercises that need names of their lesson are tried inside its kernel, by `test_lessons.py`.
 """
 
+import ast
+import inspect
 import math
 import re
+import sys
 from collections import Counter
+from collections.abc import Iterator
+from textwrap import dedent
 from types import FunctionType
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from probe import probe
+from probe import OPEN, probe
 
 from sdlearn import course
-from sdlearn.course import Exercise, Mistake, catalogue, checking
-from sdlearn.course.answers import difference
-from sdlearn.course.feedback import feedback
+from sdlearn.course import Exercise, OpenExercise, catalogue, checks
+from sdlearn.course.answers import difference, feedback
+from sdlearn.course.exercises import Mistakes
 
 EXERCISES = catalogue.exercises()
 HINTS = ("one", "two", "three")
 
-scaled = Exercise(
-    name="test.scaled",
-    solution="def answer(x, factor):\n    return factor * x\n",
-    reason="Scaling multiplies",
-    hints=HINTS,
-    cases=lambda: [(torch.arange(6.0).reshape(2, 3), 2.0), (torch.tensor([[3.0, 1.0]]), 0.5)],
-    mistakes=(
-        Mistake("def answer(x, factor): return factor + x", "you added: multiply"),
-        Mistake("def answer(x, factor): return x.sum()", "that is one number: leave the sum out"),
-    ),
-)
-count = Exercise(
-    name="test.count",
-    solution="answer = len(names)",
-    reason="There are three.",
-    hints=HINTS,
-    needs=("names",),
-    mistakes=(Mistake("answer = 30", "ten times fewer"),),
-)
+
+class Scaled(Exercise, name="test.scaled"):
+    """Scaling multiplies"""
+
+    hints = HINTS
+
+    def cases(self):
+        return [(torch.arange(6.0).reshape(2, 3), 2.0), (torch.tensor([[3.0, 1.0]]), 0.5)]
+
+    def answer(self, x: torch.Tensor, factor: float) -> torch.Tensor:
+        return factor * x
+
+    def mistakes(self, x: torch.Tensor, factor: float) -> Mistakes:
+        yield factor + x
+        yield "you added: multiply"
+        yield x.sum()
+        yield "that is one number: leave the sum out"
+
+
+class Count(Exercise, name="test.count"):
+    """There
+    are three."""
+
+    hints = HINTS
+
+    def answer(self, *, names: list[str]) -> int:
+        number = len(names)
+        return number
+
+    def mistakes(self) -> Mistakes:
+        yield 30
+        yield "ten times fewer"
+
+
+scaled, count = Scaled(), Count()
 
 
 def said(exercise: Exercise, answer: object, **names: object) -> str:
@@ -124,20 +145,24 @@ def test_gradients_and_half_precision_will_do():
 
 def test_a_function_that_changes_its_arguments_harms_nobody():
     shared = torch.ones(2, 3)
-    exercise = Exercise(
-        name="test.shared",
-        solution="def answer(x, items):\n    return x + items[0]\n",
-        reason="It adds.",
-        hints=HINTS,
-        cases=lambda: [(shared, [shared])],
-    )
+
+    class Shared(Exercise, name="test.shared"):
+        """It adds."""
+
+        hints = HINTS
+
+        def cases(self):
+            return [(shared, [shared])]
+
+        def answer(self, x, items):
+            return x + items[0]
 
     def answer(x, items):
         items[0] += 5
         x += 1
         return x
 
-    assert said(exercise, answer) == "Right: It adds."
+    assert said(Shared(), answer) == "Right: It adds."
     assert torch.equal(shared, torch.ones(2, 3))
 
 
@@ -179,7 +204,7 @@ FIRST_LINE = raises.__code__.co_firstlineno
         ),
         (lambda x, factor: factor * x.roll(1), "the values are right, but in another order."),
         (lambda x, factor: x * math.nan, "some values are not numbers (nan) or infinite."),
-        (lambda x, factor: factor * x + x % 2, "the values are off, by 1 where it is most."),
+        (lambda x, factor: factor * x + x % 2, "the values are off by up to 1."),
         (lambda x, factor: 2 * x, "right in 1 of 2 cases, but in another the values are off"),
         (lambda x, factor: [factor * x], "a tensor is expected, yours is a list."),
         (lambda x, factor: "x", "a tensor is expected, yours is a text."),
@@ -213,9 +238,44 @@ def test_what_cannot_be_compared_is_told(result, sentence: str):
 
 
 def test_a_number_beyond_all_floats_is_told():
-    half = Exercise("test.half", "answer = 0.5", "It is a half.", HINTS)
-    line = said(half, 10**400)
+    class Half(Exercise, name="test.half"):
+        hints = HINTS
+
+        def answer(self):
+            return 0.5
+
+    line = said(Half(), 10**400)
     assert line.startswith("Not yet: an answer that is a number does not work here (OverflowErr")
+
+
+def within_itself(container):
+    """A list that contains itself, or a dictionary that does."""
+    if isinstance(container, list):
+        container.append(container)
+    else:
+        container["a"] = container
+    return container
+
+
+@pytest.mark.parametrize("answer", [within_itself([]), within_itself({})], ids=["list", "dict"])
+def test_an_answer_that_contains_itself_is_told(answer: object):
+    line = "Not yet: your answer contains itself, or more lists within lists than can be read."
+    assert said(scaled, answer) == said(count, answer, names=[]) == line
+
+
+def test_a_result_that_contains_itself_is_told():
+    line = said(scaled, lambda x, factor: within_itself([]))
+    assert line == "Not yet: a tensor is expected, yours is a list."
+
+
+def leaves(x, factor):
+    sys.exit("that is all")
+
+
+def test_an_answer_that_leaves_python_is_told():
+    line = said(scaled, leaves)
+    place = f"in line {leaves.__code__.co_firstlineno + 1} of the cell."
+    assert line == f"Not yet: your function stops with SystemExit: that is all, {place}"
 
 
 def test_values_are_compared_with_what_the_lesson_has():
@@ -268,7 +328,7 @@ def test_one_answer_in_many_forms(answer: object, truth: object):
         ("A  Cat", "a cat", "the words are right, but not the spaces or capitals"),
         ([1, 2], [1, 2, 3], "3 items are expected, yours are 2"),
         ([1, [2, 5]], [1, [2, 3]], "item [1]: item [1]: 5 is too large"),
-        (torch.tensor([1, 2]), torch.tensor([1, 3]), "the values are off, by 1 where it is most"),
+        (torch.tensor([1, 2]), torch.tensor([1, 3]), "the values are off by up to 1"),
         (torch.tensor([-1.0, 0.2]), torch.tensor([0.5, 0.2]), "yours reach from -1 to 0.2"),
         (Image.new("L", (4, 2)), Image.new("L", (2, 4)), "2 x 4 pixels are expected, yours are 4"),
         (Image.new("L", (4, 4), 9), Image.new("L", (4, 4)), "differ by up to 9 of 255 levels"),
@@ -286,7 +346,7 @@ def test_tolerance_is_the_exercises():
 
 def test_a_truth_that_cannot_be_compared_wants_a_judge():
     with pytest.raises(
-        TypeError, match="of type set cannot be compared; give the exercise a judge"
+        TypeError, match="of type set cannot be compared; write an OpenExercise with a judge"
     ):
         difference({1}, {1})
 
@@ -295,21 +355,28 @@ def test_a_truth_that_cannot_be_compared_wants_a_judge():
 
 
 def test_a_judge_decides_and_survives_any_answer():
-    def judge(answer, names):
-        return None if answer["colour"] in names["colours"] else f"{answer['colour']} is unknown"
+    class Open(OpenExercise, name="test.open"):
+        """Any colour will do."""
 
-    exercise = Exercise("test.open", "", "Any colour will do.", HINTS, judge=judge)
+        hints = HINTS
+
+        def judge(self, answer, *, colours):
+            return None if answer["colour"] in colours else f"{answer['colour']} is unknown"
+
+    exercise = Open()
     assert said(exercise, {"colour": "red"}, colours=["red"]) == "Right: Any colour will do."
     assert said(exercise, {"colour": "tan"}, colours=["red"]) == "Not yet: tan is unknown."
     line = said(exercise, 5, colours=["red"])
     assert line.startswith("Not yet: an answer that is a number does not work here (TypeError: ")
+    line = said(exercise, {"colour": "red"})
+    assert line == "Not yet: first run the cells above, which make colours."
 
 
 # The check, its hints, and names
 
 
 def test_the_check_prints_what_is_to_be_said(capsys: pytest.CaptureFixture[str]):
-    check = checking.Check(scaled, {})
+    check = checks.Check(scaled, {})
     assert check(...) is None
     check(lambda x, factor: x * factor)
     assert capsys.readouterr().out == "Not yet tried.\nRight: Scaling multiplies.\n"
@@ -317,10 +384,10 @@ def test_the_check_prints_what_is_to_be_said(capsys: pytest.CaptureFixture[str])
 
 
 def test_hints_go_on_when_the_cell_runs_again(monkeypatch: pytest.MonkeyPatch, capsys):
-    monkeypatch.setattr(checking, "_hints_given", Counter())
+    monkeypatch.setattr(checks, "_hints_given", Counter())
     for _ in range(4):
-        checking.Check(scaled, {}).hint()
-    checking.Check(count, {}).hint()  # hints of another exercise are counted apart
+        checks.Check(scaled, {}).hint()
+    checks.Check(count, {}).hint()  # hints of another exercise are counted apart
     assert capsys.readouterr().out.splitlines() == [
         "Hint 1 of 3: one",
         "Hint 2 of 3: two",
@@ -331,11 +398,16 @@ def test_hints_go_on_when_the_cell_runs_again(monkeypatch: pytest.MonkeyPatch, c
 
 
 def test_the_solution_comes_with_its_reason(capsys: pytest.CaptureFixture[str]):
-    checking.Check(scaled, {}).solution()
+    checks.Check(scaled, {}).solution()
     text = capsys.readouterr().out
     assert text.startswith("# A solution of test.scaled\ndef answer(x, factor):\n")
     assert text.endswith("\nWhy: Scaling multiplies\n")
-    exec(text.partition("\nWhy:")[0], {})  # what is shown can be pasted
+    exec(text.partition("\nWhy:")[0], names := {})  # what is shown can be pasted
+    assert names["answer"](3, 2) == 6
+
+
+def test_the_solution_of_a_value_defines_it():
+    assert count.solution == "number = len(names)\nanswer = number\n"
 
 
 @pytest.mark.parametrize("name", ["start.nothing", "nowhere.three", "three", ""])
@@ -355,9 +427,14 @@ def test_what_is_needed_is_taken_from_the_notebook(monkeypatch: pytest.MonkeyPat
 
 def test_parts_of_an_exercise_must_fit():
     with pytest.raises(ValueError, match=r"hints of a\.b must be 3; got 1"):
-        Exercise("a.b", "answer = 1", "One.", ("one",))
+
+        class Few(Exercise, name="a.b"):
+            hints = ("one",)
+
     with pytest.raises(ValueError, match="must read '<lesson>.<word>'; got 'b'"):
-        Exercise("b", "answer = 1", "One.", HINTS)
+
+        class Nameless(Exercise, name="b"):
+            hints = HINTS
 
 
 # The catalogue
@@ -377,11 +454,24 @@ def test_names_say_the_lesson_and_are_used_once():
 
 
 def test_every_exercise_helps_in_calm_words(exercise: Exercise):
-    assert exercise.mistakes, "which wrong answer do learners give?"
-    texts = [*exercise.hints, exercise.reason, *(m.feedback for m in exercise.mistakes)]
+    said_of_mistakes = list(feedback_of(exercise))
+    assert said_of_mistakes, "which wrong answer do learners give?"
+    texts = [*exercise.hints, exercise.reason, *said_of_mistakes]
+    assert all(texts)
     assert len(set(texts)) == len(texts)
     assert not any("!" in text.replace("!=", "") or "\n" in text for text in texts)
     assert max(map(len, exercise.solution.splitlines())) <= 100
+
+
+def feedback_of(exercise: Exercise) -> Iterator[str]:
+    """What is said of the mistakes, read from the source: some need names of their lesson."""
+    if isinstance(exercise, OpenExercise):
+        yield from (text for _, text in OPEN[exercise.name])
+        return
+    for node in ast.walk(ast.parse(dedent(inspect.getsource(type(exercise).mistakes)))):
+        constant = isinstance(node, ast.Yield) and isinstance(node.value, ast.Constant)
+        if constant and isinstance(node.value.value, str):
+            yield node.value.value
 
 
 FREE = {name: exercise for name, exercise in EXERCISES.items() if not exercise.needs}

@@ -5,11 +5,11 @@
     check = course.exercise("noise.add_noise")   # then check(answer), check.hint()
     course.self_check("noise")                   # three questions with an explanation each
 
-What is asked and what is right stands in `catalogue`, one module for each lesson.
+What is asked and what is right stands in `catalogue`.
 """
 
-from .checking import Check, exercise
-from .exercises import Exercise, Mistake
+from .checks import Check, exercise
+from .exercises import Exercise, Mistake, OpenExercise
 from .library import Copied, Lesson, copy_lessons, in_checkout, lessons, lessons_folder
 from .quiz import Question, Quiz, self_check
 
@@ -19,6 +19,7 @@ __all__ = [
     "Exercise",
     "Lesson",
     "Mistake",
+    "OpenExercise",
     "Question",
     "Quiz",
     "copy_lessons",

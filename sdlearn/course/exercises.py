@@ -1,77 +1,155 @@
-"""What an exercise is: the data that a catalogue holds and the truth computed from it.
+"""What the catalogue is written in: exercises and their known mistakes.
 
-Solutions and catalogued mistakes are source code, so that one text is shown to learners, executed
-for the truth, and tested. Left out: comparing (`answers`) and talking to learners (`checking`).
+An exercise is a class, so that its solution and its mistakes are code like any other:
+
+    class Half(Exercise, name="start.half"):
+        \"""Learners read here why the answer is right.\"""
+
+        hints = ("The first hint.", "One that says more.", "One that nearly gives it away.")
+
+        def answer(self) -> float:
+            return 1 / 2
+
+        def mistakes(self) -> Mistakes:
+            yield 2
+            yield "that is twice as much, not half"
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Exercise", "Mistake", "results"]
+__all__ = ["Cases", "Exercise", "Mistake", "Mistakes", "OpenExercise"]
 
 HINTS = 3
 
+Cases: TypeAlias = list[tuple[Any, ...]]
+Mistakes: TypeAlias = Iterator[Any]
 
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong answer that learners give, as source that defines `answer`, and what to say to it."""
 
-    source: str
+class Mistake(NamedTuple):
+    """A wrong answer that learners give: what it gives in each case, and what to say about it."""
+
+    results: tuple[Any, ...]
     feedback: str
 
 
-@dataclass(frozen=True)
 class Exercise:
-    """A task whose answer is a value, or a function when there are `cases`.
+    """A task whose answer is a value, or a function where `answer` takes arguments.
 
-    `solution` is source that defines `answer`. It sees the names in `needs`, taken from the
-    learner's namespace, and nothing else. Numbers and tensors may differ from the solution's by
-    `tolerance` plus 1e-5 of their size; whole numbers must agree.
-
-    With a `judge` the exercise is open: many answers are right, and the judge says what is wrong
-    with one, or None. Then `mistakes` are answers to which the judge must say `feedback`.
-    Raises `ValueError` when the parts do not fit together.
+    A subclass is one exercise. Its docstring is the reason why the answer is right. Keyword-only
+    arguments of its methods are names that the exercise `needs` of the lesson; `answer` uses no
+    others that it does not import, because learners paste it. Numbers and tensors may differ from
+    the solution's by `tolerance` plus 1e-5 of their size; whole numbers must agree. Raises
+    `ValueError` for a class whose parts do not fit together.
     """
 
     name: str  # "<lesson>.<word>"
-    solution: str
-    reason: str
     hints: tuple[str, str, str]
-    cases: Callable[[], list[tuple[Any, ...]]] | None = None  # the arguments of each call
-    needs: tuple[str, ...] = ()
-    mistakes: tuple[Mistake, ...] = ()
     tolerance: float = 1e-4
-    judge: Callable[[Any, Mapping[str, Any]], str | None] | None = None  # answer, namespace
 
-    def __post_init__(self) -> None:
-        if len(self.hints) != HINTS:
-            raise ValueError(f"hints of {self.name} must be {HINTS}; got {len(self.hints)}")
-        if self.name.count(".") != 1:
-            raise ValueError(f"name must read '<lesson>.<word>'; got {self.name!r}")
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        if name is None:  # a form of exercises, such as the open ones
+            return
+        if name.count(".") != 1:
+            raise ValueError(f"name must read '<lesson>.<word>'; got {name!r}")
+        if len(cls.hints) != HINTS:
+            raise ValueError(f"hints of {name} must be {HINTS}; got {len(cls.hints)}")
+        cls.name = name
 
-    def answer_of(self, source: str, namespace: Mapping[str, Any]) -> Any:
-        """The `answer` that `source` defines, given what this exercise needs of `namespace`."""
-        names = {name: namespace[name] for name in self.needs}
-        exec(compile(source, f"<{self.name}>", "exec"), names)
-        return names["answer"]
+    def cases(self) -> Cases:
+        """The arguments of each call of the answer, where it is a function."""
+        return [()]
+
+    def answer(self, *arguments: Any, **names: Any) -> Any:
+        """The solution."""
+        raise NotImplementedError
+
+    def mistakes(self, *arguments: Any, **names: Any) -> Mistakes:
+        """Yield what a wrong answer gives, then what to say about it, and so on."""
+        yield from ()
+
+    @property
+    def reason(self) -> str:
+        """Why the answer is right, on one line."""
+        return " ".join((self.__doc__ or "").split())
+
+    @property
+    def arguments(self) -> list[str]:
+        """What a learner's function takes; empty where the answer is a value."""
+        return _parameters(self.answer, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+    @property
+    def needs(self) -> list[str]:
+        """The names of the lesson that the exercise uses."""
+        return _needs(self.answer, self.mistakes)
+
+    @property
+    def solution(self) -> str:
+        """The source of `answer` as a learner writes it: without `self`, types and `needs`."""
+        lines = textwrap.dedent(inspect.getsource(type(self).answer)).splitlines()
+        [definition] = ast.parse("\n".join(lines)).body
+        assert isinstance(definition, ast.FunctionDef)
+        body = textwrap.dedent("\n".join(lines[definition.body[0].lineno - 1 :])) + "\n"
+        if not self.arguments:
+            return re.sub("^return ", "answer = ", body, flags=re.MULTILINE)
+        return f"def answer({', '.join(self.arguments)}):\n{textwrap.indent(body, ' ' * 4)}"
+
+    def right_answer(self, namespace: Mapping[str, Any]) -> Any:
+        """What a learner who knows the solution answers: a function, or a value."""
+        function = _with_needs(self.answer, namespace)
+        return function if self.arguments else function()
+
+    def results(self, answer: Any) -> list[Any]:
+        """What an answer gives: itself, or what a function returns in each case.
+
+        Every call gets arguments of its own, so that a function may change them.
+        """
+        if not self.arguments:
+            return [answer]
+        return [answer(*map(deepcopy, case)) for case in self.cases()]
+
+    def known_mistakes(self, namespace: Mapping[str, Any]) -> list[Mistake]:
+        """The mistakes, with their results in all cases."""
+        mistakes = _with_needs(self.mistakes, namespace)
+        calls = [list(mistakes(*case)) for case in self.cases()]
+        results = zip(*(call[::2] for call in calls), strict=True)
+        return [Mistake(*pair) for pair in zip(results, calls[0][1::2], strict=True)]
 
 
-def results(exercise: Exercise, answer: Any) -> list[Any]:
-    """What an answer comes to: itself, or for a function what it returns in each case.
+class OpenExercise(Exercise):
+    """An exercise with many right answers, of which the solution is one."""
 
-    Every call gets arguments of its own, so that one which changes them harms no other.
-    """
-    if exercise.cases is None:
-        return [answer]
-    return [answer(*(_copy(argument) for argument in case)) for case in exercise.cases()]
+    def judge(self, *arguments: Any, **names: Any) -> str | None:
+        """What is wrong with the answer, its only positional argument, or None."""
+        raise NotImplementedError
+
+    @property
+    def needs(self) -> list[str]:
+        return _needs(self.answer, self.mistakes, self.judge)
+
+    def problem(self, answer: Any, namespace: Mapping[str, Any]) -> str | None:
+        """What the judge says, given what it needs of the lesson."""
+        return _with_needs(self.judge, namespace)(answer)
 
 
-def _copy(argument: Any) -> Any:
-    """A copy of what a function may change in place; models and schedulers are shared."""
-    if isinstance(argument, (list, tuple)):
-        return type(argument)(map(_copy, argument))
-    duplicate = getattr(argument, "clone", None) or getattr(argument, "copy", None)
-    return duplicate() if callable(duplicate) else argument
+def _needs(*methods: Callable[..., Any]) -> list[str]:
+    names = (_parameters(method, inspect.Parameter.KEYWORD_ONLY) for method in methods)
+    return list(dict.fromkeys(chain(*names)))
+
+
+def _parameters(method: Callable[..., Any], kind: Any) -> list[str]:
+    parameters = inspect.signature(method).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is kind]
+
+
+def _with_needs(method: Callable[..., Any], namespace: Mapping[str, Any]) -> Callable[..., Any]:
+    return partial(method, **{name: namespace[name] for name in _needs(method)})

@@ -7,13 +7,12 @@ written over something that a learner changed: what was copied is remembered by 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..util.files import write_atomically
+from ..util.files import sha256, write_atomically
 
 __all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
 
@@ -83,23 +82,25 @@ def copy_lessons(target: Path) -> Copied:
     target.mkdir(parents=True, exist_ok=True)
     known = _read_manifest(target)
     for name in _files(source):
-        content = (source / name).read_bytes()
-        kind = _compare(target / name, content, known.get(name))
+        original = sha256(source / name)
+        kind = _compare(target / name, original, known.get(name))
         if kind in ("new", "refreshed"):
-            _write(target / name, content)
+            _write(target / name, (source / name).read_bytes())
         if kind != "kept":
-            known[name] = _sha256(content)
+            known[name] = original
         getattr(copied, kind).append(name)
     _write(target / MANIFEST, json.dumps(known, indent=1, sort_keys=True).encode())
     return copied
 
 
-def _compare(path: Path, content: bytes, known: str | None) -> str:
-    """The list of `Copied` that a file belongs to; `known` is the SHA-256 of the last copy."""
+def _compare(path: Path, original: str, known: str | None) -> str:
+    """The list of `Copied` that a file belongs to; `original` and `known` are the SHA-256 of the
+    lesson and of the last copy.
+    """
     if not path.exists():
         return "new"
-    here = _sha256(path.read_bytes())
-    if here == _sha256(content):
+    here = sha256(path)
+    if here == original:
         return "same"
     return "refreshed" if here == known else "kept"
 
@@ -126,7 +127,3 @@ def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as partial:
         partial.write_bytes(content)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -1,28 +1,18 @@
-"""What is asked in the course, one module for each lesson: its exercises and its questions.
+"""What is asked in the course: for each lesson, a module of exercises and a file of questions.
 
-A module holds `EXERCISES` and `QUESTIONS` and is imported when it is asked for.
+A module holds `EXERCISES` and is imported when it is asked for. The questions of the self-check are
+Markdown, which `quiz` reads.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..exercises import Exercise
-    from ..quiz import Question
+from ..exercises import Exercise
 
-__all__ = ["LESSONS", "exercises", "find", "questions"]
+__all__ = ["LESSONS", "exercises", "find"]
 
-LESSONS = (
-    "start",
-    "noise",
-    "clip",
-    "unet",
-    "vae",
-    "pipeline",
-    "guidance",
-)  # in the order of the lessons
+LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance")  # in their order
 
 
 def exercises(*lessons: str) -> dict[str, Exercise]:
@@ -38,11 +28,3 @@ def find(name: str) -> Exercise:
     if name not in known:
         raise ValueError(f"name must be one of {', '.join(known)}; got {name!r}")
     return known[name]
-
-
-def questions(lesson: str) -> tuple[Question, ...]:
-    """The questions at the end of a lesson. Raises `ValueError` for an unknown lesson."""
-    if lesson not in LESSONS:
-        raise ValueError(f"lesson must be one of {', '.join(LESSONS)}; got {lesson!r}")
-    asked: tuple[Question, ...] = import_module(f".{lesson}", __name__).QUESTIONS
-    return asked

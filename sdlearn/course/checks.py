@@ -1,7 +1,6 @@
 """What a learner talks to: `check(answer)`, `check.hint()` and `check.solution()`.
 
-All three print plain text, so they work in every notebook, terminal and screen reader. Left out:
-what is said about an answer (`feedback`) and the exercises themselves (`catalogue`).
+All three print plain text, so they work in every notebook, terminal and screen reader.
 """
 
 from __future__ import annotations
@@ -14,12 +13,21 @@ from typing import Any
 
 from . import catalogue
 from .exercises import HINTS, Exercise
-from .feedback import feedback
 
 __all__ = ["Check", "exercise"]
 
 WIDTH = 88  # columns; notebooks break longer lines within words
 _hints_given: Counter[str] = Counter()  # by exercise; a cell that runs again goes on from here
+
+
+def exercise(name: str, namespace: Mapping[str, Any] | None = None) -> Check:
+    """The check of one exercise of the course, for example "noise.add_noise".
+
+    What the exercise needs of a lesson is looked up in `namespace`, by default the variables of
+    the notebook. Raises `ValueError` for an unknown name.
+    """
+    here = sys.modules["__main__"].__dict__ if namespace is None else namespace
+    return Check(catalogue.find(name), here)
 
 
 class Check:
@@ -29,6 +37,8 @@ class Check:
         self._exercise, self._namespace = exercise, namespace
 
     def __call__(self, answer: Any) -> None:
+        from .answers import feedback  # loads numpy
+
         _tell(feedback(self._exercise, answer, self._namespace))
 
     def __repr__(self) -> str:
@@ -43,20 +53,9 @@ class Check:
     def solution(self) -> None:
         """Print a solution and why it is one."""
         print(f"# A solution of {self._exercise.name}")
-        print(self._exercise.solution.strip())
-        print()
+        print(self._exercise.solution)
         _tell(f"Why: {self._exercise.reason}")
 
 
 def _tell(sentence: str) -> None:
     print(textwrap.fill(sentence, WIDTH))
-
-
-def exercise(name: str, namespace: Mapping[str, Any] | None = None) -> Check:
-    """The check of one exercise of the course, for example "noise.add_noise".
-
-    What the exercise needs of a lesson is looked up in `namespace`, by default the variables of
-    the notebook. Raises `ValueError` for an unknown name.
-    """
-    here = sys.modules["__main__"].__dict__ if namespace is None else namespace
-    return Check(catalogue.find(name), here)
