@@ -15,21 +15,19 @@ from sdlearn.evaluation import (
     Rate,
     Settings,
     adherence,
-    checks,
     diversity,
     evaluate,
     fidelity,
     format_report,
     judge_images,
     mean_interval,
-    mistakes,
     pixel_distance,
     psnr,
-    tally,
     to_json,
     wilson,
     world_diversity,
 )
+from sdlearn.evaluation.adherence import checks, mistakes, tally
 from sdlearn.evaluation.judge import Judge, Reading, labels, save_judge
 from sdlearn.evaluation.plots import figures, plot_steps
 from sdlearn.evaluation.report import SPLITS
@@ -140,7 +138,7 @@ def test_a_tally_counts_each_column_over_the_pictures_it_applies_to():
     assert rates["subject"] == Rate(2, 2)
     assert rates["both_subjects"] == Rate(1, 1)
     assert rates["all_right"] == Rate(2, 3)
-    with pytest.raises(ValueError, match=r"pictures must be as many as scenes \(1\); got 2"):
+    with pytest.raises(ValueError, match=r"readings must be as many as scenes \(1\); got 2"):
         tally([seen(HOUSE)] * 2, [HOUSE])
 
 
@@ -167,7 +165,7 @@ def test_fidelity_is_the_mean_over_pictures_not_over_pixels():
     image = torch.full((2, 3, 32, 32), 0.5)
     restored = image + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
     found = fidelity([(image, restored)])
-    assert found.pictures == 2
+    assert found.images == 2
     assert found.psnr_mean == pytest.approx((20 + 40) / 2, abs=1e-3)
     assert found.psnr_worst == pytest.approx(20, abs=1e-3)
     assert found.psnr_interval == pytest.approx((20, 40), abs=1e-3)
@@ -231,7 +229,7 @@ SMALL = Settings(
     guidance=(0.0, 2.0),
     steps=(1,),
     batch_size=2,
-    vae_pictures=3,
+    vae_images=3,
     diversity_prompts=2,
     diversity_seeds=2,
 )
@@ -262,7 +260,7 @@ def test_a_report_has_ceiling_rows_and_floor_for_every_split(report):
         sources = [row.source for row in report.rows if row.split == split]
         expected = ["renders", "VAE round trips", "generated", "generated", "shuffled captions"]
         assert sources == expected
-    assert report.autoencoder.pictures == 3
+    assert report.autoencoder.images == 3
     assert [d.source for d in report.diversity] == ["renders", "generated", "generated"]
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-QUICK = {"prompts": 24, "vae_pictures": 32, "diversity_prompts": 2, "diversity_seeds": 4}
+QUICK = {"prompts": 24, "vae_images": 32, "diversity_prompts": 2, "diversity_seeds": 4}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,48 +1,39 @@
-"""How well is the prompt obeyed, how different are the pictures, what does the autoencoder lose?
+"""How well is the prompt obeyed, how different are the images, what does the autoencoder lose?
 
 Numbers with intervals, ceilings and floors, for `sdlearn evaluate` and for the lessons:
-`adherence(sd, scenes, seeds, guidance_scale=2)` generates and counts, `judge_images` counts
-pictures that are there already. Left out: FID and its kin, whose features know photographs and not
-our world, and CLIP scores, which would ask the tower that the pictures were generated from.
+`adherence(sd, scenes, seeds, guidance_scale=2)` generates and counts, `judge_images` counts images
+that are there already. Left out: FID and its kin, whose features know photographs and not our
+world, and CLIP scores, which would ask the tower that the images were generated from.
 `evaluation.plots` draws a report; it stands apart because it needs matplotlib.
 """
 
-from .adherence import adherence, checks, judge_images, mistakes, tally
-from .autoencoder import Fidelity, fidelity, psnr, round_trips
-from .diversity import diversity, pixel_distance, world_diversity
+from .adherence import adherence, judge_images
 from .intervals import Rate, mean_interval, wilson
 from .judge import ATTRIBUTES, Judge, Reading, find_judge, labels, load_judge, save_judge
-from .report import Diversity, Report, Row, Sampling, Settings, evaluate
-from .table import format_report, to_json
+from .measures import diversity, fidelity, pixel_distance, psnr, round_trips, world_diversity
+from .report import Report, Settings, evaluate, format_report, to_json
 
 __all__ = [
     "ATTRIBUTES",
     "Judge",
-    "Reading",
-    "find_judge",
-    "labels",
-    "load_judge",
-    "save_judge",
-    "Diversity",
-    "Fidelity",
     "Rate",
+    "Reading",
     "Report",
-    "Row",
-    "Sampling",
     "Settings",
     "adherence",
-    "checks",
     "diversity",
     "evaluate",
     "fidelity",
+    "find_judge",
     "format_report",
     "judge_images",
+    "labels",
+    "load_judge",
     "mean_interval",
-    "mistakes",
     "pixel_distance",
     "psnr",
     "round_trips",
-    "tally",
+    "save_judge",
     "to_json",
     "wilson",
     "world_diversity",

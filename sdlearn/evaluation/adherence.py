@@ -1,68 +1,44 @@
-"""Is the prompt obeyed? Pictures read by the judge and compared with the scene that was asked for.
+"""Is the prompt obeyed? Images are read by the judge and compared with the scene asked for.
 
-The design of GenEval (arXiv 2310.11513): an independent classifier reads each attribute, a picture
+The design of GenEval (arXiv 2310.11513): an independent classifier reads each attribute, an image
 counts for an attribute or not, and "all right" asks for every one of them. Left out: how *good* the
-picture looks, which no attribute measures.
+image looks, which no attribute measures.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
 
+from ..pipeline import StableDiffusion
 from ..util.images import to_tensor
 from ..world import Scene, full_caption
 from .intervals import Rate
 from .judge import Judge, Reading, labels, load_judge
 
-if TYPE_CHECKING:
-    from ..pipeline import StableDiffusion
-
-__all__ = [
-    "PAIR_COLUMNS",
-    "SINGLE_COLUMNS",
-    "adherence",
-    "batches",
-    "checks",
-    "judge_images",
-    "mistakes",
-    "read_generated",
-    "tally",
-]
-
-T = TypeVar("T")
+__all__ = ["PAIR_COLUMNS", "SINGLE_COLUMNS", "adherence", "checks", "judge_images", "tally"]
 
 BACKDROP = ("ground", "time", "sky")
 SINGLE_COLUMNS = ("subject", "colour", "size", "position", *BACKDROP, "all_right")
-PAIR_COLUMNS = (
-    "both_subjects",
-    "both_colours",
-    "both_subjects_and_colours",
-    "colours_swapped",
-    *BACKDROP,
-    "all_right",
-)
+BOTH = ("both_subjects", "both_colours", "both_subjects_and_colours", "colours_swapped")
+PAIR_COLUMNS = (*BOTH, *BACKDROP, "all_right")
 
 
 def checks(reading: Reading, scene: Scene) -> dict[str, bool]:
-    """What one picture gets right: `SINGLE_COLUMNS` of one subject, `PAIR_COLUMNS` of two.
+    """What one image gets right: `SINGLE_COLUMNS` of one subject, `PAIR_COLUMNS` of two.
 
     A pair's size (always medium) and position (one on each side) say nothing and are left out.
     A second subject where one was asked for is a mistake in "all_right"; its colour is no further
     one.
     """
     right = reading.right(scene)
-    if scene.is_pair:
-        return _pair_checks(reading, scene, right)
-    found = {name: right[name] for name in SINGLE_COLUMNS[:-1]}
-    return {**found, "all_right": all(found.values()) and right["second_subject"]}
-
-
-def _pair_checks(reading: Reading, scene: Scene, right: dict[str, bool]) -> dict[str, bool]:
+    if not scene.is_pair:
+        found = {name: right[name] for name in SINGLE_COLUMNS[:-1]}
+        return {**found, "all_right": all(found.values()) and right["second_subject"]}
     subjects = right["subject"] and right["second_subject"]
     colours = right["colour"] and right["second_colour"]
     words, truth = reading.words, labels(scene)
@@ -79,11 +55,11 @@ def _pair_checks(reading: Reading, scene: Scene, right: dict[str, bool]) -> dict
 
 
 def tally(readings: Sequence[Reading], scenes: Sequence[Scene]) -> dict[str, Rate]:
-    """`checks` counted over many pictures; each column counts the pictures that it applies to.
+    """`checks` counted over many images; each column counts the images that it applies to.
 
     Raises `ValueError` when there is nothing to count or the two are not equally many.
     """
-    _require_equally_many(len(readings), len(scenes), "pictures")
+    _require_equally_many(len(readings), len(scenes), "readings")
     rows = [checks(reading, scene) for reading, scene in zip(readings, scenes, strict=True)]
     columns = dict.fromkeys(name for row in rows for name in row)
     return {
@@ -111,7 +87,7 @@ def judge_images(
 ) -> dict[str, Rate]:
     """How many of `images` show what `scenes` say, by column.
 
-    `images`: (B, 3, H, W) in [0, 1], or PIL pictures of one size; `scenes`: one for each.
+    `images`: (B, 3, H, W) in [0, 1], or Pillow images of one size; `scenes`: one for each.
     """
     _require_equally_many(len(images), len(scenes), "images")
     batch = images if isinstance(images, Tensor) else to_tensor(images)
@@ -127,35 +103,29 @@ def adherence(
     batch_size: int = 16,
     **sampling: Any,
 ) -> dict[str, Rate]:
-    """Generate one picture for each scene's full caption and count what the judge finds right.
+    """Generate one image for each scene's full caption and count what the judge finds right.
 
     `seeds`: one for each scene. `judge`: the shipped one when left out. `sampling`: arguments of
     `StableDiffusion.generate`, such as `guidance_scale=2` or `num_steps=10`.
     """
     _require_equally_many(len(seeds), len(scenes), "seeds")
+    images = generate_images(sd, scenes, seeds, batch_size, **sampling)
     judge = judge or load_judge()
-    readings = read_generated(sd, scenes, seeds, judge, batch_size=batch_size, **sampling)
-    return tally(list(readings), scenes)
+    return tally([reading for batch in images for reading in judge.read(batch)], scenes)
 
 
-def read_generated(
+def generate_images(
     sd: StableDiffusion,
     scenes: Sequence[Scene],
     seeds: Sequence[int],
-    judge: Judge,
-    *,
-    batch_size: int = 16,
+    batch_size: int,
     **sampling: Any,
-) -> Iterator[Reading]:
-    """The judge's readings of generated pictures, in order; only one batch is held at a time."""
-    for some in batches(list(zip(scenes, seeds, strict=True)), batch_size):
-        prompts, chosen = [full_caption(scene) for scene, _ in some], [seed for _, seed in some]
-        yield from judge.read(to_tensor(sd.generate(prompts, seeds=chosen, **sampling)))
-
-
-def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """`items` in order, `size` at a time."""
-    return (items[start : start + size] for start in range(0, len(items), size))
+) -> Iterator[Tensor]:
+    """An image for each scene's full caption with the seed of its own: batches (B, 3, H, W)."""
+    for start in range(0, len(scenes), batch_size):
+        some = slice(start, start + batch_size)
+        prompts = [full_caption(scene) for scene in scenes[some]]
+        yield to_tensor(sd.generate(prompts, seeds=seeds[some], **sampling))
 
 
 def _require_equally_many(count: int, scenes: int, name: str) -> None:

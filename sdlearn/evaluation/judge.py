@@ -11,18 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..pipeline import StableDiffusion
 from ..util.checks import check_images
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES, SUBJECTS, TIMES, Scene
-
-if TYPE_CHECKING:
-    from ..pipeline import StableDiffusion
 
 __all__ = ["ATTRIBUTES", "Judge", "Reading", "find_judge", "labels", "load_judge", "save_judge"]
 
@@ -46,10 +43,7 @@ def labels(scene: Scene) -> dict[str, str]:
     things = sorted(scene.things, key=lambda thing: POSITIONS.index(thing.position))
     first, second = things[0], things[1] if scene.is_pair else None
     return {
-        "subject": first.subject,
-        "colour": first.colour,
-        "size": first.size,
-        "position": first.position,
+        **vars(first),  # subject, colour, size, position
         "ground": scene.ground,
         "time": scene.time,
         "sky": scene.sky,
@@ -138,8 +132,7 @@ def find_judge(sd: StableDiffusion) -> Judge | None:
 
     A judge knows the world that its model was trained on, and no other.
     """
-    folder = getattr(sd, "folder", None)
-    return None if folder is None else _judge_of_model(folder)
+    return None if sd.folder is None else _judge_of_model(sd.folder)
 
 
 @lru_cache(maxsize=2)

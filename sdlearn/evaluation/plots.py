@@ -1,4 +1,4 @@
-"""A report as pictures: adherence and diversity against guidance, adherence against steps, and
+"""A report as figures: adherence and diversity against guidance, adherence against steps, and
 combinations that were seen in training beside those that were not.
 
 Bands and whiskers are the 95 % intervals of the report. Each function returns a `Figure` and
@@ -8,7 +8,6 @@ raises `ValueError` when the report did not measure what it shows; `figures` dra
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 
 from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 from ..viz import PALETTE, Sheet
 from .adherence import SINGLE_COLUMNS
 from .intervals import Rate
-from .report import Report, Row, Sampling
+from .report import Report, Sampling
 
 __all__ = ["NAMES", "figures", "plot_composition", "plot_guidance", "plot_steps"]
 
@@ -26,19 +25,12 @@ GOALS = {  # split → the column that says "as it was asked for", and its name
     "pairs": ("both_subjects_and_colours", "two subjects, both right"),
     "held_out": ("all_right", "unseen combination, all right"),
 }
+LOOKS = (  # of the curves of one figure: colour, line, marker
+    *((PALETTE[4], "-", "o"), (PALETTE[5], "--", "s"), (PALETTE[2], "-.", "^")),
+    *((PALETTE[0], ":", "D"), (PALETTE[6], "-", "v"), (PALETTE[7], "--", "o")),
+)
 TEXT = 10  # points
 NAMES = ("composition", "guidance", "steps")  # of all figures there are
-
-
-@dataclass(frozen=True)
-class _Curve:
-    label: str
-    x: Sequence[float]
-    rates: Sequence[Rate]
-
-    def __str__(self) -> str:
-        told = zip(self.x, self.rates, strict=True)
-        return f"{self.label}: " + ", ".join(f"{100 * r.share:.0f} at {x:g}" for x, r in told)
 
 
 def figures(report: Report) -> dict[str, Figure]:
@@ -55,38 +47,39 @@ def figures(report: Report) -> dict[str, Figure]:
 
 def plot_guidance(report: Report) -> Figure:
     """Adherence (left) and diversity (right) against guidance, of the first steps and scheduler."""
-    scales = _several(report.settings.guidance, "guidance")
-    samplings = [_sampling(report, guidance_scale=scale) for scale in scales]
-    splits = [split for split in GOALS if split in report.settings.splits]
-    curves = [_Curve(GOALS[split][1], scales, _goal(report, split, samplings)) for split in splits]
-    spread = {entry.sampling: entry.distance for entry in report.diversity}
-    told = ", ".join(f"{spread[s]:.2f} at {s.guidance_scale:g}" for s in samplings)
-    alt = f"per cent right against guidance. {'; '.join(map(str, curves))}. Diversity: {told}."
-    sheet = Sheet(840, 340, alt)
+    _require_several(report.settings.guidance, "guidance")
+    scales = sorted(set(report.settings.guidance))
+    steps, scheduler = report.settings.steps[0], report.settings.schedulers[0]
+    samplings = [Sampling(scale, steps, scheduler) for scale in scales]
+    curves = {GOALS[s][1]: (s, samplings) for s in GOALS if s in report.settings.splits}
+    sheet = Sheet(840, 340, alt="")
     left, right = sheet.subplots(1, 2, width_ratios=(3, 2))
-    _draw(left, curves)
-    _finish(left, "guidance scale", "per cent of the pictures")
-    _draw_diversity(right, report, samplings)
-    _finish(right, "guidance scale", "diversity between seeds")
+    rates = _draw_curves(left, report, scales, curves)
+    _label(left, "guidance scale", "per cent of the images")
+    spread = _draw_diversity(right, report, samplings)
+    _label(right, "guidance scale", "diversity between seeds")
+    sheet.alt = f"per cent right against guidance. {rates}. Diversity: {spread}."
     sheet.tight_layout()
     return sheet
 
 
 def plot_steps(report: Report) -> Figure:
     """One subject, all right: against the number of steps, a line for each scheduler."""
-    steps = _several(report.settings.steps, "steps")
-    curves = []
-    for name in report.settings.schedulers:
-        samplings = [_sampling(report, num_steps=n, scheduler=name) for n in steps]
-        label = name or f"own ({report.own_scheduler.removesuffix('Scheduler')})"
-        curves.append(_Curve(label, steps, _goal(report, "single", samplings)))
-    sheet = Sheet(640, 360, f"per cent right against steps. {'; '.join(map(str, curves))}")
+    _require_several(report.settings.steps, "steps")
+    steps = sorted(set(report.settings.steps))
+    guidance, own = report.settings.guidance[0], report.own_scheduler.removesuffix("Scheduler")
+    curves = {
+        name or f"own ({own})": ("single", [Sampling(guidance, n, name) for n in steps])
+        for name in report.settings.schedulers
+    }
+    sheet = Sheet(640, 360, alt="")
     ax = sheet.add_subplot()
-    _draw(ax, curves)
+    rates = _draw_curves(ax, report, steps, curves)
     ax.set_xscale("log")
     ax.set_xticks(steps, [str(n) for n in steps])
     ax.minorticks_off()
-    _finish(ax, "steps", "one subject, all right, per cent")
+    _label(ax, "steps", "one subject, all right, per cent")
+    sheet.alt = f"per cent right against steps. {rates}"
     sheet.tight_layout()
     return sheet
 
@@ -94,58 +87,30 @@ def plot_steps(report: Report) -> Figure:
 def plot_composition(report: Report) -> Figure:
     """What is right in seen and in unseen combinations, by attribute, at the first sampling."""
     sampling = report.settings.samplings[0]
-    groups = {
-        "seen in training": _rates(report, "single", sampling),
-        "never seen in training": _rates(report, "held_out", sampling),
-    }
+    groups = {"seen in training": "single", "never seen in training": "held_out"}
     names = [name.replace("_", " ") for name in SINGLE_COLUMNS]
-    told = "; ".join(
-        f"{label}: "
-        + ", ".join(f"{n} {100 * r.share:.0f}" for n, r in zip(names, rates, strict=True))
-        for label, rates in groups.items()
-    )
-    sheet = Sheet(640, 380, f"per cent right at {sampling}. {told}")
+    sheet = Sheet(640, 380, alt="")
     ax = sheet.add_subplot()
-    for (label, rates), offset, colour in zip(
+    told = []
+    for (label, split), side, colour in zip(
         groups.items(), (-0.2, 0.2), (PALETTE[1], PALETTE[5]), strict=True
     ):
-        _draw_bars(ax, label, rates, offset, colour)
+        rates = list(report.generated(split, sampling).values())
+        _draw_bars(ax, label, rates, side, colour)
+        shares = (f"{n} {100 * r.share:.0f}" for n, r in zip(names, rates, strict=True))
+        told.append(f"{label}: {', '.join(shares)}")
     ax.set_yticks(range(len(names)), names)
-    ax.invert_yaxis()
-    _finish(ax, "right, per cent of the pictures", "")
+    _label(ax, "right, per cent of the images", "")
     ax.set(xlim=(0, 102), ylim=(len(names) - 0.5, -0.5))
     sheet.legend(fontsize=TEXT, frameon=False, ncols=2, loc="upper center")
+    sheet.alt = f"per cent right at {sampling}. {'; '.join(told)}"
     sheet.tight_layout(rect=(0, 0, 1, 0.92))
     return sheet
 
 
-def _several(values: Sequence[float], name: str) -> list[float]:
+def _require_several(values: Sequence[float], name: str) -> None:
     if len(set(values)) < 2:
         raise ValueError(f"{name} must hold at least two values for a curve; got {list(values)}")
-    return sorted(set(values))
-
-
-def _sampling(report: Report, **chosen: object) -> Sampling:
-    """The first sampling of the report with these values."""
-    samplings = report.settings.samplings
-    return next(s for s in samplings if vars(s).items() >= chosen.items())
-
-
-def _row(report: Report, split: str, sampling: Sampling) -> Row:
-    wanted = (split, "generated", sampling)
-    for row in report.rows:
-        if (row.split, row.source, row.sampling) == wanted:
-            return row
-    raise ValueError(f"report must hold the split {split!r}; it has {report.settings.splits}")
-
-
-def _rates(report: Report, split: str, sampling: Sampling) -> list[Rate]:
-    rates: Mapping[str, Rate] = _row(report, split, sampling).rates
-    return [rates[name] for name in SINGLE_COLUMNS]
-
-
-def _goal(report: Report, split: str, samplings: Iterable[Sampling]) -> list[Rate]:
-    return [_row(report, split, sampling).rates[GOALS[split][0]] for sampling in samplings]
 
 
 def _bounds(rates: Iterable[Rate]) -> tuple[list[float], list[float]]:
@@ -153,21 +118,33 @@ def _bounds(rates: Iterable[Rate]) -> tuple[list[float], list[float]]:
     return [100 * x for x in low], [100 * x for x in high]
 
 
-def _draw(ax: Axes, curves: Iterable[_Curve]) -> None:
-    """Curves told apart by colour, line and marker, each in a band of its intervals."""
-    colours = cycle(PALETTE[i] for i in (4, 5, 2, 0, 6, 7))
-    styles = zip(colours, cycle(("-", "--", "-.", ":")), cycle("os^Dv"), strict=False)
-    for curve, (colour, line, marker) in zip(curves, styles, strict=False):
-        shares = [100 * rate.share for rate in curve.rates]
-        ax.plot(curve.x, shares, line, color=colour, marker=marker, markersize=5, label=curve.label)
-        ax.fill_between(curve.x, *_bounds(curve.rates), color=colour, alpha=0.15, linewidth=0)
+def _draw_curves(
+    ax: Axes,
+    report: Report,
+    x: Sequence[float],
+    curves: Mapping[str, tuple[str, Iterable[Sampling]]],
+) -> str:
+    """A curve for each label, of a split and its samplings, in a band of its intervals.
+
+    Returns all of them in words.
+    """
+    told = []
+    for (label, (split, samplings)), look in zip(curves.items(), cycle(LOOKS), strict=False):
+        rates = [report.generated(split, sampling)[GOALS[split][0]] for sampling in samplings]
+        shares, (colour, line, marker) = [100 * rate.share for rate in rates], look
+        ax.plot(x, shares, line, color=colour, marker=marker, markersize=5, label=label)
+        ax.fill_between(x, *_bounds(rates), color=colour, alpha=0.15, linewidth=0)
+        numbers = (f"{share:.0f} at {at:g}" for at, share in zip(x, shares, strict=True))
+        told.append(f"{label}: {', '.join(numbers)}")
     ax.set_ylim(0, 102)
     ax.legend(fontsize=TEXT - 1, frameon=False, loc="lower right")
+    return "; ".join(told)
 
 
-def _draw_diversity(ax: Axes, report: Report, samplings: Sequence[Sampling]) -> None:
+def _draw_diversity(ax: Axes, report: Report, samplings: Sequence[Sampling]) -> str:
+    """Diversity in a band of its intervals beside the world's own; returns it in words."""
     entries = {entry.sampling: entry for entry in report.diversity}
-    found, x = [entries[s] for s in samplings], [s.guidance_scale for s in samplings]
+    x, found = [s.guidance_scale for s in samplings], [entries[s] for s in samplings]
     low, high = zip(*(entry.interval for entry in found), strict=True)
     ax.plot(x, [entry.distance for entry in found], color=PALETTE[6], marker="o", markersize=5)
     ax.fill_between(x, low, high, color=PALETTE[6], alpha=0.2, linewidth=0)
@@ -175,10 +152,11 @@ def _draw_diversity(ax: Axes, report: Report, samplings: Sequence[Sampling]) -> 
     ax.axhline(world, color=PALETTE[7], linestyle=":")
     ax.annotate("drawn by the world", (x[-1], world), ha="right", va="bottom", fontsize=TEXT - 1)
     ax.set_ylim(0, 1.15 * max(world, *high))
+    return ", ".join(f"{e.distance:.2f} at {at:g}" for at, e in zip(x, found, strict=True))
 
 
-def _draw_bars(ax: Axes, label: str, rates: Sequence[Rate], offset: float, colour: str) -> None:
-    places = [i + offset for i in range(len(rates))]
+def _draw_bars(ax: Axes, label: str, rates: Sequence[Rate], side: float, colour: str) -> None:
+    places = [i + side for i in range(len(rates))]
     shares = [100 * rate.share for rate in rates]
     ax.barh(places, shares, 0.36, color=colour, label=label)
     ax.hlines(places, *_bounds(rates), color=PALETTE[7], linewidth=1.2)
@@ -186,7 +164,7 @@ def _draw_bars(ax: Axes, label: str, rates: Sequence[Rate], offset: float, colou
         ax.text(1, place, f"{share:.0f}", va="center", fontsize=TEXT - 1)
 
 
-def _finish(ax: Axes, xlabel: str, ylabel: str) -> None:
+def _label(ax: Axes, xlabel: str, ylabel: str) -> None:
     ax.set_xlabel(xlabel, fontsize=TEXT)
     ax.set_ylabel(ylabel, fontsize=TEXT)
     ax.tick_params(labelsize=TEXT - 1)

@@ -1,75 +1,75 @@
-"""The whole evaluation: every row of the table, from ceiling to floor, as frozen records.
+"""The whole evaluation, from ceiling to floor: what was measured, as a table and as JSON.
 
-For each test split the same rows: renders (how well the judge reads perfect pictures), VAE round
-trips (the best that the decoder can show: the ceiling), generated pictures for each `Sampling`, and
-shuffled captions (the first sampling's pictures judged against another prompt's scene: the floor,
-chance). Prompts are full captions, and picture i has seed `settings.seed + i`, so all rows of a
+For each test split the same rows: renders (how well the judge reads perfect images), VAE round
+trips (the best that the decoder can show: the ceiling), generated images for each `Sampling`, and
+shuffled captions (the first sampling's images judged against another prompt's scene: the floor,
+chance). Prompts are full captions, and image i has seed `settings.seed + i`, so all rows of a
 split share their scenes and all samplings their noise.
 
 What is new to the model? The world has 17,640 combinations of attributes with one subject that are
-not held out, and the shipped model learned from 32,768 pictures. So of the first 1,000 "single"
+not held out, and the shipped model learned from 32,768 images. So of the first 1,000 "single"
 prompts 76 % name a combination that training drew too: new are the wording (of all but 1) and the
 noise. Of the first 1,000 "pairs" 8 % were drawn in training, of "held_out" none.
 "test", where the autoencoder is measured, is mixed as training is: 60 % are known combinations, but
-no picture is known, since hills, stars and places differ.
+no image is known, since hills, stars and places differ.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..util.images import to_tensor
+from ..pipeline import Defaults, StableDiffusion
 from ..util.progress import Progress, no_progress
-from ..world import Scene, render, scenes
-from .adherence import batches, mistakes, read_generated, tally
-from .autoencoder import Fidelity, fidelity, round_trips
-from .diversity import diversity, world_diversity
+from ..world import scenes
+from .adherence import PAIR_COLUMNS, SINGLE_COLUMNS, generate_images, mistakes, tally
 from .intervals import Rate, mean_interval
-from .judge import Judge, Reading
+from .judge import Judge
+from .measures import Fidelity, diversity, fidelity, render_batches, round_trips, world_diversity
 
-if TYPE_CHECKING:
-    from ..pipeline import StableDiffusion
+__all__ = ["Report", "Sampling", "Settings", "evaluate", "format_report", "to_json"]
 
-__all__ = [
-    "SPLITS",
-    "Diversity",
-    "Report",
-    "Row",
-    "Sampling",
-    "Settings",
-    "evaluate",
-]
-
-SPLITS = ("single", "held_out", "pairs")
-LEAST = {  # two prompts, since the floor needs another prompt's caption; two of a mean's, to spread
-    "prompts": 2,
-    "batch_size": 1,
-    "seed": 0,
-    "vae_pictures": 2,
-    "diversity_prompts": 2,
-    "diversity_seeds": 2,
+TITLES = {
+    "single": "one subject",
+    "held_out": "one subject, held-out combinations",
+    "pairs": "two subjects",
 }
+SPLITS = tuple(TITLES)
+# Two prompts, since the floor needs another prompt's scene; two of what a mean is taken over.
+LEAST = dict.fromkeys(("prompts", "vae_images", "diversity_prompts", "diversity_seeds"), 2)
+LEAST |= {"batch_size": 1, "seed": 0}
+HEADINGS = {
+    "both_subjects": "subjects",
+    "both_colours": "colours",
+    "both_subjects_and_colours": "both",
+    "colours_swapped": "swapped",
+    "all_right": "all",
+}
+WIDTH = 99  # a label and eight columns
+LABEL_WIDTH, COLUMN_WIDTH = 27, 9
+NOTES = """\
+Per cent of the images, with Wilson's 95 % interval below. renders: images drawn by the world,
+what the judge can read. VAE round trips: the ceiling. shuffled captions: the floor, chance.
+all: everything that the prompt names is right, and no second subject came unasked.
+both: both subjects and both colours, each on its side. swapped: both subjects, with each other's
+colour (less is better). In brackets: the 95 % interval of a mean over prompts or images."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """One way to generate: a row of the table."""
+    """One way to generate: a row of the table. The fields are arguments of `generate`."""
 
     guidance_scale: float
     num_steps: int
     scheduler: str | None  # None = the model's own
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """For `StableDiffusion.generate`."""
-        return vars(self).copy()
 
     def __str__(self) -> str:
         steps = "step" if self.num_steps == 1 else "steps"
@@ -83,12 +83,12 @@ class Settings:
 
     prompts: int = 200  # in each split
     splits: tuple[str, ...] = SPLITS
-    guidance: tuple[float, ...] = (3.0,)
-    steps: tuple[int, ...] = (20,)
+    guidance: tuple[float, ...] = (Defaults.guidance_scale,)
+    steps: tuple[int, ...] = (Defaults.num_steps,)
     schedulers: tuple[str | None, ...] = (None,)
-    batch_size: int = 16  # pictures generated at a time
-    seed: int = 0  # of the first picture
-    vae_pictures: int = 256
+    batch_size: int = 16  # images generated at a time
+    seed: int = 0  # of the first image
+    vae_images: int = 256
     diversity_prompts: int = 8
     diversity_seeds: int = 8
 
@@ -114,18 +114,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table: what the judge found in one split's pictures from one source."""
+    """One row of the table: what the judge found in one split's images from one source."""
 
     split: str
     source: str  # "renders", "VAE round trips", "generated" or "shuffled captions"
-    sampling: Sampling | None  # of generated pictures
+    sampling: Sampling | None  # of generated images
     rates: dict[str, Rate]
     mistakes: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
 class Diversity:
-    """How much pictures of one prompt differ from seed to seed, see `pixel_distance`."""
+    """How much images of one prompt differ from seed to seed, see `pixel_distance`."""
 
     source: str  # "renders" or "generated"
     sampling: Sampling | None
@@ -147,14 +147,21 @@ class Report:
     diversity: list[Diversity]
     autoencoder: Fidelity
 
+    def generated(self, split: str, sampling: Sampling) -> dict[str, Rate]:
+        """What was found in the images generated for a split; `ValueError` when none were."""
+        for row in self.rows:
+            if (row.split, row.source, row.sampling) == (split, "generated", sampling):
+                return row.rates
+        raise ValueError(f"report must hold the split {split!r}; it has {self.settings.splits}")
+
 
 def evaluate(
     sd: StableDiffusion, judge: Judge, settings: Settings, progress: Progress = no_progress
 ) -> Report:
     """Measure `sd` as `settings` say. Bad samplings are refused before the work begins."""
-    _rehearse(sd, settings)
-    trips = round_trips(sd, list(scenes(settings.vae_pictures, "test")), settings.batch_size)
-    total = math.ceil(settings.vae_pictures / settings.batch_size)
+    _check_samplings(sd, settings)
+    trips = round_trips(sd, list(scenes(settings.vae_images, "test")), settings.batch_size)
+    total = math.ceil(settings.vae_images / settings.batch_size)
     return Report(
         model=sd.name,
         own_scheduler=type(sd.scheduler).__name__,
@@ -170,70 +177,107 @@ def evaluate(
     )
 
 
-def _rows(
-    sd: StableDiffusion, judge: Judge, split: str, settings: Settings, progress: Progress
-) -> Iterator[Row]:
-    drawn = list(scenes(settings.prompts, split))
-
-    def read(readings: Iterable[Reading], label: str) -> list[Reading]:
-        return list(progress(readings, f"{split}, {label}", len(drawn)))
-
-    def row(source: str, readings: list[Reading], sampling: Sampling | None = None) -> Row:
-        return Row(split, source, sampling, tally(readings, drawn), mistakes(readings, drawn))
-
-    size = settings.batch_size
-    yield row("renders", read(_read_renders(judge, drawn, size), "renders"))
-    yield row("VAE round trips", read(_read_round_trips(sd, judge, drawn, size), "round trips"))
-    generated = []
-    for sampling in settings.samplings:
-        readings = read_generated(
-            sd, drawn, settings.seeds, judge, batch_size=size, **sampling.arguments
-        )
-        generated.append(read(readings, str(sampling)))
-        yield row("generated", generated[-1], sampling)
-    others = [*drawn[1:], drawn[0]]
-    floor = tally(generated[0], others)
-    yield Row(split, "shuffled captions", settings.samplings[0], floor, {})
-
-
-def _read_renders(judge: Judge, drawn: Sequence[Scene], size: int) -> Iterator[Reading]:
-    for some in batches(drawn, size):
-        yield from judge.read(to_tensor([render(scene) for scene in some]))
-
-
-def _read_round_trips(
-    sd: StableDiffusion, judge: Judge, drawn: Sequence[Scene], size: int
-) -> Iterator[Reading]:
-    for _, restored in round_trips(sd, drawn, size):
-        yield from judge.read(restored)
-
-
-def _diversities(
-    sd: StableDiffusion, settings: Settings, progress: Progress
-) -> Iterator[Diversity]:
-    drawn = list(scenes(settings.diversity_prompts, "single"))
-    seeds = range(settings.seed, settings.seed + settings.diversity_seeds)
-    found = world_diversity(drawn, len(seeds))
-    yield Diversity("renders", None, fmean(found), mean_interval(found))
-    for sampling in progress(settings.samplings, "diversity", len(settings.samplings)):
-        found = diversity(sd, drawn, seeds, **sampling.arguments)
-        yield Diversity("generated", sampling, fmean(found), mean_interval(found))
-
-
-def _rehearse(sd: StableDiffusion, settings: Settings) -> None:
+def _check_samplings(sd: StableDiffusion, settings: Settings) -> None:
     """Let `denoise` check the arguments of every sampling; it does so before its first step."""
     seeds = [settings.seeds[-1]]
     latents, text = sd.init_latents(seeds), sd.encode_text("")
     for sampling in settings.samplings:
-        sd.denoise(latents, text, text, seeds=seeds, **sampling.arguments)
+        sd.denoise(latents, text, text, seeds=seeds, **vars(sampling))
 
 
 def _versions() -> dict[str, str]:
     from .. import __version__
 
-    libraries = "torch", "diffusers", "transformers", "numpy", "pillow"
-    return {
-        "sdlearn": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in libraries},
-    }
+    libraries = ("torch", "diffusers", "transformers", "numpy", "pillow")
+    found = {name: version(name) for name in libraries}
+    return {"sdlearn": __version__, "python": platform.python_version(), **found}
+
+
+def _rows(
+    sd: StableDiffusion, judge: Judge, split: str, settings: Settings, progress: Progress
+) -> Iterator[Row]:
+    asked, size = list(scenes(settings.prompts, split)), settings.batch_size
+    sources: list[tuple[str, Sampling | None, Iterable[Any]]] = [
+        ("renders", None, render_batches(asked, size)),
+        ("VAE round trips", None, (restored for _, restored in round_trips(sd, asked, size))),
+    ]
+    for sampling in settings.samplings:
+        images = generate_images(sd, asked, settings.seeds, size, **vars(sampling))
+        sources.append(("generated", sampling, images))
+    found = []
+    for source, way, batches in sources:
+        readings = (reading for images in batches for reading in judge.read(images))
+        found.append(list(progress(readings, f"{split}, {way or source}", len(asked))))
+        yield Row(split, source, way, tally(found[-1], asked), mistakes(found[-1], asked))
+    floor = tally(found[2], [*asked[1:], asked[0]])  # the first sampling, another prompt's scenes
+    yield Row(split, "shuffled captions", settings.samplings[0], floor, {})
+
+
+def _diversities(
+    sd: StableDiffusion, settings: Settings, progress: Progress
+) -> Iterator[Diversity]:
+    asked = list(scenes(settings.diversity_prompts, "single"))
+    seeds = range(settings.seed, settings.seed + settings.diversity_seeds)
+    found = world_diversity(asked, len(seeds))
+    yield Diversity("renders", None, fmean(found), mean_interval(found))
+    for sampling in progress(settings.samplings, "diversity", len(settings.samplings)):
+        found = diversity(sd, asked, seeds, **vars(sampling))
+        yield Diversity("generated", sampling, fmean(found), mean_interval(found))
+
+
+def format_report(report: Report) -> str:
+    """The report as a table for a terminal of 100 columns."""
+    versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
+    heading = (
+        f"model {report.model}\n"
+        f"{report.device}, {report.dtype}, own scheduler {report.own_scheduler}, "
+        f"seeds from {report.settings.seed}\n{textwrap.fill(versions, WIDTH)}"
+    )
+    tables = ["\n".join(_table(report, split)) for split in dict.fromkeys(report.settings.splits)]
+    return "\n\n".join([heading, *tables, NOTES, "\n".join(_means(report))])
+
+
+def _table(report: Report, split: str) -> Iterator[str]:
+    columns = PAIR_COLUMNS if split == "pairs" else SINGLE_COLUMNS
+    yield f"{TITLES[split]}, {report.settings.prompts} prompts"
+    yield _line("", (HEADINGS.get(name, name) for name in columns))
+    for row in (row for row in report.rows if row.split == split):
+        label, _, detail = str(row.sampling).partition(", ")
+        if row.source != "generated":
+            label, detail = row.source, ""
+        rates = [row.rates[name] for name in columns]
+        bounds = [[f"{100 * bound:.0f}" for bound in rate.interval] for rate in rates]
+        yield _line(label, (f"{100 * rate.share:.1f}" for rate in rates))
+        yield _line(f"  {detail}", map("-".join, bounds))
+
+
+def _line(label: str, cells: Iterable[str]) -> str:
+    return f"{label:{LABEL_WIDTH}}" + "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
+
+
+def _means(report: Report) -> Iterator[str]:
+    settings, vae = report.settings, report.autoencoder
+    yield (
+        f"diversity: pixel distance between {settings.diversity_seeds} seeds, "
+        f"mean over {settings.diversity_prompts} prompts"
+    )
+    for entry in report.diversity:
+        low, high = entry.interval
+        label = str(entry.sampling or entry.source)
+        yield f"{label:{LABEL_WIDTH + COLUMN_WIDTH}} {entry.distance:.3f} ({low:.3f} to {high:.3f})"
+    low, high = vae.psnr_interval
+    yield f"\nVAE round trips of {vae.images} unseen images"
+    yield f"PSNR {vae.psnr_mean:.2f} dB ({low:.2f} to {high:.2f}), worst {vae.psnr_worst:.2f}"
+
+
+def to_json(report: Report) -> str:
+    """Everything in the report as JSON; the same measurement gives the same text."""
+    text = json.dumps(report, default=_as_dict, indent=1, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
+
+
+def _as_dict(record: Any) -> dict[str, Any]:
+    if not isinstance(record, Rate):
+        return vars(record)
+    low, high = record.interval
+    return {**vars(record), "share": record.share, "low": low, "high": high}

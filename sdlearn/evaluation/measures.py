@@ -1,0 +1,100 @@
+"""Measures on pixels: what the autoencoder loses, and how images of one prompt differ.
+
+PSNR of round trips, image → latents → image. The encoder's posterior mode is taken, so nothing in
+it is random. Left out: perceptual distances, which need downloaded networks, and SSIM, whose value
+depends on the library that computes it.
+
+Diversity: guidance buys adherence with it (Ho and Salimans 2022, arXiv 2207.12598), so the two are
+reported together. The measure is the root mean square difference of pixels, averaged over all pairs
+of one prompt's images; one number for each prompt, so that the spread over prompts is known. It
+knows nothing of content: noise is "diverse" too, so read it beside adherence.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..pipeline import StableDiffusion
+from ..util.images import to_tensor
+from ..world import Scene, full_caption, render
+from .intervals import mean_interval
+
+__all__ = ["Fidelity", "diversity", "fidelity", "pixel_distance", "psnr", "world_diversity"]
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How close round trips come to the images they started from."""
+
+    images: int
+    psnr_mean: float  # dB, mean over images of each image's own
+    psnr_interval: tuple[float, float]  # 95 %, of the mean
+    psnr_worst: float
+
+
+def psnr(image: Tensor, restored: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of one image, (3, H, W) in [0, 1]; inf when equal."""
+    error = (image.double() - restored.double()).square().mean()
+    return float(-10 * error.log10())
+
+
+def render_batches(scenes: Sequence[Scene], batch_size: int) -> Iterator[Tensor]:
+    """What the world draws: batches (B, 3, H, W) in [0, 1]."""
+    for start in range(0, len(scenes), batch_size):
+        yield to_tensor([render(scene) for scene in scenes[start : start + batch_size]])
+
+
+def round_trips(
+    sd: StableDiffusion, scenes: Sequence[Scene], batch_size: int = 16
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (image, restored image), each (B, 3, H, W) float32 in [0, 1] on the CPU."""
+    for images in render_batches(scenes, batch_size):
+        with torch.no_grad():
+            latents = sd.encode_image(images.to(sd.device, sd.dtype))
+            restored = sd.decode(latents).float().cpu()
+        yield images, restored
+
+
+def fidelity(trips: Iterable[tuple[Tensor, Tensor]]) -> Fidelity:
+    """PSNR, mean and worst, of `round_trips` of at least two images."""
+    decibels = [psnr(*pair) for batch in trips for pair in zip(*batch, strict=True)]
+    return Fidelity(len(decibels), fmean(decibels), mean_interval(decibels), min(decibels))
+
+
+def pixel_distance(images: Tensor) -> float:
+    """Mean over all pairs of the root mean square difference; `images` (B >= 2, 3, H, W).
+
+    In [0, 1] for images in [0, 1]: 0 when all are equal, 1 for black beside white.
+    """
+    if len(images) < 2:
+        raise ValueError(f"images must hold at least two pictures; got {len(images)}")
+    flat = images.flatten(1).float()
+    return float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5)
+
+
+def diversity(
+    sd: StableDiffusion, scenes: Sequence[Scene], seeds: Sequence[int], **sampling: Any
+) -> list[float]:
+    """`pixel_distance` over `seeds`, one for each scene's full caption.
+
+    `sampling`: arguments of `StableDiffusion.generate`, such as `guidance_scale=2`.
+    """
+    images = (sd.generate(full_caption(scene), seeds=seeds, **sampling) for scene in scenes)
+    return [pixel_distance(to_tensor(some)) for some in images]
+
+
+def world_diversity(scenes: Sequence[Scene], count: int) -> list[float]:
+    """The same of the world itself: `count` renders of each scene that differ in `variant` only.
+
+    A model that draws exactly what it was taught has this diversity.
+    """
+    rng = random.Random("diversity")
+    variants = ([replace(s, variant=rng.getrandbits(32)) for _ in range(count)] for s in scenes)
+    return [pixel_distance(next(render_batches(some, count))) for some in variants]
