@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train what was asked for, with a progress bar for each stage."""
     from accelerate import PartialState
+    from transformers import logging
 
+    logging.set_verbosity_error()  # or it advises to install torchvision, which is not needed
     from ..training.stages import STAGES, export_stage, train_all
     from ..training.workshop import TrainingRun, default_folder
 
