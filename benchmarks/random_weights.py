@@ -11,8 +11,10 @@ safety checker either.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from os.path import ismount
 from pathlib import Path
@@ -26,7 +28,7 @@ from sdlearn.diffusion.seeds import generators
 from sdlearn.inside.anatomy.architecture import PARTS, Architecture
 from sdlearn.inside.anatomy.table import bytes_text
 from sdlearn.models.loading import TINY, without_progress_bars
-from sdlearn.util.files import copy_mode_to_weights, write_folder_atomically
+from sdlearn.util.files import copy_mode_to_weights, partial_path
 from sdlearn.util.progress import Progress, no_progress
 
 __all__ = ["write_random"]
@@ -91,10 +93,27 @@ def write_random(
     parameters = sum(p.numel() for model in models.values() for p in model.parameters())
     _check_room(path.parent, parameters * dtype.itemsize)
     card = README.format(name=architecture.name, parameters=parameters, seed=seed)
-    with write_folder_atomically(path) as partial:
+    with _write_folder_atomically(path) as partial:
         _write_rest(partial, card)
         for part, model in models.items():
             _write_part(partial / part, model, dtype, generator, progress)
+
+
+@contextmanager
+def _write_folder_atomically(path: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `path`, or is deleted after an error.
+
+    `path` must be an empty folder or not exist.
+    """
+    partial = partial_path(path)
+    partial.mkdir()
+    try:
+        yield partial
+        if path.is_dir():
+            path.rmdir()
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check_place(path: Path) -> None:

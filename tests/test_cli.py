@@ -159,7 +159,7 @@ def test_ctrl_c_stops_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     [
         ("A red house, at night", "a-red-house-at-night"),
         ("../../etc/passwd", "etc-passwd"),
-        ("...", "picture"),
+        ("...", "image"),
         ("ein Häuschen", "ein-häuschen"),
         ("word " * 40, "-".join(["word"] * 9)),
         ("x" * 300, "x" * 48),
@@ -548,3 +548,10 @@ def test_a_name_that_the_terminal_cannot_spell_is_printed_all_the_same():
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Lessons in \\u96ea:\n")
     assert Path("雪").is_dir()
+
+
+def test_training_prints_no_advice_of_its_libraries():
+    done = from_the_shell("train", "export", "--workdir", "nowhere")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("sdlearn: no finished ")

@@ -57,6 +57,11 @@ def test_a_page_is_a_notebook_of_a_question_and_an_explorer(name: str | None):
 
 
 @pytest.mark.parametrize("name", explore.EXPLORERS)
+def test_the_help_has_every_name(name: str):
+    assert f"  {name:10}{explore.EXPLORERS[name].question}\n" in explore.__doc__
+
+
+@pytest.mark.parametrize("name", explore.EXPLORERS)
 def test_every_name_stands_for_an_explorer_and_the_lecture_shows_it(name: str):
     shown = explore.EXPLORERS[name]
     [cell] = [cell for cell in LECTURE.cells if cell.id == name]

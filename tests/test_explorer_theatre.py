@@ -261,7 +261,7 @@ def test_a_generation_that_fails_is_told_and_begun_again(explorer, sd, monkeypat
     monkeypatch.setattr(sd, "predict_noise", predict_noise)
     explorer.seed = 4
     done(explorer)
-    assert explorer.status.startswith("not enough memory for a picture of 64x64 pixels on cpu")
+    assert explorer.status.startswith("not enough memory for an image of 64x64 pixels on cpu")
     explorer.step = 3
     [expected] = sd.generate(PROMPT, seeds=[4], num_steps=3)
     assert same(done(explorer)["picture"], expected)

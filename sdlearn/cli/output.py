@@ -23,7 +23,7 @@ def slug(prompt: str) -> str:
     words = "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
     while len(words) > 1 and len("-".join(words)) > LONGEST_NAME:
         words.pop()
-    return "-".join(words)[:LONGEST_NAME] or "picture"
+    return "-".join(words)[:LONGEST_NAME] or "image"
 
 
 def plan_paths(

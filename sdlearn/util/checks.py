@@ -1,5 +1,7 @@
-"""Is what was asked for possible? Each check returns the value ready for use, or raises one
-sentence that names the argument, what was expected and what came.
+"""Checks of arguments that many functions share.
+
+Each returns the value ready for use, or raises `TypeError` or `ValueError` with one sentence that
+names the argument, what was expected and what came.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ __all__ = [
     "check_not_blank",
     "check_num_steps",
     "check_prompts",
-    "check_side",
     "check_size",
     "check_states",
     "check_timestep",
@@ -28,15 +29,15 @@ __all__ = [
 ]
 
 DTYPES = ("float32", "float16", "bfloat16")  # what the command line lets a model run in
-TOLERANCE = 1e-3  # by which pictures may leave [0, 1]
+TOLERANCE = 1e-3  # by which images may leave [0, 1]
 
 
 def check_prompts(
     prompt: str | Iterable[str], name: str = "prompt", *, seeds: int | None = None
 ) -> list[str]:
-    """One prompt or several as a list; with `seeds`, of one or of as many as there are seeds.
+    """One prompt or several as a list; with `seeds`, either one prompt or one for each seed.
 
-    The empty string is a prompt here: it is what "no text" is for the model.
+    The empty string is a prompt here: it stands for "no text".
     """
     if not isinstance(prompt, Iterable) or isinstance(prompt, bytes):
         raise TypeError(f"{name} must be a string or a list of strings; got {prompt!r}")
@@ -44,7 +45,7 @@ def check_prompts(
     for item in prompts:
         if not isinstance(item, str):
             raise TypeError(f"{name} must be a string or a list of strings; got {item!r} in it")
-        if any("\ud800" <= character <= "\udfff" for character in item):  # bytes of another code
+        if any("\ud800" <= character <= "\udfff" for character in item):  # no UTF-8
             raise ValueError(f"{name} must be UTF-8 text; got {item!r}")
     if not prompts:
         raise ValueError(f"{name} must hold at least one string; got none")
@@ -67,7 +68,7 @@ def check_not_blank(prompts: list[str]) -> list[str]:
 
 
 def check_whole(demand: str, value: int) -> int:
-    """`value` as a Python int; a `TypeError` that states the `demand` for anything else."""
+    """`value` as a Python int; for anything else a `TypeError` that begins with `demand`."""
     try:
         if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
             raise TypeError
@@ -92,21 +93,17 @@ def check_num_steps(num_steps: int, highest: int = 1000) -> int:
     return number
 
 
-def check_side(name: str, pixels: int, factor: int) -> int:
-    """A picture's height or width: a positive multiple of the autoencoder's `factor`."""
-    number = check_whole(f"{name} must be a whole number of pixels", pixels)
-    if number < factor or number % factor:
-        raise ValueError(f"{name} must be a positive multiple of {factor} pixels; got {number}")
-    return number
-
-
 def check_size(height: int, width: int, factor: int) -> tuple[int, int]:
-    """A picture's height and width in pixels, each as `check_side` wants it."""
-    return check_side("height", height, factor), check_side("width", width, factor)
+    """An image's height and width in pixels: positive multiples of the autoencoder's `factor`."""
+    for name, pixels in (("height", height), ("width", width)):
+        number = check_whole(f"{name} must be a whole number of pixels", pixels)
+        if number < factor or number % factor:
+            raise ValueError(f"{name} must be a positive multiple of {factor} pixels; got {number}")
+    return int(height), int(width)
 
 
 def check_latents(latents: Tensor, part: Any, channels: int) -> Tensor:
-    """Latents (B, `channels`, h, w) of the dtype of the model's `part` that they are meant for."""
+    """Latents (B, `channels`, h, w) of the same dtype as `part`, the network that gets them."""
     _check_tensor("latents", latents, next(part.parameters()).dtype)
     if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape:
         raise ValueError(
@@ -116,7 +113,7 @@ def check_latents(latents: Tensor, part: Any, channels: int) -> Tensor:
 
 
 def check_states(name: str, states: Tensor, latents: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Text states (B, 77, D), each of `shape`: those of one prompt are used for all `latents`."""
+    """Text states (B or 1, 77, D), each of `shape`; those of one prompt are repeated B times."""
     _check_tensor(name, states, latents.dtype, " (encode_text makes one of prompts)")
     count = len(latents)
     if states.ndim != 3 or len(states) not in (1, count) or states.shape[1:] != shape:
@@ -142,7 +139,7 @@ def check_timestep(t: Tensor | float, count: int) -> None:
 
 
 def check_images(images: Tensor) -> Tensor:
-    """A batch of colour pictures, (B, 3, H, W) in [0, 1] but for `TOLERANCE`, of any float type."""
+    """Colour images, (B, 3, H, W) in [0, 1] within `TOLERANCE`, of any floating-point dtype."""
     _check_tensor("images", images, hint=" (viz.to_tensor makes one)")
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images must have shape (B, 3, H, W); got {tuple(images.shape)}")
@@ -155,7 +152,7 @@ def check_images(images: Tensor) -> Tensor:
 
 
 def _check_tensor(name: str, value: Any, dtype: Any = None, hint: str = "") -> None:
-    """Refuse what is no tensor, or is of another `dtype` where torch would refuse it later on."""
+    """Raise for what is no tensor, or has another dtype than `dtype` outside of autocast."""
     from torch import Tensor, is_autocast_enabled
 
     if not isinstance(value, Tensor):

@@ -1,4 +1,4 @@
-"""Files and folders that are written completely or not at all, and checksums."""
+"""Files that are written completely or not at all, and checksums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ __all__ = [
     "remove_partials",
     "sha256",
     "write_atomically",
-    "write_folder_atomically",
 ]
 
 
@@ -47,20 +46,6 @@ def _rename_to_new(partial: Path, path: Path) -> None:
     except OSError:  # a file system without links
         path.touch(exist_ok=False)  # reserves the name
         os.replace(partial, path)
-
-
-@contextmanager
-def write_folder_atomically(path: Path) -> Iterator[Path]:
-    """The same for a folder. `path` must be an empty folder or not exist."""
-    partial = partial_path(path)
-    partial.mkdir()
-    try:
-        yield partial
-        if path.is_dir():
-            path.rmdir()
-        os.replace(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove_partials(folder: Path, names: Iterable[str]) -> None:

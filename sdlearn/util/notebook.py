@@ -1,7 +1,7 @@
-"""Who is looking at a notebook: a person who can click, or a program that only runs it?
+"""Whether a person is looking at the notebook, or a program runs it.
 
-Widgets are for persons. A program keeps what a cell shows, and of a widget it would keep a
-reference to something that is gone; so there a text or a picture is shown instead.
+Widgets are for persons. A program that runs a notebook stores outputs, and of a widget it would
+store a reference to something that is gone; so there a text or an image is shown instead.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["is_interactive"]
 def is_interactive() -> bool:
     """Whether a person can use the widgets that the running cell shows.
 
-    JupyterLab, Notebook, VS Code and Colab say in their requests that they could ask a person for
-    input (`allow_stdin` of the Jupyter messaging protocol), nbconvert and nbval that they could
-    not. So does Voilà, whose page is for persons all the same; it leaves its address in the
-    environment. False outside of notebooks.
+    The requests of JupyterLab, Notebook, VS Code and Colab say that a person can be asked for
+    input (`allow_stdin` of the Jupyter messaging protocol), those of nbconvert and nbval that
+    nobody can. Those of Voilà say the same, although its page is for persons; Voilà is known by
+    its address in the environment. False outside of notebooks.
     """
     from IPython import get_ipython
 

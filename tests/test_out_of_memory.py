@@ -44,8 +44,8 @@ def test_generate_names_what_was_asked_and_what_to_try(sd, monkeypatch, error):
         with pytest.raises(MemoryError) as caught:
             sd.generate(PROMPT, seeds=[1, 2, 3], num_steps=2, height=64, width=96)
         assert str(caught.value) == (
-            "not enough memory for 3 pictures of 96x64 pixels on cpu; try, in this order: fewer "
-            "pictures at once, smaller pictures, dtype float16, close other programs"
+            "not enough memory for 3 images of 96x64 pixels on cpu; try, in this order: fewer "
+            "images at once, smaller images, dtype float16, close other programs"
         )
         assert caught.value.__suppress_context__
         gc.collect()
@@ -66,13 +66,13 @@ def test_denoise_and_decode_and_encode_say_it_too(sd, monkeypatch):
         lambda: sd.decode(latents),
         lambda: sd.encode_image(images),
     ):
-        with pytest.raises(MemoryError, match="not enough memory for a picture of 128x128 pixels"):
+        with pytest.raises(MemoryError, match="not enough memory for an image of 128x128 pixels"):
             call()
     with pytest.raises(MemoryError, match="not enough memory for the parts of the model on cpu"):
         sd.encode_text(PROMPT)
 
 
-def test_real_lack_on_the_cpu_is_recognised():
+def test_a_real_allocation_that_fails_on_the_cpu_is_recognised():
     cpu = torch.device("cpu")
     with (
         pytest.raises(MemoryError, match="not enough memory"),
@@ -96,8 +96,8 @@ def test_on_cuda_a_lower_number_is_advised_and_the_cache_is_emptied(monkeypatch)
     ):
         raise ON_CUDA
     assert str(caught.value) == (
-        "not enough memory for 4 pictures of 512x512 pixels on cuda; try, in this order: fewer "
-        "pictures at once, memory 4GB for the model, or less if that was given, smaller pictures, "
+        "not enough memory for 4 images of 512x512 pixels on cuda; try, in this order: fewer "
+        "images at once, memory 4GB for the model, or less if that was given, smaller images, "
         "close other programs"
     )
     assert emptied == [True]
@@ -112,7 +112,7 @@ def test_on_cuda_a_lower_number_is_advised_and_the_cache_is_emptied(monkeypatch)
         "GET was unable to find an engine to execute this computation",
     ],
 )
-def test_a_library_of_the_gpu_without_memory_is_a_lack_too(words: str):
+def test_a_library_of_the_gpu_that_gets_no_memory_is_recognised_too(words: str):
     with pytest.raises(MemoryError), explain_out_of_memory(CUDA, torch.float16):
         raise RuntimeError(words)
 
@@ -132,9 +132,7 @@ def test_the_command_line_lets_the_sentence_through(folder, monkeypatch, capsys)
     )
     assert main(["generate", PROMPT, "--quiet", "--count", "2"]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(
-        "sdlearn: not enough memory for 2 pictures of 128x128 pixels on cpu; try"
-    )
+    assert line.startswith("sdlearn: not enough memory for 2 images of 128x128 pixels on cpu; try")
     assert list(folder.iterdir()) == []
 
 
