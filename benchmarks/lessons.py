@@ -25,7 +25,7 @@ from nbformat import NotebookNode
 
 from benchmarks.script import ROOT, Parser, child_environment, peak_of, processor, run_script
 from sdlearn.cli.output import check_writable
-from sdlearn.inside.anatomy.table import aligned
+from sdlearn.inside.anatomy import aligned
 from sdlearn.util.checks import check_count
 from sdlearn.util.files import write_atomically
 from sdlearn.util.progress import progress_bar

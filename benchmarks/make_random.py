@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from benchmarks.random_weights import write_random
-    from sdlearn.inside.anatomy.architecture import ARCHITECTURES
+    from sdlearn.inside.architecture import ARCHITECTURES
 
     dtype = torch.float16 if args.dtype == "fp16" else torch.float32
     architecture = ARCHITECTURES[args.architecture]

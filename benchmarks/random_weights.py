@@ -25,8 +25,8 @@ import torch
 from torch import Generator, nn
 
 from sdlearn.diffusion.seeds import generators
-from sdlearn.inside.anatomy.architecture import PARTS, Architecture
-from sdlearn.inside.anatomy.table import bytes_text
+from sdlearn.inside.anatomy import bytes_text
+from sdlearn.inside.architecture import PARTS, Architecture
 from sdlearn.models.loading import TINY, without_progress_bars
 from sdlearn.util.files import copy_mode_to_weights, partial_path
 from sdlearn.util.progress import Progress, no_progress

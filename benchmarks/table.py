@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.report import ENOUGH, Comparison, Fit, Profile, Report, Result, Side
 from benchmarks.task import Task
 from benchmarks.timing import Timing
-from sdlearn.inside.anatomy.table import aligned, bytes_text, flops_text, share_text
+from sdlearn.inside.anatomy import aligned, bytes_text, flops_text, share_text
 
 __all__ = ["UNMEASURED", "format_report", "to_json"]
 

@@ -16,8 +16,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch.utils.flop_counter import FlopCounterMode
 
 from sdlearn import load
-from sdlearn.inside.anatomy import Anatomy, Part, anatomy, pixel_unet
-from sdlearn.inside.anatomy.table import bytes_text, flops_text, share_text
+from sdlearn.inside import Anatomy, Part, anatomy, anatomy_figure, pixel_unet
+from sdlearn.inside.anatomy import bytes_text, flops_text, share_text
 
 NAMES = ("text_encoder", "unet", "vae", "vae_encoder", "vae_decoder")
 
@@ -336,7 +336,7 @@ def test_a_part_counts_with_its_children_alone():
     assert list(part.walk()) == part.of_kind("Conv2d") == [part]
 
 
-# As a picture
+# As a figure
 
 
 def diamonds(figure) -> int:
@@ -347,13 +347,13 @@ def diamonds(figure) -> int:
 
 @pytest.mark.parametrize(("model", "count"), [("sd15", 16), ("tiny", 7)])
 def test_the_figure_marks_every_cross_attention(model: str, count: int, request):
-    figure = request.getfixturevalue(model).figure()
+    figure = anatomy_figure(request.getfixturevalue(model))
     assert diamonds(figure) == count + 2  # one in the legend, one on the line from the text
 
 
 def test_the_figure_draws_every_skip_connection(sd15: Anatomy, tiny: Anatomy):
     def arrows(found: Anatomy) -> int:
-        return sum(text.get_text() == "" for ax in found.figure().axes for text in ax.texts)
+        return sum(text.get_text() == "" for ax in anatomy_figure(found).axes for text in ax.texts)
 
     more_skips = len(sd15.skips) - len(tiny.skips)
     more_levels = len(sd15.levels) - len(tiny.levels)
@@ -361,7 +361,7 @@ def test_the_figure_draws_every_skip_connection(sd15: Anatomy, tiny: Anatomy):
 
 
 def test_the_figure_has_the_numbers_and_says_them_to_those_who_cannot_see_it(sd15: Anatomy):
-    figure = sd15.figure()
+    figure = anatomy_figure(sd15)
     shown = {text.get_text() for ax in figure.axes for text in ax.texts}
     assert {"64×64×320", "8×8×1280", "512×512×3", "= 786,432 numbers", "= 16,384 numbers"} <= shown
     assert "U-Net · 859,520,964 parameters · 80.6 %" in shown
@@ -371,7 +371,7 @@ def test_the_figure_has_the_numbers_and_says_them_to_those_who_cannot_see_it(sd1
 
 @pytest.mark.parametrize("model", ["sd15", "tiny"])
 def test_all_text_of_the_figure_lies_on_the_page(model: str, request):
-    figure = request.getfixturevalue(model).figure()
+    figure = anatomy_figure(request.getfixturevalue(model))
     page = figure.bbox
     for text in (text for ax in figure.axes for text in ax.texts if text.get_text()):
         box = text.get_window_extent()
@@ -382,11 +382,11 @@ def test_all_text_of_the_figure_lies_on_the_page(model: str, request):
 def test_matplotlib_is_loaded_to_draw_and_not_before():
     code = """
 import sys
-from sdlearn.inside.anatomy import anatomy
+from sdlearn.inside import anatomy, anatomy_figure
 found = anatomy("tiny")
 print(found, found.parts["vae"])
 assert "matplotlib" not in sys.modules
-found.figure()
+anatomy_figure(found)
 assert "matplotlib" in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -19,7 +19,7 @@ from benchmarks import make_random
 from benchmarks.random_weights import write_random
 from sdlearn import load
 from sdlearn.cli import main
-from sdlearn.inside.anatomy import ARCHITECTURES, Part, anatomy
+from sdlearn.inside import ARCHITECTURES, Part, anatomy
 from sdlearn.util.files import sha256
 
 NARROW = ARCHITECTURES["sd15-narrow"]
@@ -298,7 +298,12 @@ def test_ctrl_c_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch):
 # Full size: 2.1 GB on the disk, 6 GB of memory
 
 
-WRITE = "from sdlearn.inside.anatomy import SD15, write_random; write_random(SD15, 'noise')"
+WRITE = """
+from benchmarks.random_weights import write_random
+from sdlearn.inside import SD15
+
+write_random(SD15, "noise")
+"""
 STEP = """
 import torch
 from sdlearn import load

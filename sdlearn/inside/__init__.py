@@ -1,7 +1,9 @@
 """Looking inside a model: where it attends, what each part is for, and how it is built."""
 
 from .ablation import with_fixed_timestep, without_skips
-from .anatomy import ARCHITECTURES, SD15, Anatomy, Part, anatomy, pixel_unet
+from .anatomy import Anatomy, Part, anatomy, pixel_unet
+from .anatomy_figure import anatomy_figure
+from .architecture import ARCHITECTURES, SD15
 from .attention import AttentionMap, record_attention, token_positions, word_maps
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "Anatomy",
     "AttentionMap",
     "anatomy",
+    "anatomy_figure",
     "pixel_unet",
     "record_attention",
     "token_positions",

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from ...models.loading import TINY
+from ..models.loading import TINY
 
 __all__ = ["ARCHITECTURES", "PARTS", "SD15", "Architecture", "Loaded", "architecture_of"]
 
@@ -60,7 +60,7 @@ class Architecture:
 
     @property
     def factor(self) -> int:
-        """How many times shorter the sides of a latent are than those of its picture: 8."""
+        """How many times shorter the sides of a latent are than those of its image: 8."""
         return 2 ** (len(self.vae["block_out_channels"]) - 1)
 
     def build(self, part: str) -> nn.Module:
@@ -86,11 +86,7 @@ SD15 = Architecture(
         "intermediate_size": 3072,  # width between the two layers of an MLP
         "num_hidden_layers": 12,
         "num_attention_heads": 12,
-        "hidden_act": "quick_gelu",
-        "layer_norm_eps": 1e-5,
         "projection_dim": 768,  # of CLIP's loss; not used to draw
-        "bos_token_id": 49406,
-        "eos_token_id": 49407,
         "pad_token_id": 49407,
     },
     unet={
@@ -104,17 +100,10 @@ SD15 = Architecture(
         "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
         "cross_attention_dim": 768,  # width of a text state
         "attention_head_dim": 8,  # diffusers' name for the number of heads
-        "act_fn": "silu",
         "norm_num_groups": 32,
-        "norm_eps": 1e-5,
-        "center_input_sample": False,
-        "downsample_padding": 1,
-        "mid_block_scale_factor": 1,
-        "flip_sin_to_cos": True,  # order of sines and cosines in the timestep's embedding
-        "freq_shift": 0,
     },
     vae={
-        "sample_size": 512,  # pictures are 512x512
+        "sample_size": 512,  # images are 512x512
         "in_channels": 3,
         "out_channels": 3,
         "latent_channels": 4,
@@ -122,7 +111,6 @@ SD15 = Architecture(
         "layers_per_block": 2,
         "down_block_types": ("DownEncoderBlock2D",) * 4,
         "up_block_types": ("UpDecoderBlock2D",) * 4,
-        "act_fn": "silu",
         "norm_num_groups": 32,
         "scaling_factor": 0.18215,  # latents times this have a spread of about 1
     },
@@ -142,7 +130,7 @@ SD15_NARROW = Architecture(
     vae=SD15.vae | {"block_out_channels": (16, 32, 64, 64), "norm_num_groups": 4},
 )
 
-ARCHITECTURES = {plan.name: plan for plan in (SD15, SD15_NARROW)}
+ARCHITECTURES = {each.name: each for each in (SD15, SD15_NARROW)}
 
 
 def architecture_of(model: str | Path | Loaded) -> Architecture:
@@ -178,7 +166,6 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{', '.join(PARTS)}"
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged and cannot be read ({error})") from error
-    return config
