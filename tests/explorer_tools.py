@@ -4,7 +4,7 @@ import threading
 
 from PIL import Image, ImageChops
 
-from sdlearn.widgets.live import LiveExplorer
+from sdlearn.widgets.base import LiveExplorer
 
 __all__ = ["at_work", "done", "same"]
 

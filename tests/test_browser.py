@@ -28,7 +28,7 @@ CELLS = [
     "import threading\n[t.name for t in threading.enumerate() if t.name == 'explorer']",
 ]
 LECTURE = Path(__file__).parents[1] / "lessons" / "explorers.ipynb"
-OTHERS = ("Explorer", "PicturePicker")
+OTHERS = ("Explorer", "ImagePicker")
 EVERY = [name for name in widgets.__all__ if name[0].isupper() and name not in OTHERS]
 SHOWN = re.compile(r"widgets\.(\w+)\(")
 MOVES = 20

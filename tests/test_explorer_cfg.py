@@ -10,7 +10,7 @@ import traitlets
 from explorer_tools import at_work, done, same
 
 from sdlearn import load, widgets
-from sdlearn.widgets import cfg, drawing, live
+from sdlearn.widgets import base, cfg, shared
 from sdlearn.widgets.cfg import CfgExplorer
 
 PROMPT = "a small blue boat on the right, on blue water, at night, under the moon"
@@ -29,7 +29,7 @@ def explorer() -> Iterator[CfgExplorer]:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often the U-Net of the explorers' model was called."""
     counted: list[int] = []
-    unet = drawing.the_model("tiny").unet
+    unet = base.shared_model("tiny").unet
     hook = unet.register_forward_pre_hook(lambda *_: counted.append(1))
     monkeypatch.setattr(unet, "_counted", hook, raising=False)
     yield counted
@@ -38,8 +38,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_it_shows_what_the_pipeline_draws(explorer: CfgExplorer):
     [expected] = load("tiny").generate(PROMPT, seeds=[7], num_steps=2, guidance_scale=3)
-    assert same(explorer.facts["picture"], expected)
-    assert "data:image/png;base64," in explorer.panels["picture"].value
+    assert same(explorer.facts["image"], expected)
+    assert "data:image/png;base64," in explorer.panels["image"].value
     assert explorer.facts["title"] == "guidance 3, 2 steps, seed 7"
 
 
@@ -55,16 +55,16 @@ def test_it_shows_what_the_pipeline_draws(explorer: CfgExplorer):
     ],
 )
 def test_every_setting_reaches_the_picture(explorer, name, value, argument):
-    before = explorer.facts["picture"]
+    before = explorer.facts["image"]
     setattr(explorer, name, value)
     plain = {"prompt": PROMPT, "seeds": [7], "num_steps": 2, "guidance_scale": 3}
     [expected] = load("tiny").generate(**{**plain, **argument})
-    assert same(done(explorer)["picture"], expected)
+    assert same(done(explorer)["image"], expected)
     assert not same(before, expected)
 
 
 def test_controls_and_settings_are_two_views_of_one_value(explorer: CfgExplorer):
-    controls = dict(zip(explorer.settings, explorer.children, strict=False))
+    controls = dict(zip(explorer.controls, explorer.children, strict=False))
     controls["guidance_scale"].value = 6.0
     assert explorer.guidance_scale == 6
     explorer.seed = 5
@@ -73,28 +73,28 @@ def test_controls_and_settings_are_two_views_of_one_value(explorer: CfgExplorer)
 
 
 def test_every_control_has_a_label(explorer: CfgExplorer):
-    for control in explorer.children[: len(explorer.settings)]:
+    for control in explorer.children[: len(explorer.controls)]:
         assert control.description
 
 
 def test_text_counts_when_it_is_entered(explorer: CfgExplorer):
-    controls = dict(zip(explorer.settings, explorer.children, strict=False))
+    controls = dict(zip(explorer.controls, explorer.children, strict=False))
     assert not controls["prompt"].continuous_update
     assert not controls["guidance_scale"].continuous_update
 
 
 def test_what_was_seen_is_shown_without_work(explorer: CfgExplorer, calls: list[int]):
-    first = explorer.facts["picture"]
+    first = explorer.facts["image"]
     explorer.guidance_scale = 9
     done(explorer)
     assert len(calls) == 2
     explorer.guidance_scale = 3
-    assert same(done(explorer)["picture"], first)
+    assert same(done(explorer)["image"], first)
     assert len(calls) == 2
 
 
 def test_no_more_is_kept_than_there_is_room_for(explorer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "MOST_SEEN", 3)
+    monkeypatch.setattr(base, "UPDATES_KEPT", 3)
     for seed in range(6):
         explorer.seed = seed
         done(explorer)
@@ -107,12 +107,12 @@ def test_many_quick_changes_end_on_the_last(explorer: CfgExplorer, calls: list[i
     explorer.guidance_scale = 4.2
     assert done(explorer)["title"] == "guidance 4.2, 2 steps, seed 7"
     [expected] = load("tiny").generate(PROMPT, seeds=[7], num_steps=2, guidance_scale=4.2)
-    assert same(explorer.facts["picture"], expected)
+    assert same(explorer.facts["image"], expected)
     assert len(calls) < 100  # nearly all of them were overtaken
 
 
 def test_memory_stays_flat(explorer: CfgExplorer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "MOST_SEEN", 10)
+    monkeypatch.setattr(base, "UPDATES_KEPT", 10)
     explorer.num_steps = 1
     explorer.guidance_scale = 1  # without the curve: matplotlib's garbage comes and goes in lumps
     process, used = psutil.Process(), []
@@ -139,10 +139,10 @@ def test_the_judge_reads_what_the_prompt_names():
 
 def test_a_model_of_another_world_is_not_judged(explorer: CfgExplorer):
     foreign = load("tiny")
-    foreign.name = "somebody's"
+    foreign.folder = None  # where its judge would be
     made = CfgExplorer(foreign, **QUICK)
     assert made.facts["verdict"] == {}
-    assert same(made.facts["picture"], explorer.facts["picture"])
+    assert same(made.facts["image"], explorer.facts["image"])
 
 
 def test_the_gap_is_that_of_the_two_predictions(explorer: CfgExplorer):
@@ -172,7 +172,7 @@ def test_a_bad_prompt_is_told_and_the_next_one_works(explorer, prompt, sentence)
     done(explorer)
     assert explorer.status == ""
     [expected] = load("tiny").generate("a blue cat", seeds=[7], num_steps=2)
-    assert same(explorer.facts["picture"], expected)
+    assert same(explorer.facts["image"], expected)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_pin_keeps_a_picture(explorer: CfgExplorer):
     done(explorer)
     assert "pinned: guidance 3, 2 steps, seed 7" in explorer.panels["pinned"].value
     source = re.compile(r'src="([^"]+)"')
-    pinned, now = (source.findall(explorer.panels[n].value)[0] for n in ("pinned", "picture"))
+    pinned, now = (source.findall(explorer.panels[n].value)[0] for n in ("pinned", "image"))
     assert pinned != now
 
 
@@ -230,7 +230,7 @@ def test_text_of_the_learner_is_shown_and_not_obeyed(explorer: CfgExplorer):
     explorer.negative_prompt = "<b>fog</b>"
     done(explorer)
     explorer.pin()
-    for panel in ("picture", "pinned"):
+    for panel in ("image", "pinned"):
         assert "<b>fog" not in explorer.panels[panel].value
         assert "&lt;b&gt;fog" in explorer.panels[panel].value
 
@@ -244,33 +244,34 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: Cf
 
 
 def test_where_somebody_can_click_the_cell_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0.01)
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0.01)
     made = CfgExplorer(prompt=PROMPT, num_steps=40)
     assert made.busy
-    assert "picture" not in made.facts
-    assert "picture" in done(made)
+    assert "image" not in made.facts
+    assert "image" in done(made)
 
 
 def test_a_slow_picture_is_previewed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(drawing, "PREVIEW_EVERY", 0)
+    monkeypatch.setattr(shared, "PREVIEW_EVERY", -1)
+    monkeypatch.setattr(shared, "PREVIEW_SHARE", 0)
     shown: list[str] = []
     made = CfgExplorer(**QUICK)
-    made.panels["picture"].observe(lambda change: shown.append(change["new"]), "value")
+    made.panels["image"].observe(lambda change: shown.append(change["new"]), "value")
     made.seed = 9
     done(made)
     assert ["preview" in html for html in shown] == [True, True, False]
 
 
 def test_closing_leaves_no_thread_and_no_explorer(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0)
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0)
     made = CfgExplorer(prompt=PROMPT, num_steps=50)
     assert at_work()
     made.close()
     assert made.wait(10)
     assert not at_work()
-    assert "picture" not in made.facts
+    assert "image" not in made.facts
 
 
 def test_one_model_serves_all():

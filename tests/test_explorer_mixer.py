@@ -10,8 +10,8 @@ import traitlets
 from explorer_tools import at_work, done, same
 
 from sdlearn import load
-from sdlearn.widgets import live, mixer
-from sdlearn.widgets.drawing import picture_of
+from sdlearn.pipeline import Defaults
+from sdlearn.widgets import base, shared
 from sdlearn.widgets.mixer import PromptMixer, angle, lerp, slerp
 
 PROMPT, OTHER = "a red house by day", "a blue boat at night"
@@ -20,7 +20,7 @@ NOISE = torch.randn(2, 1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixer, "NUM_STEPS", 2)
+    monkeypatch.setattr(base.shared_model("tiny"), "defaults", Defaults(num_steps=2))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_one_direction_is_no_arc_and_opposite_ones_are_refused():
 def test_at_its_ends_it_draws_what_the_pipeline_draws(explorer, mix, mix_noise, prompt, seed):
     explorer.mix, explorer.mix_noise = mix, mix_noise
     [expected] = load("tiny").generate(prompt, seeds=[seed], num_steps=2)
-    assert same(done(explorer)["picture"], expected)
+    assert same(done(explorer)["image"], expected)
 
 
 @pytest.mark.parametrize("way", ["spherical", "linear"])
@@ -101,7 +101,7 @@ def test_between_them_it_draws_the_mixture(explorer: PromptMixer, way: str):
     one, other = sd.init_latents([7]), sd.init_latents([8])
     noise = {"linear": lerp, "spherical": slerp}[way](one, other, 0.5)
     *_, last = sd.denoise(noise, cond, sd.encode_text(""), num_steps=2)
-    assert same(done(explorer)["picture"], picture_of(sd, last.next_latents))
+    assert same(done(explorer)["image"], shared.first_image(sd, last.next_latents))
     assert explorer.facts["spread"] == pytest.approx(float(noise.std()))
     assert explorer.facts["title"] == f"text 0.25, noise 0.50 ({way}), seeds 7 and 8"
     assert f"<strong>{float(noise.std()):.2f}</strong>" in explorer.panels["why"].value
@@ -121,9 +121,9 @@ def test_between_them_it_draws_the_mixture(explorer: PromptMixer, way: str):
 )
 def test_every_setting_reaches_the_picture(explorer: PromptMixer, name: str, value):
     explorer.mix_noise = 0.5
-    before = done(explorer)["picture"]
+    before = done(explorer)["image"]
     setattr(explorer, name, value)
-    assert not same(done(explorer)["picture"], before)
+    assert not same(done(explorer)["image"], before)
 
 
 def test_the_curves_show_both_ways_and_the_place_now(explorer: PromptMixer):
@@ -145,12 +145,12 @@ def test_the_angle_is_told(explorer: PromptMixer):
 
 
 def test_what_was_seen_is_shown_without_work(explorer: PromptMixer, calls: list[int]):
-    first = explorer.facts["picture"]
+    first = explorer.facts["image"]
     explorer.mix = 0.7
     done(explorer)
     assert len(calls) == 2
     explorer.mix = 0.5
-    assert same(done(explorer)["picture"], first)
+    assert same(done(explorer)["image"], first)
     assert len(calls) == 2
 
 
@@ -166,19 +166,19 @@ def test_many_quick_changes_end_on_the_last(explorer: PromptMixer, calls: list[i
 def test_a_strip_goes_from_one_end_to_the_other(explorer, button: str, name: str):
     explorer.mix = 0.0
     done(explorer)
-    pressed = {one.description: one for one in explorer.children[len(explorer.settings)].children}
+    pressed = {one.description: one for one in explorer.children[len(explorer.controls)].children}
     pressed[f"strip of {button}"].click()
     done(explorer)
     html = explorer.panels["strip"].value
     places = ("0.00", "0.17", "0.33", "0.50", "0.67", "0.83", "1.00")
     assert re.findall(r'alt="([^"]+)"', html) == [f"{name} {share}" for share in places]
     shown = re.findall(r'src="([^"]+)"', html)
-    assert shown[0] in explorer.panels["picture"].value
+    assert shown[0] in explorer.panels["image"].value
     ends = {"text": {"mix": 1.0}, "noise": {"mix_noise": 1.0}}[name]
     for setting, value in ends.items():
         setattr(explorer, setting, value)
     done(explorer)
-    assert shown[-1] in explorer.panels["picture"].value
+    assert shown[-1] in explorer.panels["image"].value
     assert len(set(shown)) == 7
 
 
@@ -225,7 +225,7 @@ def test_bad_settings_are_refused(explorer: PromptMixer):
 
 
 def test_controls_and_settings_are_two_views_of_one_value(explorer: PromptMixer):
-    controls = dict(zip(explorer.settings, explorer.children, strict=False))
+    controls = dict(zip(explorer.controls, explorer.children, strict=False))
     assert all(control.description for control in controls.values())
     controls["mix"].value = 0.65
     explorer.way = "linear"
@@ -240,10 +240,9 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: Pr
 
 
 def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0)
-    monkeypatch.setattr(mixer, "NUM_STEPS", 50)
-    made = PromptMixer()
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0)
+    made = PromptMixer(num_steps=50)
     while made.busy and not made.panels["why"].value:
         made.wait(0.01)
     data, _ = made._repr_mimebundle_()
@@ -255,12 +254,11 @@ def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.Monkey
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0)
-    monkeypatch.setattr(mixer, "NUM_STEPS", 50)
-    made = PromptMixer()
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0)
+    made = PromptMixer(num_steps=50)
     assert made.busy
     made.close()
     assert made.wait(10)
     assert not at_work()
-    assert "picture" not in made.facts
+    assert "image" not in made.facts

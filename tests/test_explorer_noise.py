@@ -17,11 +17,12 @@ from PIL import Image
 from sdlearn import diffusion, load, viz
 from sdlearn.diffusion.seeds import randn
 from sdlearn.pipeline import to_pil
-from sdlearn.widgets import drawing, live
-from sdlearn.widgets.noise import OWN, SCENE, NoiseExplorer, chart_of, level_html, schedules_of
+from sdlearn.widgets import base
+from sdlearn.widgets.noise import OWN, NoiseExplorer, chart_of, level_html, schedules_of
 from sdlearn.widgets.picker import to_square
 from sdlearn.world import render
 
+CAT = render(NoiseExplorer.SCENE)
 OTHER = Image.new("RGB", (300, 200), (0, 0, 255))
 
 
@@ -36,7 +37,7 @@ def explorer() -> Iterator[NoiseExplorer]:
 @pytest.fixture
 def calls() -> Iterator[dict[str, int]]:
     """How often the explorers' model encoded and decoded."""
-    vae, counted = drawing.the_model("tiny").vae, {"encoder": 0, "decoder": 0}
+    vae, counted = base.shared_model("tiny").vae, {"encoder": 0, "decoder": 0}
 
     def count(name: str):
         def hook(*_):
@@ -59,7 +60,7 @@ def file_of(picture: Image.Image) -> bytes:
 def upload(explorer: NoiseExplorer, name: str, data: bytes) -> None:
     now = datetime.now(timezone.utc)
     file = {"name": name, "type": "", "size": len(data), "last_modified": now}
-    explorer._upload.value = ({**file, "content": memoryview(data)},)
+    explorer.upload.value = ({**file, "content": memoryview(data)},)
 
 
 def by_hand(sd, picture, *, t=300, seed=7, alpha_bars=None) -> tuple[Image.Image, Image.Image]:
@@ -94,11 +95,11 @@ COSINE = diffusion.alphas_cumprod(diffusion.betas("cosine"))
 def test_it_shows_noise_on_pixels_and_on_latents(explorer, setting: dict, argument: dict):
     for name, value in setting.items():
         setattr(explorer, name, value)
-    assert_shown(done(explorer), by_hand(drawing.the_model("tiny"), render(SCENE), **argument))
+    assert_shown(done(explorer), by_hand(base.shared_model("tiny"), CAT, **argument))
 
 
 def test_the_numbers_are_those_of_the_schedule(explorer: NoiseExplorer):
-    levels = drawing.the_model("tiny").scheduler.alphas_cumprod
+    levels = base.shared_model("tiny").scheduler.alphas_cumprod
     explorer.t = 500
     facts = done(explorer)
     assert facts["alpha_bar"] == pytest.approx(float(levels[500]))
@@ -112,39 +113,39 @@ def test_the_numbers_are_those_of_the_schedule(explorer: NoiseExplorer):
 @pytest.mark.parametrize("size", [(3, 2), (40, 300)])
 def test_any_picture_is_brought_to_the_size_of_the_model(mode: str, size: tuple[int, int]):
     picture = Image.new(mode, size, 3)
-    made = NoiseExplorer(picture=picture)
-    assert same(made.picture, to_square(picture, 128))
-    assert same(made.facts["picture"], to_square(picture, 128))
+    made = NoiseExplorer(image=picture)
+    assert same(made.image, to_square(picture, 128))
+    assert same(made.facts["image"], to_square(picture, 128))
 
 
 def test_a_picture_set_from_code_is_noised(explorer: NoiseExplorer):
-    explorer.picture = OTHER
-    assert_shown(done(explorer), by_hand(drawing.the_model("tiny"), OTHER))
-    explorer.picture = render(SCENE)
-    assert_shown(done(explorer), by_hand(drawing.the_model("tiny"), render(SCENE)))
+    explorer.image = OTHER
+    assert_shown(done(explorer), by_hand(base.shared_model("tiny"), OTHER))
+    explorer.image = CAT
+    assert_shown(done(explorer), by_hand(base.shared_model("tiny"), CAT))
 
 
 def test_what_is_no_picture_is_refused_and_the_last_stays(explorer: NoiseExplorer):
-    with pytest.raises(ValueError, match="picture must be a PIL image; got str"):
-        explorer.picture = "cat.jpg"
-    assert same(explorer.picture, render(SCENE))
-    with pytest.raises(ValueError, match="picture must be a PIL image; got int"):
-        NoiseExplorer(picture=7)
+    with pytest.raises(ValueError, match="image must be a PIL image; got str"):
+        explorer.image = "cat.jpg"
+    assert same(explorer.image, CAT)
+    with pytest.raises(ValueError, match="image must be a PIL image; got int"):
+        NoiseExplorer(image=7)
 
 
 def test_an_uploaded_picture_is_noised(explorer: NoiseExplorer):
     upload(explorer, "sea.png", file_of(OTHER))
-    assert_shown(done(explorer), by_hand(drawing.the_model("tiny"), OTHER))
-    assert explorer._upload.value == ()  # the same name may come again
+    assert_shown(done(explorer), by_hand(base.shared_model("tiny"), OTHER))
+    assert explorer.upload.value == ()  # the same name may come again
 
 
 def test_a_bad_upload_is_refused_in_one_sentence_and_it_goes_on(explorer: NoiseExplorer):
     upload(explorer, "<b>notes</b>.txt", b"not a picture")
-    assert same(done(explorer)["picture"], render(SCENE))
+    assert same(done(explorer)["image"], CAT)
     assert explorer.status.startswith("<b>notes</b>.txt was not taken: the file must be a picture")
     assert "&lt;b&gt;notes" in explorer._line.value
     upload(explorer, "sea.png", file_of(OTHER))
-    assert same(done(explorer)["picture"], to_square(OTHER))
+    assert same(done(explorer)["image"], to_square(OTHER))
     assert explorer.status == ""
 
 
@@ -158,8 +159,8 @@ def test_what_was_seen_is_shown_without_work(explorer: NoiseExplorer, calls: dic
 
 
 def test_a_picture_is_encoded_once(explorer: NoiseExplorer, calls: dict[str, int]):
-    for picture in (OTHER, render(SCENE)):
-        explorer.picture = picture
+    for picture in (OTHER, CAT):
+        explorer.image = picture
         for t in (100, 200, 350):
             explorer.t = t
             done(explorer)
@@ -174,21 +175,21 @@ def test_it_follows_a_slider_while_that_moves(explorer: NoiseExplorer):
         time.sleep(1 / 60)
     during = len(shown)
     assert during >= 3
-    assert_shown(done(explorer), by_hand(drawing.the_model("tiny"), render(SCENE), t=459))
+    assert_shown(done(explorer), by_hand(base.shared_model("tiny"), CAT, t=459))
     assert "t = 459" in explorer.panels["latents"].value
     assert "t = 459" in explorer.panels["pixels"].value
     assert "t = 459" in explorer.panels["snr"].value
 
 
 def test_the_sliders_range_is_the_models_and_it_reports_while_it_moves(explorer: NoiseExplorer):
-    slider = dict(zip(explorer.settings, explorer.children, strict=False))["t"]
+    slider = dict(zip(explorer.controls, explorer.children, strict=False))["t"]
     assert (slider.min, slider.max, slider.continuous_update) == (0, 999, True)
     slider.value = 77
     assert explorer.t == 77
 
 
 def test_every_control_has_a_label(explorer: NoiseExplorer):
-    labels = [control.description for control in [*explorer.children[:3], explorer._upload]]
+    labels = [control.description for control in [*explorer.children[:3], explorer.upload]]
     assert labels == ["timestep t", "seed", "schedule", "your picture"]
 
 
@@ -218,7 +219,7 @@ def test_bad_settings_at_the_start_are_refused(setting, error, sentence):
 def test_a_model_of_another_size_works():
     small = load("tiny")
     small.image_size = 64
-    made = NoiseExplorer(small, picture=OTHER, t=600)
+    made = NoiseExplorer(small, image=OTHER, t=600)
     assert made.facts["noised_latents"].size == (64, 64)
     assert_shown(made.facts, by_hand(small, OTHER, t=600))
 
@@ -276,8 +277,8 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: No
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0)
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0)
     made = NoiseExplorer()
     assert at_work()
     made.close()

@@ -14,9 +14,8 @@ from PIL import Image
 
 from sdlearn import load, render, viz
 from sdlearn.pipeline import to_pil
-from sdlearn.widgets import drawing, live, painter
-from sdlearn.widgets.painter import CASTLE, LatentPainter
-from sdlearn.widgets.strokes import Stroke, area, nearby, paint
+from sdlearn.widgets import base
+from sdlearn.widgets.painter import LatentPainter, Stroke, paint, share_nearby
 
 STROKE = {"channel": 3, "amount": -1.5, "row": 9, "column": 2, "size": 4}
 
@@ -33,7 +32,7 @@ def explorer() -> Iterator[LatentPainter]:
 def calls() -> Iterator[list[int]]:
     """How often the decoder of the explorers' model was called."""
     counted: list[int] = []
-    decoder = drawing.the_model("tiny").vae.decoder
+    decoder = base.shared_model("tiny").vae.decoder
     hook = decoder.register_forward_pre_hook(lambda *_: counted.append(1))
     yield counted
     hook.remove()
@@ -103,7 +102,7 @@ def test_a_stroke_reads_as_a_sentence():
 
 
 def test_a_margin_stays_inside():
-    assert area(Stroke(1, 1.0, row=1, column=3, size=2), margin=1) == (slice(0, 3), slice(1, 5))
+    assert Stroke(1, 1.0, row=1, column=3, size=2).area(margin=1) == (slice(0, 3), slice(1, 5))
 
 
 def test_how_much_of_a_change_is_nearby():
@@ -112,9 +111,9 @@ def test_how_much_of_a_change_is_nearby():
     after.paste((90, 90, 90), (8, 8, 12, 12))  # 16 pixels in a cell of the square
     after.paste((90, 90, 90), (28, 28, 32, 32))  # and 16 in the far corner
     stroke = Stroke(1, 1.0, row=3, column=3, size=1)
-    assert nearby(before, after, stroke, cell=4) == pytest.approx(0.5)
-    assert nearby(before, after, Stroke(1, 1.0), cell=4) == pytest.approx(1)
-    assert nearby(before, before, stroke, cell=4) is None
+    assert share_nearby(before, after, stroke, cell=4) == pytest.approx(0.5)
+    assert share_nearby(before, after, Stroke(1, 1.0), cell=4) == pytest.approx(1)
+    assert share_nearby(before, before, stroke, cell=4) is None
 
 
 # The explorer
@@ -122,12 +121,12 @@ def test_how_much_of_a_change_is_nearby():
 
 def test_it_shows_what_the_decoder_makes_of_the_painted_latents(explorer: LatentPainter):
     sd = explorer.sd
-    latents = sd.encode_image(viz.to_tensor(render(CASTLE)))
+    latents = sd.encode_image(viz.to_tensor(render(LatentPainter.SCENE)))
     expected = latents.clone()
     expected[:, 2, 8:12, 1:5] -= 1.5
     torch.testing.assert_close(explorer.facts["latents"], expected)
     [before, after] = to_pil(torch.cat([sd.decode(latents), sd.decode(expected)]))
-    assert same(explorer.facts["picture"], after)
+    assert same(explorer.facts["image"], after)
     assert same(explorer.facts["before"], before)
     assert not same(before, after)
     assert explorer.facts["strokes"] == (Stroke(**STROKE),)
@@ -137,10 +136,10 @@ def test_it_shows_what_the_decoder_makes_of_the_painted_latents(explorer: Latent
     ("name", "value"), [("channel", 1), ("amount", 3.0), ("row", 2), ("column", 9), ("size", 0)]
 )
 def test_every_setting_reaches_the_picture(explorer: LatentPainter, name: str, value: float):
-    before = explorer.facts["picture"]
+    before = explorer.facts["image"]
     setattr(explorer, name, value)
     assert done(explorer)["strokes"] == (Stroke(**{**STROKE, name: value}),)
-    assert not same(before, explorer.facts["picture"])
+    assert not same(before, explorer.facts["image"])
     assert controls(explorer)[name].value == value
 
 
@@ -175,7 +174,7 @@ def test_the_sentence_says_where_the_change_is(explorer: LatentPainter):
     done(explorer)
     assert explorer.status == "The channel changes everywhere, and so does the picture."
     explorer.amount = 0
-    assert same(done(explorer)["picture"], explorer.facts["before"])
+    assert same(done(explorer)["image"], explorer.facts["before"])
     assert explorer.status == "Nothing is added yet: move “add to it”."
 
 
@@ -183,16 +182,16 @@ def test_the_sentence_says_where_the_change_is(explorer: LatentPainter):
 
 
 def test_kept_strokes_add_up(explorer: LatentPainter):
-    after_one = explorer.facts["picture"]
+    after_one = explorer.facts["image"]
     button(explorer, "keep").click()
     assert same(done(explorer)["before"], after_one)
-    assert same(explorer.facts["picture"], after_one)
+    assert same(explorer.facts["image"], after_one)
     assert (explorer.amount, explorer.strokes) == (0, (Stroke(**STROKE),))
     explorer.channel, explorer.amount, explorer.size = 1, 2.0, 0
     facts = done(explorer)
     assert same(facts["before"], after_one)
     assert facts["strokes"] == (Stroke(**STROKE), Stroke(1, 2.0, 9, 2, 0))
-    start = explorer.sd.encode_image(viz.to_tensor(render(CASTLE)))
+    start = explorer.sd.encode_image(viz.to_tensor(render(LatentPainter.SCENE)))
     torch.testing.assert_close(facts["latents"], reduce(paint, facts["strokes"], start))
     assert f"<li>{Stroke(**STROKE)}</li>" in explorer.panels["strokes"].value
 
@@ -207,20 +206,20 @@ def test_nothing_is_kept_where_nothing_is_added(explorer: LatentPainter):
 def test_undo_takes_one_stroke_back_and_reset_all(explorer: LatentPainter):
     original = explorer.facts["before"]
     explorer.keep()
-    kept = done(explorer)["picture"]
+    kept = done(explorer)["image"]
     explorer.amount = 3.0
     done(explorer)
     button(explorer, "undo").click()  # first the present stroke
-    assert same(done(explorer)["picture"], kept)
+    assert same(done(explorer)["image"], kept)
     explorer.undo()
-    assert same(done(explorer)["picture"], original)
+    assert same(done(explorer)["image"], original)
     explorer.undo()
     assert done(explorer)["strokes"] == ()
     for explorer.amount in (1.0, 2.0):
         explorer.keep()
     button(explorer, "reset").click()
     assert done(explorer)["strokes"] == explorer.strokes == ()
-    assert same(explorer.facts["picture"], original)
+    assert same(explorer.facts["image"], original)
 
 
 def test_no_view_between_shows_a_stroke_twice(
@@ -239,23 +238,23 @@ def test_no_view_between_shows_a_stroke_twice(
 
 @pytest.mark.parametrize("mode", ["RGBA", "I;16"])
 def test_a_picture_of_any_kind_may_be_set(explorer: LatentPainter, mode: str):
-    explorer.picture = Image.new(mode, (300, 77), 0)
-    assert (explorer.picture.mode, explorer.picture.size) == ("RGB", (128, 128))
+    explorer.image = Image.new(mode, (300, 77), 0)
+    assert (explorer.image.mode, explorer.image.size) == ("RGB", (128, 128))
     sd = explorer.sd
-    latents = sd.encode_image(viz.to_tensor(explorer.picture))
+    latents = sd.encode_image(viz.to_tensor(explorer.image))
     assert same(done(explorer)["before"], to_pil(sd.decode(latents))[0])
 
 
 def test_a_picture_may_be_given_at_the_start():
     grey = Image.new("L", (50, 60), 128)
-    made = LatentPainter(picture=grey, amount=0)
-    assert same(made.picture, Image.new("RGB", (128, 128), (128, 128, 128)))
+    made = LatentPainter(image=grey, amount=0)
+    assert same(made.image, Image.new("RGB", (128, 128), (128, 128, 128)))
     assert made.facts["strokes"] == ()
 
 
 def test_what_is_no_picture_is_refused(explorer: LatentPainter):
-    with pytest.raises(ValueError, match="picture must be a PIL image; got str"):
-        explorer.picture = "cat.jpg"
+    with pytest.raises(ValueError, match="image must be a PIL image; got str"):
+        explorer.image = "cat.jpg"
     explorer.amount = 1.0
     assert done(explorer)["strokes"][-1].amount == 1
 
@@ -273,29 +272,29 @@ def test_an_uploaded_picture_is_taken_and_the_strokes_are_gone(explorer: LatentP
     upload(explorer, "sea.png", file.getvalue())
     assert done(explorer)["strokes"] == ()
     blue = Image.new("RGB", (128, 128), (0, 0, 255))
-    assert same(explorer.picture, blue)
+    assert same(explorer.image, blue)
     [expected] = to_pil(explorer.sd.decode(explorer.sd.encode_image(viz.to_tensor(blue))))
-    assert same(explorer.facts["picture"], expected)
+    assert same(explorer.facts["image"], expected)
     assert button(explorer, "your picture").value == ()
 
 
 def test_a_bad_upload_is_refused_and_the_picture_stays(explorer: LatentPainter):
-    before = explorer.picture
+    before = explorer.image
     upload(explorer, "<b>notes</b>.txt", b"not a picture")
     assert explorer.status.startswith("<b>notes</b>.txt was not taken: the file must be a picture")
-    assert explorer.picture is before
+    assert explorer.image is before
 
 
 # What all explorers promise
 
 
 def test_what_was_seen_is_shown_without_work(explorer: LatentPainter, calls: list[int]):
-    first = explorer.facts["picture"]
+    first = explorer.facts["image"]
     explorer.amount = 1.0
     done(explorer)
     assert len(calls) == 1  # the picture before is not decoded again
     explorer.amount = STROKE["amount"]
-    assert same(done(explorer)["picture"], first)
+    assert same(done(explorer)["image"], first)
     assert len(calls) == 1
 
 
@@ -322,7 +321,7 @@ def test_a_setting_outside_is_told_and_the_next_one_works(explorer: LatentPainte
         ({"channel": 5}, ValueError, r"channel must lie in 1\.\.4; got 5"),
         ({"size": 17}, ValueError, r"size must lie in 0\.\.16; got 17"),
         ({"brush": 3}, ValueError, "a setting must be one of channel, .*; got brush"),
-        ({"picture": 3}, ValueError, "picture must be a PIL image; got int"),
+        ({"image": 3}, ValueError, "image must be a PIL image; got int"),
     ],
 )
 def test_bad_settings_at_the_start_are_refused(setting, error, sentence):
@@ -338,7 +337,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: La
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
     made = LatentPainter()
     made.amount = 1.0
     made.close()
@@ -351,13 +350,12 @@ def test_a_model_of_another_size(tiny_folder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sd, "image_size", 64)
     made = LatentPainter(sd, size=8)
     assert made.facts["latents"].shape == (1, 4, 8, 8)
-    assert made.facts["picture"].size == (64, 64)
+    assert made.facts["image"].size == (64, 64)
     assert controls(made)["row"].max == 8
 
 
 def test_a_still_shows_the_picture_before_and_after(explorer: LatentPainter):
     assert re.search(r"before.*after: channel 3", explorer._repr_mimebundle_()[0]["text/plain"])
-    assert painter.Stroke is Stroke
 
 
 def test_the_sentence_does_not_flicker(explorer: LatentPainter):

@@ -17,9 +17,9 @@ from PIL import Image
 from sdlearn import load
 from sdlearn.diffusion.schedulers import fresh_scheduler
 from sdlearn.pipeline import StableDiffusion, to_pil
-from sdlearn.widgets import live, theatre
-from sdlearn.widgets.controls import OWN
-from sdlearn.widgets.theatre import DenoisingTheatre, channels_picture
+from sdlearn.widgets import base, shared, theatre
+from sdlearn.widgets.shared import OWN
+from sdlearn.widgets.theatre import DenoisingTheatre, channels_image
 
 PROMPT = "a small blue boat on the right, on blue water, at night, under the moon"
 QUICK = {"num_steps": 3, "prompt": PROMPT}
@@ -83,7 +83,7 @@ def test_a_step_is_shown_on_the_scale_of_the_paper(explorer, sd, scheduler: str 
     step, x_t = by_hand(sd, 1, scheduler)
     assert nearly(facts["x_t"], to_pil(sd.decode(x_t))[0])
     assert nearly(facts["pred_x0"], to_pil(sd.decode(step.pred_x0))[0])
-    assert same(facts["eps"], channels_picture(step.eps[0]))
+    assert same(facts["eps"], channels_image(step.eps[0]))
     assert facts["t"] == step.t == facts["steps"][1]
     assert "step 2 of 3" in explorer.panels["x_t"].value
 
@@ -91,13 +91,13 @@ def test_a_step_is_shown_on_the_scale_of_the_paper(explorer, sd, scheduler: str 
 def test_the_end_is_what_the_pipeline_draws():
     made = DenoisingTheatre(**QUICK)
     [expected] = load("tiny").generate(PROMPT, seeds=[7], num_steps=3)
-    assert same(made.facts["picture"], expected)
+    assert same(made.facts["image"], expected)
     assert made.facts["title"] == "guidance 3, seed 7"
     assert made.facts["x_t"].size == expected.size == (128, 128)
 
 
 def test_a_model_of_another_size_works(explorer: DenoisingTheatre):
-    assert explorer.facts["x_t"].size == explorer.facts["picture"].size == (64, 64)
+    assert explorer.facts["x_t"].size == explorer.facts["image"].size == (64, 64)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_a_model_of_another_size_works(explorer: DenoisingTheatre):
     ],
 )
 def test_every_setting_reaches_the_picture(explorer, sd, name, value, argument):
-    before = explorer.facts["picture"]
+    before = explorer.facts["image"]
     setattr(explorer, name, value)
     plain = {"prompt": PROMPT, "seeds": [7], "num_steps": 3}
     [expected] = sd.generate(**{**plain, **argument})
-    assert same(done(explorer)["picture"], expected)
+    assert same(done(explorer)["image"], expected)
     assert not same(before, expected)
 
 
@@ -151,15 +151,15 @@ def test_no_more_generations_are_kept_than_there_is_room_for(explorer: Denoising
     for seed in range(6):
         explorer.seed = seed
         done(explorer)
-    assert explorer._performance.cache_info().currsize == theatre.MOST_RUNS
+    assert explorer._generation.cache_info().currsize == theatre.GENERATIONS_KEPT
 
 
 def test_a_generation_goes_on_when_the_step_is_changed(monkeypatch, sd, calls: Counter):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0.1)
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0.1)
     made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=30)
     assert calls["unet"] > 0
-    assert "picture" not in made.facts
+    assert "image" not in made.facts
     for step in (2, 3, 4):
         made.step = step
     done(made)
@@ -168,12 +168,12 @@ def test_a_generation_goes_on_when_the_step_is_changed(monkeypatch, sd, calls: C
 
 
 def test_a_generation_is_seen_as_it_happens(monkeypatch: pytest.MonkeyPatch, explorer):
-    monkeypatch.setattr(theatre, "PREVIEW_EVERY", -1)
-    monkeypatch.setattr(theatre, "PATIENCE", 0)
+    monkeypatch.setattr(shared, "PREVIEW_EVERY", -1)
+    monkeypatch.setattr(shared, "PREVIEW_SHARE", 0)
     shown: list[str] = []
     ends: list[str] = []
     explorer.panels["x_t"].observe(lambda change: shown.append(change["new"]), "value")
-    explorer.panels["picture"].observe(lambda change: ends.append(change["new"]), "value")
+    explorer.panels["image"].observe(lambda change: ends.append(change["new"]), "value")
     explorer.seed = 9
     done(explorer)
     steps = [re.search(r"step \d of 3", html).group() for html in shown]
@@ -227,7 +227,7 @@ def test_the_step_reports_while_its_slider_moves(explorer: DenoisingTheatre):
 
 
 def test_every_control_has_a_label(explorer: DenoisingTheatre):
-    for control in [*explorer.children[: len(explorer.settings)], explorer.speed]:
+    for control in [*explorer.children[: len(explorer.controls)], explorer.speed]:
         assert control.description
 
 
@@ -246,7 +246,7 @@ def test_a_bad_prompt_is_told_and_the_next_one_works(explorer, sd, prompt, sente
     done(explorer)
     assert explorer.status == ""
     [expected] = sd.generate("a blue cat", seeds=[7], num_steps=3)
-    assert same(explorer.facts["picture"], expected)
+    assert same(explorer.facts["image"], expected)
 
 
 def test_a_generation_that_fails_is_told_and_begun_again(explorer, sd, monkeypatch):
@@ -264,7 +264,7 @@ def test_a_generation_that_fails_is_told_and_begun_again(explorer, sd, monkeypat
     assert explorer.status.startswith("not enough memory for an image of 64x64 pixels on cpu")
     explorer.step = 3
     [expected] = sd.generate(PROMPT, seeds=[4], num_steps=3)
-    assert same(done(explorer)["picture"], expected)
+    assert same(done(explorer)["image"], expected)
     assert explorer.status == ""
 
 
@@ -298,7 +298,7 @@ def test_a_late_step_may_be_asked_for_at_the_start(sd: StableDiffusion):
 def test_channels_as_colours_by_hand():
     latents = torch.zeros(3, 2, 2)
     latents[0], latents[2] = 3, -3
-    pixels = np.asarray(channels_picture(latents)).astype(int)
+    pixels = np.asarray(channels_image(latents)).astype(int)
     assert pixels.shape == (5, 5, 3)  # two rows of two, with a gap
     (purple, white, orange) = (pixels[0, 0], pixels[0, 4], pixels[4, 0])
     assert white.min() > 240
@@ -321,11 +321,11 @@ def test_every_picture_has_a_text(explorer: DenoisingTheatre):
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, sd: StableDiffusion):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0)
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0)
     made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=50)
     assert at_work()
     made.close()
     assert made.wait(10)
     assert not at_work()
-    assert "picture" not in made.facts
+    assert "image" not in made.facts

@@ -13,9 +13,9 @@ from sdlearn import load
 from sdlearn.inside.attention import record_attention, token_positions, word_maps
 from sdlearn.models import memory
 from sdlearn.models.memory import MemoryPlan
-from sdlearn.widgets import drawing, live, tokens
-from sdlearn.widgets.token_panels import glowing
-from sdlearn.widgets.tokens import TokenExplorer
+from sdlearn.pipeline import Defaults
+from sdlearn.widgets import base, shared, tokens
+from sdlearn.widgets.tokens import TokenExplorer, map_over_image
 from sdlearn.widgets.words import WordTable, main_word, read
 
 PROMPT = "a white cat left of a blue dragon, by day"
@@ -23,7 +23,7 @@ PROMPT = "a white cat left of a blue dragon, by day"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "NUM_STEPS", 3)
+    monkeypatch.setattr(base.shared_model("tiny"), "defaults", Defaults(num_steps=3))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def explorer() -> Iterator[TokenExplorer]:
 def calls() -> Iterator[list[int]]:
     """How often the U-Net of the explorers' model was called."""
     counted: list[int] = []
-    unet = drawing.the_model("tiny").unet
+    unet = base.shared_model("tiny").unet
     hook = unet.register_forward_pre_hook(lambda *_: counted.append(1))
     yield counted
     hook.remove()
@@ -50,7 +50,7 @@ def tokenizer():
 
 
 def buttons(explorer: TokenExplorer):
-    return dict(zip(explorer.settings, explorer.children, strict=False))["word"]
+    return dict(zip(explorer.controls, explorer.children, strict=False))["word"]
 
 
 # A prompt, word by word
@@ -133,10 +133,10 @@ def test_what_chance_would_reach(tokenizer):
 
 def test_a_map_is_laid_over_a_picture():
     share = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.02]])
-    picture = glowing(share, Image.new("RGB", (128, 64), (90, 90, 90)))
+    picture = map_over_image(share, Image.new("RGB", (128, 64), (90, 90, 90)))
     assert picture.size == (128, 64)
     assert sum(picture.getpixel((120, 60))) > 2 * sum(picture.getpixel((8, 8)))
-    nothing = glowing(torch.zeros(2, 4), Image.new("RGB", (128, 64), (90, 90, 90)))
+    nothing = map_over_image(torch.zeros(2, 4), Image.new("RGB", (128, 64), (90, 90, 90)))
     assert nothing.getpixel((120, 60)) == picture.getpixel((8, 8))
 
 
@@ -145,10 +145,10 @@ def test_a_map_is_laid_over_a_picture():
 
 def test_the_picture_is_the_pipelines(explorer: TokenExplorer):
     [expected] = load("tiny").generate(PROMPT, seeds=[7], num_steps=3)
-    assert same(explorer.facts["picture"], expected)
+    assert same(explorer.facts["image"], expected)
     explorer.seed = 9
     [expected] = load("tiny").generate(PROMPT, seeds=[9], num_steps=3)
-    assert same(done(explorer)["picture"], expected)
+    assert same(done(explorer)["image"], expected)
 
 
 @pytest.mark.parametrize(("word", "step"), [("cat", 0), ("dragon", 0), ("cat", 1), ("day", 3)])
@@ -162,7 +162,7 @@ def test_the_map_is_that_of_the_word_and_the_step(explorer, word: str, step: int
     expected = word_maps(chosen, token_positions(sd.tokenizer, PROMPT, word))
     torch.testing.assert_close(done(explorer)["attention"], expected)
     latents = steps[step - 1].pred_x0 if step else steps[-1].next_latents
-    assert same(explorer.facts["picture"], drawing.picture_of(sd, latents))
+    assert same(explorer.facts["image"], shared.first_image(sd, latents))
     when = f"step {step} of 3" if step else "all steps"
     assert explorer.facts["title"] == f"“{word}”, {when}"
     percent = f"{100 * float(expected.mean()):.1f} % of all attention"
@@ -221,8 +221,10 @@ def test_no_more_generations_are_kept_than_there_is_room_for(explorer: TokenExpl
     for seed in range(4):
         explorer.seed = seed
         done(explorer)
-    assert list(explorer._generations) == [(PROMPT, 2), (PROMPT, 3)]
-    halves = {len(one.probabilities) for one in explorer._generations[PROMPT, 3].looked(0)}
+    assert explorer._generation.cache_info().currsize == tokens.GENERATIONS_KEPT == 2
+    kept = explorer._generation(shared.without(explorer.current_settings(), "word", "step"))
+    assert explorer._generation.cache_info().hits == 1
+    halves = {len(one.probabilities) for one in kept.maps_of(0)}
     assert halves == {1}  # without the half that had no text
 
 
@@ -231,8 +233,8 @@ def test_between_two_steps_the_model_is_as_it_was(explorer: TokenExplorer):
     before = {name: type(one) for name, one in unet.attn_processors.items()}
     explorer.seed = 12
     explorer.wait(30)
-    job = explorer.draw(explorer.at())
-    explorer._generations.clear()
+    job = explorer.updates(explorer.current_settings())
+    explorer._generation.cache_clear()
     for _ in range(3):
         next(job)
         assert {name: type(one) for name, one in unet.attn_processors.items()} == before
@@ -259,8 +261,8 @@ def test_the_buttons_follow_the_prompt(explorer: TokenExplorer):
 
 def test_a_new_prompt_is_drawn_once(explorer: TokenExplorer, calls: list[int]):
     parse_prompt: list[tuple[str, str]] = []
-    keep = explorer._work.run
-    explorer._work.run = lambda job: (
+    keep = explorer._latest.run
+    explorer._latest.run = lambda job: (
         parse_prompt.append((explorer.prompt, explorer.word)) or keep(job)
     )
     explorer.prompt = "the castle at night"
@@ -324,7 +326,7 @@ def test_text_of_the_learner_is_shown_and_not_obeyed(explorer: TokenExplorer):
 
 
 def test_every_control_has_a_label(explorer: TokenExplorer):
-    controls = explorer.children[: len(explorer.settings)]
+    controls = explorer.children[: len(explorer.controls)]
     assert [control.description for control in controls] == [
         *("prompt", "word", "step (0: all)", "seed")
     ]
@@ -337,10 +339,9 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: To
 
 
 def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0)
-    monkeypatch.setattr(tokens, "NUM_STEPS", 50)
-    made = TokenExplorer()
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0)
+    made = TokenExplorer(num_steps=50)
     while made.busy and not made.panels["tokens"].value:
         made.wait(0.01)
     data, _ = made._repr_mimebundle_()
@@ -352,15 +353,14 @@ def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.Monkey
 
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(live, "is_interactive", lambda: True)
-    monkeypatch.setattr(live, "PATIENCE", 0)
-    monkeypatch.setattr(tokens, "NUM_STEPS", 50)
-    made = TokenExplorer(prompt=PROMPT)
+    monkeypatch.setattr(base, "is_interactive", lambda: True)
+    monkeypatch.setattr(base, "PATIENCE", 0)
+    made = TokenExplorer(prompt=PROMPT, num_steps=50)
     assert made.busy
     made.close()
     assert made.wait(10)
     assert not at_work()
-    assert "picture" not in made.facts
+    assert "image" not in made.facts
 
 
 # A model whose layers come one at a time
@@ -370,7 +370,7 @@ def test_words_have_neighbours_although_the_table_is_not_there(monkeypatch: pyte
     expected = TokenExplorer(prompt=PROMPT, word="cat")
     plan = MemoryPlan("sequential")
     monkeypatch.setattr(memory, "choose_plan", lambda *_, **__: plan)
-    made = TokenExplorer(load("tiny", device="cpu"), prompt=PROMPT, word="cat")
+    made = TokenExplorer(load("tiny", device="cpu"), prompt=PROMPT, word="cat", num_steps=3)
     assert made.sd.text_encoder.get_input_embeddings().weight.is_meta
     try:
         assert done(made)["nearest"] == done(expected)["nearest"]

@@ -14,8 +14,8 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from PIL import Image, features
 
-from sdlearn.widgets import Explorer, PicturePicker
-from sdlearn.widgets.picker import read_picture, to_square
+from sdlearn.widgets import Explorer, ImagePicker
+from sdlearn.widgets.picker import read_image, to_square
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 153, 0), (0, 0, 255), (255, 255, 255)
 CORNERS = {(8, 8): RED, (56, 8): GREEN, (8, 56): BLUE, (56, 56): WHITE}
@@ -58,7 +58,7 @@ def assert_quarters(picture: Image.Image, tolerance: int = 0) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "PPM"])
 def test_formats_that_lose_nothing(kind: str):
-    assert_quarters(read_picture(file_of(quarters(), kind), 64))
+    assert_quarters(read_image(file_of(quarters(), kind), 64))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_formats_that_lose_nothing(kind: str):
 )
 def test_formats_that_lose_a_little(kind: str, feature: str):
     assert features.check(feature)
-    assert_quarters(read_picture(file_of(quarters(), kind), 64), tolerance=6)
+    assert_quarters(read_image(file_of(quarters(), kind), 64), tolerance=6)
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK", "YCbCr", "HSV", "RGBX"])
@@ -76,7 +76,7 @@ def test_modes_with_colours(mode: str):
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk_files_keep_their_colours(kind: str):
-    assert_quarters(read_picture(file_of(quarters().convert("CMYK"), kind), 64), tolerance=6)
+    assert_quarters(read_image(file_of(quarters().convert("CMYK"), kind), 64), tolerance=6)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "PA"])
@@ -97,16 +97,16 @@ def test_16_bit_greys_keep_their_scale(mode: str):
 
 def test_16_bit_files():
     rows = (b"\0" + b"\x40\x00" * 8) * 8
-    assert read_picture(png(8, 8, 16, 0, rows), 64).getpixel((5, 5)) == (64, 64, 64)
+    assert read_image(png(8, 8, 16, 0, rows), 64).getpixel((5, 5)) == (64, 64, 64)
     rows = (b"\0" + b"\x40\x00\x80\x00\xff\xff" * 8) * 8
-    assert read_picture(png(8, 8, 16, 2, rows), 64).getpixel((5, 5)) == (64, 128, 255)
+    assert read_image(png(8, 8, 16, 2, rows), 64).getpixel((5, 5)) == (64, 128, 255)
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_32_bit_greys_go_from_their_darkest_to_their_lightest(mode: str):
     picture = Image.new(mode, (64, 64), -3)
     picture.paste(1_000_000, (32, 0, 64, 64))
-    square = read_picture(file_of(picture, "TIFF"), 64)
+    square = read_image(file_of(picture, "TIFF"), 64)
     assert (square.getpixel((8, 8)), square.getpixel((56, 8))) == ((0, 0, 0), WHITE)
     assert to_square(Image.new(mode, (9, 9), 5), 64).getpixel((5, 5)) == (0, 0, 0)
 
@@ -115,7 +115,7 @@ def test_what_is_clear_becomes_white():
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     clear.paste((0, 0, 255, 255), (32, 0, 64, 64))
     for kind in ("PNG", "WEBP", "TIFF"):
-        picture = read_picture(file_of(clear, kind, **{"lossless": True} if kind == "WEBP" else {}))
+        picture = read_image(file_of(clear, kind, **{"lossless": True} if kind == "WEBP" else {}))
         assert (picture.getpixel((8, 8)), picture.getpixel((120, 8))) == (WHITE, BLUE)
 
 
@@ -132,7 +132,7 @@ def test_a_palette_with_a_clear_colour(kind: str):
     picture = Image.new("P", (64, 64), 0)
     picture.putpalette([*RED, *BLUE])
     picture.paste(1, (32, 0, 64, 64))
-    square = read_picture(file_of(picture, kind, transparency=0), 64)
+    square = read_image(file_of(picture, kind, transparency=0), 64)
     assert (square.getpixel((8, 8)), square.getpixel((56, 8))) == (WHITE, BLUE)
 
 
@@ -145,7 +145,7 @@ def test_edges_beside_clear_parts_do_not_take_their_hidden_colour():
 
 def test_only_the_first_frame_counts():
     data = file_of(quarters(), "GIF", save_all=True, append_images=[Image.new("RGB", (64, 64))])
-    assert_quarters(read_picture(data, 64))
+    assert_quarters(read_image(data, 64))
 
 
 # Sizes and directions
@@ -154,7 +154,7 @@ def test_only_the_first_frame_counts():
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (128, 128), (999, 1001)])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "I;16"])
 def test_any_size_becomes_one_square(size: tuple[int, int], mode: str):
-    assert read_picture(file_of(Image.new(mode, size))).size == (128, 128)
+    assert read_image(file_of(Image.new(mode, size))).size == (128, 128)
 
 
 def test_the_middle_is_kept():
@@ -184,7 +184,7 @@ def test_pictures_are_turned_upright(kind: str, orientation: int):
     exif[0x0112] = orientation
     if STORED[orientation] is not None:
         stored = stored.transpose(STORED[orientation])
-    assert_quarters(read_picture(file_of(stored, kind, exif=exif), 64), tolerance=6)
+    assert_quarters(read_image(file_of(stored, kind, exif=exif), 64), tolerance=6)
 
 
 def test_the_picture_that_came_is_not_changed():
@@ -217,7 +217,7 @@ def test_the_picture_that_came_is_not_changed():
 )
 def test_bad_files_are_refused_in_one_sentence(data: bytes, sentence: str, recwarn):
     with pytest.raises(ValueError, match=sentence) as caught:
-        read_picture(data)
+        read_image(data)
     assert "\n" not in str(caught.value)
     assert recwarn.list == []
 
@@ -229,7 +229,7 @@ def test_numbers_that_are_none_are_refused():
 
 
 def test_what_is_no_picture_is_refused():
-    with pytest.raises(ValueError, match="picture must be a PIL image; got str"):
+    with pytest.raises(ValueError, match="image must be a PIL image; got str"):
         to_square("cat.jpg")
 
 
@@ -242,7 +242,7 @@ def test_damaged_files_give_a_picture_or_a_sentence(kind: str):
         for _ in range(rng.randint(1, 6)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         try:
-            outcomes.add(read_picture(bytes(data), 64).size)
+            outcomes.add(read_image(bytes(data), 64).size)
         except ValueError:
             outcomes.add("refused")
     assert outcomes <= {(64, 64), "refused"}
@@ -252,47 +252,47 @@ def test_damaged_files_give_a_picture_or_a_sentence(kind: str):
 
 
 @pytest.fixture
-def picker() -> PicturePicker:
-    return PicturePicker(quarters(), size=64)
+def picker() -> ImagePicker:
+    return ImagePicker(quarters(), size=64)
 
 
-def upload(picker: PicturePicker, name: str, data: bytes) -> None:
+def upload(picker: ImagePicker, name: str, data: bytes) -> None:
     now = datetime.now(timezone.utc)
     file = {"name": name, "type": "", "size": len(data), "last_modified": now}
     picker.children[0].value = ({**file, "content": memoryview(data)},)
 
 
-def test_there_is_always_a_picture(picker: PicturePicker):
-    assert_quarters(picker.picture)
+def test_there_is_always_a_picture(picker: ImagePicker):
+    assert_quarters(picker.image)
     assert picker.status == "the picture of the lesson; bring your own"
 
 
-def test_an_uploaded_picture_is_taken_and_shown(picker: PicturePicker):
+def test_an_uploaded_picture_is_taken_and_shown(picker: ImagePicker):
     upload(picker, "sea.png", file_of(Image.new("RGB", (300, 200), BLUE)))
-    assert picker.picture.size == (64, 64)
-    assert picker.picture.getpixel((5, 5)) == BLUE
+    assert picker.image.size == (64, 64)
+    assert picker.image.getpixel((5, 5)) == BLUE
     assert picker.status == "your picture, sea.png"
     assert picker.children[0].value == ()  # the same name may come again
 
 
-def test_a_bad_upload_is_refused_and_the_last_picture_stays(picker: PicturePicker):
+def test_a_bad_upload_is_refused_and_the_last_picture_stays(picker: ImagePicker):
     upload(picker, "sea.png", file_of(Image.new("RGB", (300, 200), BLUE)))
     upload(picker, "<b>notes</b>.txt", b"not a picture")
-    assert picker.picture.getpixel((5, 5)) == BLUE
+    assert picker.image.getpixel((5, 5)) == BLUE
     assert picker.status.startswith("<b>notes</b>.txt was not taken: the file must be a picture")
     assert "&lt;b&gt;notes" in picker.children[2].value  # told, not obeyed
     upload(picker, "again.png", file_of(quarters()))
-    assert_quarters(picker.picture)
+    assert_quarters(picker.image)
     assert picker.status == "your picture, again.png"
 
 
-def test_a_picture_may_be_set_from_code(picker: PicturePicker):
-    picker.picture = Image.new("RGBA", (10, 900), (0, 0, 255, 255))
-    assert (picker.picture.mode, picker.picture.size) == ("RGB", (64, 64))
+def test_a_picture_may_be_set_from_code(picker: ImagePicker):
+    picker.image = Image.new("RGBA", (10, 900), (0, 0, 255, 255))
+    assert (picker.image.mode, picker.image.size) == ("RGB", (64, 64))
     assert picker.status == "your picture, set from code"
-    with pytest.raises(ValueError, match="picture must be a PIL image; got int"):
-        picker.picture = 7
-    assert picker.picture.getpixel((5, 5)) == BLUE
+    with pytest.raises(ValueError, match="image must be a PIL image; got int"):
+        picker.image = 7
+    assert picker.image.getpixel((5, 5)) == BLUE
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_picture_may_be_set_from_code(picker: PicturePicker):
 )
 def test_sizes_that_are_refused(size, error: type[Exception], sentence: str):
     with pytest.raises(error, match=sentence):
-        PicturePicker(quarters(), size=size)
+        ImagePicker(quarters(), size=size)
 
 
 def shown(widget) -> tuple[Image.Image, dict, dict]:
@@ -314,10 +314,10 @@ def shown(widget) -> tuple[Image.Image, dict, dict]:
     return image, data, metadata
 
 
-def test_without_a_front_end_it_is_a_picture_with_alternative_text(picker: PicturePicker):
-    picker.picture = Image.new("RGB", (80, 80), BLUE)
+def test_without_a_front_end_it_is_a_picture_with_alternative_text(picker: ImagePicker):
+    picker.image = Image.new("RGB", (80, 80), BLUE)
     image, data, metadata = shown(picker)
-    assert image.convert("RGB").tobytes() == picker.picture.tobytes()
+    assert image.convert("RGB").tobytes() == picker.image.tobytes()
     assert data["text/plain"] == metadata["image/png"]["alt"] == "your picture, set from code"
     assert set(data) == {"image/png", "text/plain"}
     assert 'alt="your picture, set from code"' in picker.children[1].value
@@ -325,8 +325,8 @@ def test_without_a_front_end_it_is_a_picture_with_alternative_text(picker: Pictu
 
 @pytest.mark.slow
 def test_it_is_a_widget_exactly_where_somebody_can_use_it():
-    code = "from sdlearn.widgets import PicturePicker\nfrom PIL import Image\n"
-    code += "PicturePicker(Image.new('RGB', (8, 8)))"
+    code = "from sdlearn.widgets import ImagePicker\nfrom PIL import Image\n"
+    code += "ImagePicker(Image.new('RGB', (8, 8)))"
     manager, client = start_new_kernel()
     shown_to: dict[bool, set[str]] = {}
     try:

@@ -1,18 +1,18 @@
-"""Widgets of the lessons: thin shells, one a file, over functions that know of no widget.
+"""Widgets of the lessons: explorers, whose panels follow what a reader moves, and an image picker.
 
-Each is also a picture with a text, which is what a reader without a running kernel sees.
+Each is also an image with a text, which is what a reader without a running kernel sees.
 """
 
+from .base import Explorer
 from .cfg import CfgExplorer
-from .explorer import Explorer
 from .mixer import PromptMixer
 from .noise import NoiseExplorer
 from .painter import LatentPainter
-from .picker import PicturePicker
+from .picker import ImagePicker
 from .theatre import DenoisingTheatre
 from .tokens import TokenExplorer
 
-# An explorer is made like a figure, so its class also has the name of a function.
+# An explorer is used like a figure, so its class also has a function's name.
 cfg_explorer = CfgExplorer
 denoising_theatre = DenoisingTheatre
 latent_painter = LatentPainter
@@ -26,7 +26,7 @@ __all__ = [
     "Explorer",
     "LatentPainter",
     "NoiseExplorer",
-    "PicturePicker",
+    "ImagePicker",
     "PromptMixer",
     "TokenExplorer",
     "cfg_explorer",

@@ -1,100 +1,96 @@
-"""The controls that explorers share: each is labelled, keyed and wide enough for a projector.
+"""Settings of explorers: traits, each with the control that a reader moves.
 
-Sliders and text report when they are let go of or entered, not while they move or are typed.
+    class NoiseExplorer(LiveExplorer):
+        seed = controls.seed(7)
+        t = controls.whole("timestep t", 0, 999, value=300)
+
+Every control has a label and can be used with the keyboard. Sliders and texts report when they are
+let go of or entered, with `live` also while they move.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import ipywidgets as widgets
+import traitlets
 
-from ..diffusion.schedulers import SCHEDULERS
+__all__ = ["another_seed", "button", "choice", "decimal", "hidden", "seed", "text", "whole"]
 
-__all__ = [
-    "HIGHEST_SEED",
-    "OWN",
-    "OWN_OR_OTHERS",
-    "button",
-    "choice",
-    "decimal_slider",
-    "dice",
-    "prompt_box",
-    "scheduler_choice",
-    "scheduler_of",
-    "seed_box",
-    "whole_slider",
-]
+Trait = TypeVar("Trait", bound="traitlets.TraitType[Any, Any]")
 
 HIGHEST_SEED = 2**31 - 1
-OWN = "the model's own"  # a menu shows nothing at all for None
-OWN_OR_OTHERS = (OWN, *SCHEDULERS)
-WIDE = widgets.Layout(width="min(100%, 640px)")
+WIDE = "min(100%, 640px)"  # for a projector
 LABEL = {"description_width": "130px"}
 
 
-def prompt_box(label: str = "prompt", hint: str = "what to draw, then Enter") -> widgets.Text:
-    """One line of text that counts when Enter is pressed or the box is left."""
-    return widgets.Text(
-        description=label,
-        placeholder=hint,
-        continuous_update=False,
-        style=LABEL,
-        layout=WIDE,
-    )
+def _setting(trait: Trait, kind: Any, label: str, width: str, **options: Any) -> Trait:
+    """The trait, with a function that makes its control."""
+    layout = {"width": width}
+    return trait.tag(control=lambda: kind(description=label, style=LABEL, layout=layout, **options))
 
 
-def whole_slider(label: str, low: int, high: int, *, live: bool = False) -> widgets.IntSlider:
-    """A slider over whole numbers; with `live` it reports while it moves."""
-    return widgets.IntSlider(
-        low, low, high, description=label, continuous_update=live, style=LABEL, layout=WIDE
-    )
+def hidden(trait: Trait) -> Trait:
+    """A setting without a control, which only code changes."""
+    return trait.tag(control=None)
 
 
-def decimal_slider(label: str, low: float, high: float, step: float) -> widgets.FloatSlider:
+def text(
+    label: str, value: str = "", *, hint: str = "what to draw, then Enter"
+) -> traitlets.Unicode[str, str | bytes]:
+    """A line of text, which counts when Enter is pressed or the box is left."""
+    trait = traitlets.Unicode(value)
+    return _setting(trait, widgets.Text, label, WIDE, placeholder=hint, continuous_update=False)
+
+
+def whole(
+    label: str, low: int, high: int | None = None, *, value: int | None = None, live: bool = False
+) -> traitlets.Int[int, int]:
+    """A slider over whole numbers, at first at `value` or `low`.
+
+    Without `high` the model decides: the explorer sets the slider's `max` in `prepare`.
+    """
+    trait = traitlets.Int(low if value is None else value, min=low, max=high)
+    top = low + 1 if high is None else high
+    options = {"value": low, "min": low, "max": top, "continuous_update": live}
+    return _setting(trait, widgets.IntSlider, label, WIDE, **options)
+
+
+def decimal(
+    label: str, low: float, high: float, step: float, *, value: float = 0.0, live: bool = False
+) -> traitlets.Float[float, float]:
     """A slider over decimal numbers."""
-    return widgets.FloatSlider(
-        low, min=low, max=high, step=step, description=label, readout_format=".1f",
-        continuous_update=False, style=LABEL, layout=WIDE,
-    )  # fmt: skip
+    options: dict[str, Any] = {"value": low, "min": low, "max": high, "step": step}
+    options |= {"continuous_update": live, "readout_format": ".2f" if step < 0.1 else ".1f"}
+    trait = traitlets.Float(value, min=low, max=high)
+    return _setting(trait, widgets.FloatSlider, label, WIDE, **options)
 
 
-def seed_box(label: str = "seed") -> widgets.BoundedIntText:
-    """A seed, a whole number from 0."""
-    layout = widgets.Layout(width="260px")
-    return widgets.BoundedIntText(0, 0, HIGHEST_SEED, description=label, style=LABEL, layout=layout)
+def choice(label: str, options: Sequence[str]) -> traitlets.Enum[str]:
+    """One of several words, from a menu; the first one at the beginning."""
+    trait = traitlets.Enum(options, options[0])
+    return _setting(trait, widgets.Dropdown, label, "320px", options=options)
 
 
-def button(label: str, explained: str, action: Any) -> widgets.Button:
+def seed(value: int, label: str = "seed") -> traitlets.Int[int, int]:
+    """A box for a seed, a whole number from 0."""
+    trait = traitlets.Int(value, min=0, max=HIGHEST_SEED)
+    return _setting(trait, widgets.BoundedIntText, label, "260px", min=0, max=HIGHEST_SEED)
+
+
+def button(label: str, tooltip: str, action: Callable[[], Any]) -> widgets.Button:
     """A button that calls `action` without arguments."""
-    made = widgets.Button(description=label, tooltip=explained, layout=widgets.Layout(width="auto"))
+    made = widgets.Button(description=label, tooltip=tooltip, layout={"width": "auto"})
     made.on_click(lambda _button: action())
     return made
 
 
-def dice(seed: widgets.BoundedIntText) -> widgets.Button:
-    """A button that puts another seed into a seed box."""
+def another_seed(explorer: Any) -> widgets.Button:
+    """A button that puts another seed into an explorer."""
 
-    def throw() -> None:
-        seed.value = random.randrange(10_000)
+    def change() -> None:
+        explorer.seed = random.randrange(10_000)
 
-    return button("another seed", "Draw with a seed chosen by chance", throw)
-
-
-def choice(label: str, options: Sequence[Any]) -> widgets.Dropdown:
-    """One of several things, from a menu."""
-    return widgets.Dropdown(
-        options=options, description=label, style=LABEL, layout=widgets.Layout(width="320px")
-    )
-
-
-def scheduler_choice() -> widgets.Dropdown:
-    """A scheduler by its name, or `OWN`; `scheduler_of` makes it what the pipeline takes."""
-    return choice("scheduler", OWN_OR_OTHERS)
-
-
-def scheduler_of(chosen: str) -> str | None:
-    """The pipeline's name for a choice: None for the model's own scheduler."""
-    return None if chosen == OWN else chosen
+    return button("another seed", "Draw with a seed chosen by chance", change)

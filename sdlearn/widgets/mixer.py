@@ -1,9 +1,9 @@
 """What lies between two prompts, and between two noises? The explorer of mixtures.
 
-Texts are mixed on a straight line. Noises need an arc: in so many dimensions two of them stand
-nearly at right angles, and all lie at about one distance from 0. A straight line between them
-passes nearer to 0, where the U-Net has never been. Sources: Shoemake 1985 (quaternion curves),
-doi 10.1145/325165.325242; White 2016, arXiv 1609.04468. Left out: other paths, and more than two.
+Texts are mixed on a straight line. Noises need an arc: in so many dimensions two of them are
+nearly at right angles, and all have about the same length. A straight line between them passes
+nearer to 0, where the U-Net was never trained. Sources: Shoemake 1985 (quaternion curves),
+doi 10.1145/325165.325242; White 2016, arXiv 1609.04468.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 import traitlets
@@ -19,140 +18,102 @@ from torch import Tensor
 
 from .. import viz
 from ..diffusion.interpolation import angle, lerp, slerp
-from ..pipeline import Step
-from . import controls
-from .drawing import Model, drawn, encode, picture_of, previews, the_model
-from .live import LiveExplorer, PanelUpdate, Settings
-from .panels import figure_html, picture_html, row_html
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from . import controls, shared
+from .base import PanelUpdate, Settings
+from .shared import Generation, image_html
 
 __all__ = ["PromptMixer"]
 
 PROMPT = "a large red house on the left, on green grass, by day"
 OTHER_PROMPT = "a large blue boat on the right, on blue water, at night"
-NUM_STEPS, GUIDANCE_SCALE = 20, 3.0
-STRIP = 7  # pictures
-THUMBNAIL = 128  # pixels of the screen
+STRIP = 7  # images
 SHARES = [i / 40 for i in range(41)]  # of the curves
-
-
 WAYS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"spherical": slerp, "linear": lerp}
 
 
-class PromptMixer(LiveExplorer):
-    """A picture between two prompts and two seeds, and why noise is mixed on an arc.
+class PromptMixer(shared.SheetExplorer):
+    """An image between two prompts and two seeds, and why noise is mixed on an arc.
 
-    `mix` and `mix_noise` go from 0, the first, to 1, the other one. `way` is that of the noise;
-    texts are always mixed on a straight line. `facts`: "picture", a PIL image; "title"; "spread",
-    the standard deviation of the noise that the picture began with; "angle" between the two
-    noises, in degrees.
+    Settings: `prompt`, `other_prompt`; `mix` of their texts, from 0, the first, to 1, the other;
+    `seed`, `other_seed` (from 0); `mix_noise` of their noises (0..1); `way` of the noise,
+    "spherical" or "linear" (texts are always mixed on a straight line); without a control
+    `num_steps` (1..50) and `guidance_scale` (0..20). `facts`: "image", a PIL image; "title";
+    "spread", the standard deviation of the noise that the image began with; "angle" between the
+    two noises, in degrees.
     """
 
-    PANELS = ("picture", "why", "spread", "strip")
+    PANELS = ("image", "why", "spread", "strip")
 
-    prompt = traitlets.Unicode(PROMPT)
-    other_prompt = traitlets.Unicode(OTHER_PROMPT)
-    mix = traitlets.Float(0.5, min=0.0, max=1.0)
-    seed = traitlets.Int(7, min=0, max=controls.HIGHEST_SEED)
-    other_seed = traitlets.Int(8, min=0, max=controls.HIGHEST_SEED)
-    mix_noise = traitlets.Float(0.0, min=0.0, max=1.0)
-    way = traitlets.Enum(list(WAYS), default_value="spherical")
+    prompt = controls.text("prompt", PROMPT)
+    other_prompt = controls.text("other prompt", OTHER_PROMPT)
+    mix = controls.decimal("mix of texts", 0, 1, 0.05, value=0.5)
+    seed = controls.seed(7)
+    other_seed = controls.seed(8, "other seed")
+    mix_noise = controls.decimal("mix of noises", 0, 1, 0.05)
+    way = controls.choice("way of the noise", list(WAYS))
+    num_steps = controls.hidden(traitlets.Int(1, min=1, max=50))
+    guidance_scale = controls.hidden(traitlets.Float(0.0, min=0.0, max=20.0))
 
-    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
-        self.sd = the_model(model)
-        rows = {
-            "prompt": controls.prompt_box(),
-            "other_prompt": controls.prompt_box("other prompt"),
-            "mix": share_slider("mix of texts"),
-            "seed": controls.seed_box(),
-            "other_seed": controls.seed_box("other seed"),
-            "mix_noise": share_slider("mix of noises"),
-            "way": controls.choice("way of the noise", list(WAYS)),
-        }
+    def buttons(self) -> list[widgets.Widget]:
         row = f"{STRIP} pictures from the first to the other"
-        buttons = [
+        return [
             controls.button("strip of texts", f"{row} prompt", self.strip),
             controls.button("strip of noises", f"{row} noise", self.strip_noise),
         ]
-        super().__init__(rows, buttons, settings)
+
+    def page(self) -> list[widgets.Widget]:
         reasons = widgets.VBox([self.panels["why"], self.panels["spread"]])
-        page = self.children[-1]
         self.panels["strip"].layout.width = "100%"
-        page.children = [self.panels["picture"], reasons, self.panels["strip"]]
-        self.begin()
+        return [self.panels["image"], reasons, self.panels["strip"]]
 
-    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
-        cond, note = self._text(at)
-        one, other = self._ends(at)
-        noise = WAYS[at.way](one, other, at.mix_noise)
+    def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
+        generation, noise = self.start(settings), self._noise(settings)
+        one, other = self._both_noises(settings)
         spread, degrees = float(noise.std()), math.degrees(angle(one, other))
-        yield PanelUpdate({"why": why_html(spread, degrees)}, note)
-        kept: list[Step] = []
-        yield from previews(self.sd, self._steps(at, cond), kept, NUM_STEPS, "picture")
-        picture, title = picture_of(self.sd, kept[-1].next_latents), title_of(at)
-        facts = {"picture": picture, "title": title, "spread": spread, "angle": degrees}
-        yield PanelUpdate({"picture": picture_html(picture, title)}, note, facts)
+        yield PanelUpdate({"why": why_html(spread, degrees)}, generation.note)
+        yield from generation.finish(lambda step: {"image": generation.preview_html(step)})
+        image, title = generation.image(), title_of(settings)
+        facts = {"image": image, "title": title, "spread": spread, "angle": degrees}
+        yield PanelUpdate({"image": image_html(image, title)}, generation.note, facts)
         curves = tuple((name, spreads(one, other, name)) for name in WAYS)
-        yield PanelUpdate({"spread": spread_html(curves, at.mix_noise)}, note)
+        yield PanelUpdate({"spread": spread_html(curves, settings.mix_noise)}, generation.note)
 
-    def still(self) -> Figure:
-        return viz.show([self.facts["picture"]], [self.facts["title"]], size=256)
+    def start(self, settings: Settings) -> Generation:
+        first, note = shared.encode(self.sd, settings.prompt)
+        other, also = shared.encode(self.sd, settings.other_prompt)
+        cond = lerp(first, other, settings.mix)
+        latents = self._noise(settings).to(self.sd.dtype)
+        generation = shared.start_generation(self.sd, settings, cond=cond, latents=latents)
+        generation.note = "; ".join(filter(None, [note, also]))
+        return generation
 
     def strip(self) -> None:
         """Fill a row from the first prompt to the other, the noise as it is."""
-        self.run(self._strip(self.at(), "mix", "text"))
+        self._fill_strip("mix", "text")
 
     def strip_noise(self) -> None:
         """Fill a row from the first noise to the other, the text as it is."""
-        self.run(self._strip(self.at(), "mix_noise", "noise"))
+        self._fill_strip("mix_noise", "noise")
 
-    def _strip(self, at: Settings, setting: str, name: str) -> Iterator[PanelUpdate]:
-        yield from self._job()  # the picture above first, should it not be there yet
-        done: list[str] = []
-        for i in range(STRIP):
-            share = i / (STRIP - 1)
-            here = Settings(**{**vars(at), setting: share})
-            steps = self._steps(here, self._text(here)[0])
-            picture = yield from drawn(self.sd, steps, f"picture {i + 1} of {STRIP}")
-            done.append(picture_html(picture, f"{name} {share:.2f}", THUMBNAIL))
-            yield PanelUpdate({"strip": row_html(done, STRIP, THUMBNAIL)})
+    def _fill_strip(self, setting: str, name: str) -> None:
+        shares = [i / (STRIP - 1) for i in range(STRIP)]
+        self.fill("strip", STRIP, {f"{name} {share:.2f}": {setting: share} for share in shares})
 
-    def _text(self, at: Settings) -> tuple[Tensor, str]:
-        """The mixed text states (1, 77, D), and a sentence when a prompt was cut off."""
-        first, note = encode(self.sd, at.prompt)
-        other, also = encode(self.sd, at.other_prompt)
-        return lerp(first, other, at.mix), "; ".join(filter(None, [note, also]))
+    def _both_noises(self, settings: Settings) -> Tensor:
+        """The noises of the two seeds, (2, 1, 4, h, w), in float32, which angles need."""
+        return self.sd.init_latents([settings.seed, settings.other_seed]).float()[:, None]
 
-    def _ends(self, at: Settings) -> tuple[Tensor, Tensor]:
-        """The two noises, each (1, 4, h, w); float32, as angles ask for."""
-        both = self.sd.init_latents([at.seed, at.other_seed]).float()
-        return both[:1], both[1:]
-
-    def _steps(self, at: Settings, cond: Tensor) -> Iterator[Step]:
-        noise = WAYS[at.way](*self._ends(at), at.mix_noise).to(self.sd.dtype)
-        return self.sd.denoise(
-            noise,
-            cond,
-            self.sd.encode_text(""),
-            num_steps=NUM_STEPS,
-            guidance_scale=GUIDANCE_SCALE,
-            seeds=[at.seed],
-        )
+    def _noise(self, settings: Settings) -> Tensor:
+        """The mixed noise, (1, 4, h, w)."""
+        one, other = self._both_noises(settings)
+        return WAYS[settings.way](one, other, settings.mix_noise)
 
 
-def share_slider(label: str) -> widgets.FloatSlider:
-    """A slider from the first (0) to the other (1)."""
-    slider = controls.decimal_slider(label, 0, 1, 0.05)
-    slider.readout_format = ".2f"
-    return slider
-
-
-def title_of(at: Settings) -> str:
+def title_of(settings: Settings) -> str:
     """The settings in a line."""
-    text, noise = f"text {at.mix:.2f}", f"noise {at.mix_noise:.2f} ({at.way})"
-    return f"{text}, {noise}, seeds {at.seed} and {at.other_seed}"
+    text = f"text {settings.mix:.2f}"
+    noise = f"noise {settings.mix_noise:.2f} ({settings.way})"
+    return f"{text}, {noise}, seeds {settings.seed} and {settings.other_seed}"
 
 
 def spreads(one: Tensor, other: Tensor, way: str) -> tuple[float, ...]:
@@ -162,22 +123,24 @@ def spreads(one: Tensor, other: Tensor, way: str) -> tuple[float, ...]:
 
 def why_html(spread: float, degrees: float) -> str:
     """The spread of the noise now, and what a straight line does to it."""
-    halfway = math.cos(math.radians(degrees / 2))  # of two vectors of one length
-    told = [
+    halfway = math.cos(math.radians(degrees / 2))  # for two vectors of the same length
+    now = (
         f"The mixed noise has a spread of <strong>{spread:.2f}</strong>. The U-Net was trained on "
-        f"noise of spread 1.",
+        f"noise of spread 1."
+    )
+    line = (
         f"The two noises stand at {degrees:.0f}° to each other. So halfway along a straight line "
-        f"the spread is cos({degrees / 2:.0f}°) = {halfway:.2f} times as large. An arc keeps it.",
-    ]
+        f"the spread is cos({degrees / 2:.0f}°) = {halfway:.2f} times as large. An arc keeps it."
+    )
     if degrees < 1:
-        told[1] = "Both seeds are the same, so there is only one noise."
-    paragraphs = "".join(f'<p style="margin: 0 0 6px">{sentence}</p>' for sentence in told)
+        line = "Both seeds are the same, so there is only one noise."
+    paragraphs = "".join(f'<p style="margin: 0 0 6px">{sentence}</p>' for sentence in (now, line))
     return f'<div style="margin: 4px; max-width: 26em; line-height: 1.4">{paragraphs}</div>'
 
 
 @lru_cache(maxsize=8)
 def spread_html(curves: tuple[tuple[str, tuple[float, ...]], ...], now: float) -> str:
-    """The spreads as a figure; kept, since it stays the same while the texts are mixed."""
+    """The spreads as a figure; kept, as it stays the same while the texts are mixed."""
     figure = viz.curves(
         SHARES,
         dict(curves),
@@ -187,4 +150,4 @@ def spread_html(curves: tuple[tuple[str, tuple[float, ...]], ...], now: float) -
         limits=(0, 1.2),
         size=(420, 260),
     )
-    return figure_html(figure)
+    return shared.figure_html(figure)

@@ -1,7 +1,7 @@
-"""How much of a picture is left at timestep t? The explorer of the noise that training adds.
+"""How much of an image is left at timestep t? The explorer of the noise that training adds.
 
-One picture in two ways, with `diffusion.add_noise`: noise on its pixels, and noise on its latents,
-decoded. Two curves say where t lies. Left out: taking noise away, which is the theatre's business.
+One image in two ways, with `diffusion.add_noise`: noise on its pixels, and noise on its latents,
+decoded. Two curves say where t lies.
 """
 
 from __future__ import annotations
@@ -10,144 +10,105 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import ipywidgets as widgets
 import torch
-import traitlets
-from PIL import Image
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import viz
 from ..diffusion.equations import SCHEDULES, add_noise, alphas_cumprod, betas, snr
 from ..diffusion.seeds import randn
 from ..pipeline import to_pil
-from ..world import Scene, Thing, render
-from . import controls
-from .controls import OWN
-from .drawing import Model, picture_of, the_model
-from .live import LiveExplorer, PanelUpdate, Settings
-from .panels import image_tag, picture_html
-from .picker import to_square, upload_button
+from ..world import Scene, Thing
+from . import controls, shared
+from .base import PanelUpdate, Settings
+from .shared import OWN, first_image, image_html
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+__all__ = ["NoiseExplorer"]
 
-__all__ = ["Chart", "NoiseExplorer", "chart_of", "level_html", "schedules_of"]
-
-SCENE = Scene((Thing("cat", "white", position="right"),), time="sunset", sky="rainbow")
-WIDTH = 256  # pixels of the screen for a picture
+WIDTH = 256  # pixels of the screen for an image
 CHART_SIZE = (400, 260)
 SNR_LIMITS = (1e-4, 1e5)  # the cosine ends at 1e-9, where there is nothing to see
 
 
-class NoiseExplorer(LiveExplorer):
-    """A picture under the noise of timestep t, on its pixels and on its latents.
+class NoiseExplorer(shared.ImageExplorer):
+    """An image under the noise of timestep t, on its pixels and on its latents.
 
-    `picture` takes any PIL image and holds its middle, at the model's size. `facts`: "picture",
-    "noised_pixels" and "noised_latents", PIL images; "alpha_bar" and "snr"; "title". Views are
-    shown also while the slider moves.
+    Settings: `t` (from 0 to the model's last timestep, 999); `seed` (from 0); `schedule`, "the
+    model's own" or a name in `diffusion.SCHEDULES`; without a control `image`, any PIL image, of
+    which the middle is used. `facts`: "image", "noised_pixels" and "noised_latents", PIL images;
+    "alpha_bar" and "snr"; "title". Panels are updated also while the slider moves.
     """
 
     PANELS = ("pixels", "latents", "numbers", "alpha_bar", "snr")
+    SCENE = Scene((Thing("cat", "white", position="right"),), time="sunset", sky="rainbow")
 
-    picture = traitlets.Any()
-    t = traitlets.Int(300, min=0)
-    seed = traitlets.Int(7, min=0, max=controls.HIGHEST_SEED)
-    schedule = traitlets.Enum((OWN, *SCHEDULES), OWN)
+    t = controls.whole("timestep t", 0, value=300, live=True)
+    seed = controls.seed(7)
+    schedule = controls.choice("schedule", (OWN, *SCHEDULES))
 
-    def __init__(
-        self,
-        model: Model = "tiny",
-        *,
-        picture: Image.Image | None = None,
-        **settings: Any,
-    ) -> None:
-        self.sd = the_model(model)
+    def prepare(self) -> None:
+        super().prepare()
         self._schedules = schedules_of(self.sd.scheduler.alphas_cumprod.float().cpu())
         self._charts: dict[str, Chart] = {}
-        self._encoded = lru_cache(maxsize=4)(self._encode)
-        self.picture = render(SCENE) if picture is None else picture
-        size = self.sd.image_size
-        self._upload = upload_button("your picture", size, self._receive, self.say)
-        seed = controls.seed_box()
-        rows = {
-            "t": controls.whole_slider("timestep t", 0, len(self._schedules[OWN]) - 1, live=True),
-            "seed": seed,
-            "schedule": controls.choice("schedule", (OWN, *SCHEDULES)),
-        }
-        super().__init__(rows, [self._upload, controls.dice(seed)], settings, more=("picture",))
-        self.begin()
+        self.controls["t"].max = len(self._schedules[OWN]) - 1
 
-    @traitlets.validate("picture")
-    def _square(self, proposal: Any) -> Image.Image:
-        return to_square(proposal["value"], self.sd.image_size)
+    def buttons(self) -> list[widgets.Widget]:
+        return [self.upload, controls.another_seed(self)]
 
-    @traitlets.observe("picture")
-    def _note_pixels(self, change: Any) -> None:
-        self._pixels: bytes = change["new"].tobytes()
-
-    def at(self) -> Settings:
-        """The settings as they are now, the picture as its bytes."""
-        return Settings(**{**vars(super().at()), "picture": self._pixels})
-
-    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
-        levels = self._schedules[at.schedule]
-        if at.t >= len(levels):
-            raise ValueError(f"t must lie in 0..{len(levels) - 1}; got {at.t}")
-        alpha_bar = levels[at.t]
-        # Delivered at once: a slider that moves overtakes all that `LatestJob` would deliver.
-        self._deliver(pixels := self._on_pixels(at, alpha_bar))
-        self._deliver(latents := self._on_latents(at, alpha_bar))
+    def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
+        levels = self._schedules[settings.schedule]
+        if settings.t >= len(levels):
+            raise ValueError(f"t must lie in 0..{len(levels) - 1}; got {settings.t}")
+        alpha_bar = levels[settings.t]
+        # Shown at once: while a slider moves, each job is cancelled before its first result.
+        self._apply(pixels := self._on_pixels(settings, alpha_bar))
+        self._apply(latents := self._on_latents(settings, alpha_bar))
         yield PanelUpdate(pixels.panels | latents.panels, facts=pixels.facts | latents.facts)
         for panel in ("alpha_bar", "snr"):
-            if panel not in self._charts:  # for the first view only
+            if panel not in self._charts:  # at the first update only
                 self._charts[panel] = chart_of(panel, tuple(self._schedules[OWN].tolist()))
-                yield PanelUpdate(self._marked(at, alpha_bar))
+                yield PanelUpdate(self._marked_charts(settings.t, alpha_bar))
 
-    def still(self) -> Figure:
-        names = ("picture", "noised_pixels", "noised_latents")
+    def figure(self) -> Figure:
+        names = ("image", "noised_pixels", "noised_latents")
         titles = [self.facts["title"], "noise on pixels", "noise on latents, decoded"]
         return viz.show([self.facts[name] for name in names], titles, size=256)
 
-    def _on_pixels(self, at: Settings, alpha_bar: Tensor) -> PanelUpdate:
+    def _on_pixels(self, settings: Settings, alpha_bar: Tensor) -> PanelUpdate:
         """What is quick: the noised pixels, the numbers, and the charts once they are drawn."""
-        _, x0, _ = self._encoded(at.picture)
-        x_t = add_noise(x0, randn(x0.shape[1:], [at.seed]), alpha_bar)
-        [noised] = to_pil((x_t / 2 + 0.5).clamp(0, 1))  # beyond black and white is cut off
+        image, _ = self.encoded(settings.image)
+        x0 = viz.to_tensor(image) * 2 - 1  # (1, 3, H, W) in [-1, 1]
+        x_t = add_noise(x0, randn(x0.shape[1:], [settings.seed]), alpha_bar)
+        [noised] = to_pil((x_t / 2 + 0.5).clamp(0, 1))  # what leaves the range is cut off
         panels = {
-            "pixels": picture_html(noised, f"noise on pixels, t = {at.t}", WIDTH),
-            "numbers": level_html(at.t, float(alpha_bar)),
+            "pixels": image_html(noised, f"noise on pixels, t = {settings.t}", WIDTH),
+            "numbers": level_html(settings.t, float(alpha_bar)),
         }
-        return PanelUpdate(panels | self._marked(at, alpha_bar), facts={"noised_pixels": noised})
+        panels |= self._marked_charts(settings.t, alpha_bar)
+        return PanelUpdate(panels, facts={"noised_pixels": noised})
 
-    def _on_latents(self, at: Settings, alpha_bar: Tensor) -> PanelUpdate:
-        """The noised latents, decoded, and all facts but one."""
-        picture, _, latents = self._encoded(at.picture)
-        noise = randn(latents.shape[1:], [at.seed], self.sd.device, self.sd.dtype)
-        noised = picture_of(self.sd, add_noise(latents, noise, alpha_bar))
-        html = picture_html(noised, f"noise on latents, decoded, t = {at.t}", WIDTH)
-        facts: dict[str, Any] = {"picture": picture, "noised_latents": noised}
+    def _on_latents(self, settings: Settings, alpha_bar: Tensor) -> PanelUpdate:
+        """The noised latents, decoded, and all other facts."""
+        image, latents = self.encoded(settings.image)
+        noise = randn(latents.shape[1:], [settings.seed], self.sd.device, self.sd.dtype)
+        noised = first_image(self.sd, add_noise(latents, noise, alpha_bar))
+        html = image_html(noised, f"noise on latents, decoded, t = {settings.t}", WIDTH)
+        facts: dict[str, Any] = {"image": image, "noised_latents": noised}
         facts |= {"alpha_bar": float(alpha_bar), "snr": float(snr(alpha_bar))}
-        facts["title"] = f"t = {at.t}, schedule: {at.schedule}, seed {at.seed}"
+        facts["title"] = f"t = {settings.t}, schedule: {settings.schedule}, seed {settings.seed}"
         return PanelUpdate({"latents": html}, facts=facts)
 
-    def _marked(self, at: Settings, alpha_bar: Tensor) -> dict[str, str]:
+    def _marked_charts(self, t: int, alpha_bar: Tensor) -> dict[str, str]:
         values = {"alpha_bar": float(alpha_bar), "snr": float(snr(alpha_bar))}
-        return {name: chart.marked(at.t, values[name]) for name, chart in self._charts.items()}
-
-    def _encode(self, pixels: bytes) -> tuple[Image.Image, Tensor, Tensor]:
-        """A picture, its pixels in -1..1, (1, 3, H, W), on the CPU, and its latents."""
-        picture = Image.frombytes("RGB", (self.sd.image_size,) * 2, pixels)
-        images = viz.to_tensor(picture)
-        return picture, images * 2 - 1, self.sd.encode_image(images)
-
-    def _receive(self, picture: Image.Image, _name: str) -> None:
-        self.picture = picture
+        return {name: chart.marked(t, values[name]) for name, chart in self._charts.items()}
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart that was drawn once; markers are laid over it."""
+    """A chart that is drawn once; marks are laid over it as HTML."""
 
     figure: Figure
     png: str  # base64
@@ -155,7 +116,7 @@ class Chart:
     name: str  # of the value on the y axis
 
     def place(self, t: float, value: float) -> tuple[float, float]:
-        """Per cent from the left and the top; what lies beyond the axes stands at their edge."""
+        """Per cent from the left and the top; values beyond the axes are put at their edge."""
         [ax] = self.figure.axes
         low, high = ax.get_ylim()
         point = ax.transData.transform((t, min(max(value, low), high)))
@@ -164,21 +125,18 @@ class Chart:
 
     def marked(self, t: int, value: float) -> str:
         """The chart as HTML with a dashed line at t and a ring around the value."""
-        left, top = self.place(t, value)
-        _, ceiling = self.place(t, math.inf)
-        _, floor = self.place(t, -math.inf)
-        width = CHART_SIZE[0]
+        (left, top), (_, ceiling), (_, floor) = (
+            self.place(t, height) for height in (value, math.inf, -math.inf)
+        )
         alt = f"{self.alt} Marked: {self.name} {value:.3g} at t = {t}."
-        box = f"position: relative; line-height: 0; width: {width}px; max-width: 100%; margin: 4px"
         line = f"top: {ceiling:.2f}%; height: {floor - ceiling:.2f}%; border-left: 1px dashed #222"
         ring = f"top: {top:.2f}%; width: 12px; height: 12px; margin: -8px 0 0 -8px; "
         ring += "border: 2px solid #222; border-radius: 50%; background: #F0E44299"
-        marks = "".join(
-            f'<div style="position: absolute; box-sizing: content-box; left: {left:.2f}%; {mark}">'
-            "</div>"
-            for mark in (line, ring)
-        )
-        return f'<div style="{box}">{image_tag(self.png, alt, width)}{marks}</div>'
+        place = f"position: absolute; box-sizing: content-box; left: {left:.2f}%"
+        marks = "".join(f'<div style="{place}; {mark}"></div>' for mark in (line, ring))
+        width = CHART_SIZE[0]
+        box = f"position: relative; line-height: 0; width: {width}px; max-width: 100%; margin: 4px"
+        return f'<div style="{box}">{shared.image_tag(self.png, alt, width)}{marks}</div>'
 
 
 @lru_cache(maxsize=4)
@@ -187,26 +145,26 @@ def chart_of(panel: str, own: tuple[float, ...]) -> Chart:
 
     `own` is the model's alphas_cumprod; a named schedule that equals it is not drawn again.
     """
-    values = {OWN: torch.tensor(own)}
-    for name, levels in schedules_of(values[OWN]).items():
-        if name != OWN and not torch.allclose(levels, values[OWN], atol=1e-6):
-            values[name] = levels
-    name, log, limits = "alpha_bar", "", (0.0, 1.0)
+    values = schedules_of(torch.tensor(own))
+    for name in SCHEDULES:
+        if torch.allclose(values[name], values[OWN], atol=1e-6):
+            del values[name]
+    label, log, limits = "alpha_bar", "", (0.0, 1.0)
     if panel == "snr":
-        values = {label: snr(levels) for label, levels in values.items()}
-        name, log, limits = "SNR", "y", SNR_LIMITS
-    shown = {label: (v > limits[0]) & (v < limits[1]) for label, v in values.items()}
-    figure = viz.curves(
-        {label: mask.nonzero().flatten() for label, mask in shown.items()},
-        {label: v[shown[label]].tolist() for label, v in values.items()},
+        values = {name: snr(levels) for name, levels in values.items()}
+        label, log, limits = "SNR", "y", SNR_LIMITS
+    inside = {name: (v > limits[0]) & (v < limits[1]) for name, v in values.items()}
+    figure: Any = viz.curves(
+        {name: mask.nonzero().flatten() for name, mask in inside.items()},
+        {name: v[inside[name]].tolist() for name, v in values.items()},
         xlabel="timestep t",
-        ylabel=name,
+        ylabel=label,
         log=log,
         limits=limits,
         size=CHART_SIZE,
     )
-    data, _ = figure._repr_mimebundle_()  # type: ignore[attr-defined]
-    return Chart(figure, data["image/png"], data["text/plain"], name)
+    data, _ = figure._repr_mimebundle_()
+    return Chart(figure, data["image/png"], data["text/plain"], label)
 
 
 def schedules_of(own: Tensor) -> dict[str, Tensor]:
@@ -223,15 +181,11 @@ def level_html(t: float, alpha_bar: float) -> str:
         "factor of the picture": f"√alpha_bar = {math.sqrt(alpha_bar):.3f}",
         "factor of the noise": f"√(1 − alpha_bar) = {math.sqrt(1 - alpha_bar):.3f}",
     }
-    cells = "".join(
-        f'<tr><td style="padding: 1px 8px 1px 0">{name}</td><td>{value}</td></tr>'
-        for name, value in rows.items()
-    )
     share = f"{100 * alpha_bar:.1f}"
     bar = "height: 1em; margin-top: 8px; border: 1px solid currentColor"
     filled = f"height: 100%; width: {share}%; background: currentColor; opacity: 0.6"
     return (
-        f'<div style="margin: 4px"><table aria-label="noise level">{cells}</table>'
+        f'<div style="margin: 4px">{shared.table_html(rows.items(), "noise level")}'
         f'<div aria-hidden="true" style="{bar}"><div style="{filled}"></div></div>'
         f"of the variance {share} % are picture, {100 * (1 - alpha_bar):.1f} % noise</div>"
     )

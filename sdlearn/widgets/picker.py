@@ -1,8 +1,8 @@
-"""Bring your own picture: an upload button, a preview, and one sentence on what came.
+"""Bring your own image: an upload button, a preview, and one sentence on what came.
 
-`read_picture` and `to_square` do the work and know of no widget; no file is written, nothing is
-sent anywhere. Left out: colour profiles, all frames but the first, and formats that Pillow reads
-only with another program (EPS) or not at all (HEIC, camera raw).
+`read_image` and `to_square` do the work and know of no widget; no file is written, nothing is
+sent anywhere. Colour profiles, all frames but the first, and formats that Pillow reads only with
+another program (EPS) or not at all (HEIC, camera raw) are left out.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..util.checks import check_whole
-from .still import StaticFigure
+from .base import StaticFigure
 
-__all__ = ["PicturePicker", "read_picture", "to_square", "upload_button"]
+__all__ = ["ImagePicker", "read_image", "to_square", "upload_button"]
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000  # a phone's largest; unpacked it takes 200 MB
@@ -30,10 +30,10 @@ WHITE_OF_16_BITS = 65535
 TOO_LARGE = f"the picture must have at most {MOST_PIXELS // 10**6} million pixels"
 
 
-def read_picture(data: bytes, size: int = 128) -> Image.Image:
-    """The picture in a file of any common format, as `to_square` makes it.
+def read_image(data: bytes, size: int = 128) -> Image.Image:
+    """The image in a file of any common format, as `to_square` makes it.
 
-    Raises `ValueError` with one sentence when the file is empty, too large or no picture.
+    Raises `ValueError` with one sentence when the file is empty, too large or no image.
     """
     if not data:
         raise ValueError("the file is empty")
@@ -57,102 +57,102 @@ def _open(data: bytes) -> Image.Image:
         raise ValueError(f"the file must be a picture ({', '.join(known)})") from error
 
 
-def to_square(picture: Image.Image, size: int = 128) -> Image.Image:
-    """The middle of `picture`, RGB, `size` x `size`: turned upright, what is clear made white.
+def to_square(image: Image.Image, size: int = 128) -> Image.Image:
+    """The middle of `image`, RGB, `size` x `size`: turned upright, transparent parts made white.
 
     Takes any mode: greys of 16 bits keep their scale, and of 32 bits, which have none, the
     darkest becomes black and the lightest white. Raises `ValueError` for what is no PIL image,
     too large, or damaged.
     """
-    if not isinstance(picture, Image.Image):
-        raise ValueError(f"picture must be a PIL image; got {type(picture).__name__}")
-    if picture.width * picture.height > MOST_PIXELS:
-        raise ValueError(f"{TOO_LARGE}; it has {picture.width} x {picture.height}")
+    if not isinstance(image, Image.Image):
+        raise ValueError(f"image must be a PIL image; got {type(image).__name__}")
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(f"{TOO_LARGE}; it has {image.width} x {image.height}")
     try:
-        colours = _to_colours(ImageOps.exif_transpose(picture))
+        colours = _to_colours(ImageOps.exif_transpose(image))
     except Exception as error:
         raise ValueError("the picture is damaged or of a kind that cannot be read") from error
     return _on_white(ImageOps.fit(colours, (size, size), Image.Resampling.LANCZOS))
 
 
-def _to_colours(picture: Image.Image) -> Image.Image:
+def _to_colours(image: Image.Image) -> Image.Image:
     """Any mode → RGBA where something is clear, else RGB."""
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        picture = _to_levels(picture)
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _to_levels(image)
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _to_levels(picture: Image.Image) -> Image.Image:
+def _to_levels(image: Image.Image) -> Image.Image:
     """Greys of 16 or 32 bits → 256 levels; Pillow would cut off all above 255."""
-    values = np.asarray(picture, dtype=np.float32)
+    values = np.asarray(image, dtype=np.float32)
     if not np.isfinite(values).all():
         raise ValueError("a picture must hold finite numbers only")
-    of_16_bits = picture.mode.startswith("I;16")
+    of_16_bits = image.mode.startswith("I;16")
     low, high = (0, WHITE_OF_16_BITS) if of_16_bits else (values.min(), values.max())
     levels = (values - low) / (high - low or 1) * 255
     return Image.fromarray(levels.round().astype(np.uint8))
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB":
-        return picture
-    paper = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(paper, picture).convert("RGB")
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    paper = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(paper, image).convert("RGB")
 
 
 def upload_button(
     label: str, size: int, take: Callable[[Image.Image, str], None], refuse: Callable[[str], None]
 ) -> widgets.FileUpload:
-    """A button that reads an uploaded file with `read_picture` and makes room for the next one.
+    """A button that reads an uploaded file with `read_image` and makes room for the next one.
 
-    `take` gets the picture and the file's name, `refuse` one sentence for a file that is none.
+    `take` gets the image and the file's name, `refuse` one sentence for a file that is none.
     """
     upload = widgets.FileUpload(accept="image/*", description=label)
 
     def receive(change: Any) -> None:
         for file in change["new"]:  # one, or none when the button was emptied
             try:
-                picture = read_picture(bytes(file["content"]), size)
+                image = read_image(bytes(file["content"]), size)
             except ValueError as error:
                 refuse(f"{file['name']} was not taken: {error}")
             else:
-                take(picture, file["name"])
+                take(image, file["name"])
         upload.value = ()
 
     upload.observe(receive, "value")
     return upload
 
 
-class PicturePicker(StaticFigure):
-    """A button to upload a picture, and the picture, which is never missing.
+class ImagePicker(StaticFigure):
+    """A button to upload an image, and an image, which is never missing.
 
-    `picture` is `default` until the learner brings one, always RGB and `size` x `size`. It may
-    be set from code as well: `picker.picture = Image.open("cat.jpg")`. A file that cannot be
-    used is refused in the `status` line, and the last picture stays.
+    `image` is `default` until the learner brings one, always RGB and `size` x `size`. It may
+    be set from code as well: `picker.image = Image.open("cat.jpg")`. A file that cannot be
+    used is refused in the `status` line, and the last image stays.
     """
 
     def __init__(self, default: Image.Image, size: int = 128) -> None:
         self._size = check_whole("size must be a whole number of pixels", size)
         if not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"size must lie in {SIZES[0]}..{SIZES[1]}; got {size}")
-        super().__init__([upload_button("Your picture", size, self._receive, self.say)])
+        super().__init__([upload_button("Your picture", size, self._receive, self.set_status)])
         self._take(to_square(default, size), "the picture of the lesson; bring your own")
 
     @property
-    def picture(self) -> Image.Image:
-        """The picture, RGB, `size` x `size`."""
-        return self._picture
+    def image(self) -> Image.Image:
+        """The image, RGB, `size` x `size`."""
+        return self._image
 
-    @picture.setter
-    def picture(self, picture: Image.Image) -> None:
-        self._take(to_square(picture, self._size), "your picture, set from code")
+    @image.setter
+    def image(self, image: Image.Image) -> None:
+        self._take(to_square(image, self._size), "your picture, set from code")
 
-    def _receive(self, picture: Image.Image, name: str) -> None:
-        self._take(picture, f"your picture, {name}")
+    def _receive(self, image: Image.Image, name: str) -> None:
+        self._take(image, f"your picture, {name}")
 
-    def _take(self, picture: Image.Image, what: str) -> None:
-        self._picture = picture
+    def _take(self, image: Image.Image, what: str) -> None:
+        self._image = image
         png = io.BytesIO()
-        picture.save(png, format="PNG")
-        self.show(base64.b64encode(png.getvalue()).decode(), what, self._size)
-        self.say(what)
+        image.save(png, format="PNG")
+        self.set_image(base64.b64encode(png.getvalue()).decode(), what, self._size)
+        self.set_status(what)

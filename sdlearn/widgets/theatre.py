@@ -1,176 +1,106 @@
-"""What happens in a generation? A theatre: it is seen as it runs, then scrubbed through.
+"""What happens in a generation? It is watched while it runs, then one moves through its steps.
 
 For each step stand side by side: x_t, the noisy latents that the U-Net gets, decoded; eps, the
-noise that it sees in them; pred_x0, the clean picture which that would mean, decoded. Left out:
-the two halves of guidance, which the explorer of guidance compares.
+noise that it predicts in them; pred_x0, the clean image that would follow, decoded. (The two
+predictions of guidance are compared by the explorer of guidance.)
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
-import matplotlib
-import numpy as np
 import torch
 import traitlets
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from .. import viz
 from ..diffusion.equations import add_noise
-from ..diffusion.schedulers import alpha_bars, fresh_scheduler
-from ..pipeline import StableDiffusion, Step, to_pil
-from . import controls
-from .drawing import Model, encode, picture_of, the_model
-from .live import LiveExplorer, PanelUpdate, Settings
+from ..pipeline import Step, to_pil
+from . import controls, shared
+from .base import LiveExplorer, PanelUpdate, Settings
 from .noise import level_html
-from .panels import picture_html
+from .shared import Generation, image_html
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+__all__ = ["DenoisingTheatre"]
 
-__all__ = ["DenoisingTheatre", "Performance", "channels_picture", "levels_of"]
-
-PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
-WIDTH = 256  # pixels of the screen; larger pictures of single steps are stored at this size
-MOST_RUNS = 4  # generations kept with all their steps
-PREVIEW_EVERY = 0.4  # seconds, and no sooner than
-PATIENCE = 4  # times as long as a preview takes: most of the time is for the generation
-LIMIT = 3  # where the colours of eps end, as in `viz.channels`
-GAP_COLOUR = 128
+WIDTH = 256  # pixels of the screen; larger images of single steps are stored at this size
+GENERATIONS_KEPT = 4  # with all their steps
+FINISHED = -1  # beside the steps in `Generation.cache`
 SPEEDS = {"slow": 1000, "normal": 400, "fast": 150}  # milliseconds for a step
 
 
-@dataclass(frozen=True)
-class Performance:
-    """A generation: the steps taken so far, and the views of those that were looked at."""
-
-    sd: StableDiffusion
-    steps: Iterator[Step]  # still to be taken
-    levels: list[Tensor]  # alpha_bar of each step
-    note: str  # about the prompt
-    title: str
-    kept: list[Step] = field(default_factory=list)
-    views: dict[int, PanelUpdate] = field(default_factory=dict)
-    final: list[PanelUpdate] = field(default_factory=list)  # one, when it is over
-
-    def go_on(self) -> Iterator[int]:
-        """Take the steps that are missing; the index of each."""
-        while len(self.kept) < len(self.levels):
-            self.kept.append(next(self.steps))
-            yield len(self.kept) - 1
-
-    def view(self, index: int) -> PanelUpdate:
-        """One step: drawn when it is first asked for."""
-        if index not in self.views:
-            self.views[index] = view_of(self.sd, self.kept[index], self.levels)
-        return self.views[index]
-
-    def end(self) -> PanelUpdate:
-        """The finished picture."""
-        if not self.final:
-            picture = picture_of(self.sd, self.kept[-1].next_latents)
-            facts = {"picture": picture, "title": self.title}
-            facts["steps"] = [step.t for step in self.kept]
-            html = picture_html(picture, f"finished: {self.title}", WIDTH)
-            self.final.append(PanelUpdate({"picture": html}, facts=facts))
-        return self.final[0]
-
-
 class DenoisingTheatre(LiveExplorer):
-    """A generation step by step; `step` counts from 1 and chooses the one that is shown.
+    """A generation step by step.
 
-    Schedulers decide how many steps there are: most take `num_steps`, Heun's nearly twice as
-    many. x_t is shown on the scale of the paper, for all schedulers. `facts`: "picture", the
-    finished one; "steps", the timestep of each; of the step that is shown "t", "alpha_bar" and
-    the pictures "x_t", "eps" and "pred_x0"; "title". `play` is the widget that moves `step`.
+    Settings: `prompt`; `guidance_scale` (0..20); `num_steps` (1..50); `scheduler` (a name in
+    `diffusion.SCHEDULERS`, or "the model's own"); `seed` (from 0); `step`, the one that is shown,
+    from 1 to the last (most schedulers take `num_steps`, Heun's nearly twice as many). `play` is
+    the widget that moves `step`. x_t is shown on the scale of the papers, for all schedulers.
+    `facts`: "image", the finished one; "steps", the timestep of each; of the step that is shown
+    "index" (from 0), "t", "alpha_bar" and the images "x_t", "eps" and "pred_x0"; "title".
     """
 
-    PANELS = ("x_t", "eps", "pred_x0", "picture", "numbers")
+    PANELS = ("x_t", "eps", "pred_x0", "image", "numbers")
 
-    prompt = traitlets.Unicode(PROMPT)
-    seed = traitlets.Int(7, min=0, max=controls.HIGHEST_SEED)
-    guidance_scale = traitlets.Float(3.0, min=0.0, max=20.0)
-    num_steps = traitlets.Int(20, min=1, max=50)
-    scheduler = traitlets.Enum(controls.OWN_OR_OTHERS, controls.OWN)
-    step = traitlets.Int(8, min=1)
+    prompt = controls.text("prompt", shared.PROMPT)
+    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5)
+    num_steps = controls.whole("steps", 1, 50)
+    scheduler = controls.choice("scheduler", shared.SCHEDULER_CHOICES)
+    seed = controls.seed(7)
+    step = controls.whole("step", 1, value=8, live=True)
 
-    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
-        self.sd = the_model(model)
-        self._performance = lru_cache(maxsize=MOST_RUNS)(self._raise_curtain)
-        self._slider = controls.whole_slider("step", 1, self.num_steps, live=True)
-        self.play = widgets.Play(min=1, max=self.num_steps, layout=widgets.Layout(display="none"))
-        self._count_steps()
-        self.speed = controls.choice("speed", list(SPEEDS.items()))
-        self.speed.value = SPEEDS["normal"]
+    def prepare(self) -> None:
+        self._generation = lru_cache(maxsize=GENERATIONS_KEPT)(self._start)
+        self.play = widgets.Play(min=1, layout={"display": "none"})
+        self.speed = widgets.Dropdown(description="speed", options=SPEEDS, value=SPEEDS["normal"])
         traitlets.link((self.speed, "value"), (self.play, "interval"))
-        seed = controls.seed_box()
-        rows = {
-            "prompt": controls.prompt_box(),
-            "guidance_scale": controls.decimal_slider("guidance scale", 0, 20, 0.5),
-            "num_steps": controls.whole_slider("steps", 1, 50),
-            "scheduler": controls.scheduler_choice(),
-            "seed": seed,
-            "step": self._slider,
-        }
-        buttons = [play_button(self.play), self.speed, controls.dice(seed), self.play]
-        super().__init__(rows, buttons, settings)
+        self.num_steps = self.sd.defaults.num_steps
+        self._count_steps()
+
+    def buttons(self) -> list[widgets.Widget]:
         traitlets.link((self, "step"), (self.play, "value"))
-        self.begin()
+        return [play_button(self.play), self.speed, controls.another_seed(self), self.play]
 
     @traitlets.observe("num_steps", "scheduler")
     def _count_steps(self, _change: Any = None) -> None:
         """Let slider and player end with the last step."""
         try:
-            count = len(levels_of(self.sd, self.num_steps, controls.scheduler_of(self.scheduler)))
+            count = len(shared.levels_of(self.sd, self.num_steps, self.scheduler))
         except ValueError:
-            return  # `draw` tells it
-        self._slider.max = self.play.max = count
+            return  # `updates` shows the sentence
+        self.controls["step"].max = self.play.max = count
         self.step = min(self.step, count)
 
-    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
-        scheduler = controls.scheduler_of(at.scheduler)
-        run = self._performance(at.prompt, at.seed, at.guidance_scale, at.num_steps, scheduler)
-        count = len(run.levels)
-        if at.step > count:
-            raise ValueError(f"step must lie in 1..{count}; got {at.step}")
+    def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
+        generation = self._generation(shared.without(settings, "step"))
+        count = len(generation.levels)
+        if settings.step > count:
+            raise ValueError(f"step must lie in 1..{count}; got {settings.step}")
+        waiting = image_html(Image.new("RGB", (1, 1), "grey"), "finished: not yet", WIDTH)
         try:
-            yield from watch(run)
+            yield from generation.finish(
+                lambda step: step_update(generation, step.index).panels | {"image": waiting}
+            )
         except Exception:
-            self._performance.cache_clear()  # it cannot go on
+            self._generation.cache_clear()  # it cannot be resumed
             raise
-        yield run.end()  # what one waits for, first
-        yield run.view(at.step - 1)
-        yield from prepare(run, at.step)
+        yield finished_update(generation, title_of(settings))
+        yield step_update(generation, settings.step - 1)
+        yield from draw_all(generation, settings.step)
 
-    def still(self) -> Figure:
+    def figure(self) -> Figure:
         where = f"step {self.facts['index'] + 1} of {len(self.facts['steps'])}"
         titles = [f"pred_x0, decoded, {where}", self.facts["title"]]
-        return viz.show([self.facts["pred_x0"], self.facts["picture"]], titles, size=128)
+        return viz.show([self.facts["pred_x0"], self.facts["image"]], titles, size=128)
 
-    def _raise_curtain(
-        self, prompt: str, seed: int, guidance_scale: float, num_steps: int, scheduler: str | None
-    ) -> Performance:
-        cond, note = encode(self.sd, prompt)
-        steps = self.sd.denoise(
-            self.sd.init_latents([seed]),
-            cond,
-            self.sd.encode_text(""),
-            num_steps=num_steps,
-            guidance_scale=guidance_scale,
-            scheduler=scheduler,
-            seeds=[seed],
-        )
-        title = ", ".join(
-            [f"guidance {guidance_scale:g}", f"seed {seed}", *([scheduler] if scheduler else [])]
-        )
-        return Performance(self.sd, steps, levels_of(self.sd, num_steps, scheduler), note, title)
+    def _start(self, items: tuple[tuple[str, Any], ...]) -> Generation:
+        return shared.start_generation(self.sd, Settings(**dict(items)))
 
 
 def play_button(play: widgets.Play) -> widgets.ToggleButton:
@@ -182,70 +112,62 @@ def play_button(play: widgets.Play) -> widgets.ToggleButton:
     return button
 
 
-def watch(run: Performance) -> Iterator[PanelUpdate]:
-    """Take the steps that are missing, and show now and then how far it is."""
-    waiting = picture_html(Image.new("RGB", (1, 1), "grey"), "finished: not yet", WIDTH)
-    due = time.monotonic() + PREVIEW_EVERY
-    for index in run.go_on():
-        panels = {}
-        if (now := time.monotonic()) > due:
-            panels = run.view(index).panels | {"picture": waiting}
-            cost = time.monotonic() - now
-            due = now + cost + max(PREVIEW_EVERY, PATIENCE * cost)
-        yield PanelUpdate(panels, f"step {index + 1} of {len(run.levels)}")
+def title_of(settings: Settings) -> str:
+    """The settings in a line."""
+    parts = [f"guidance {settings.guidance_scale:g}", f"seed {settings.seed}"]
+    return ", ".join(parts + ([settings.scheduler] if settings.scheduler != shared.OWN else []))
 
 
-def prepare(run: Performance, first: int) -> Iterator[PanelUpdate]:
-    """Draw the steps that nobody has looked at yet, from `first` on and around."""
-    count = len(run.levels)
+def draw_all(generation: Generation, first: int) -> Iterator[PanelUpdate]:
+    """Draw the steps that have not been shown yet, beginning with index `first`."""
+    count = len(generation.levels)
     for index in [*range(first, count), *range(first)]:
-        if index not in run.views:
-            run.view(index)
-            yield PanelUpdate(
-                status=f"{len(run.views)} of {count} steps are ready to be scrubbed through"
-            )
-    yield PanelUpdate(status=run.note)
+        if index not in generation.cache:
+            step_update(generation, index)
+            ready = sum(i in generation.cache for i in range(count))
+            yield PanelUpdate(status=f"{ready} of {count} steps are ready to be scrubbed through")
+    yield PanelUpdate(status=generation.note)
 
 
-def levels_of(sd: StableDiffusion, num_steps: int, scheduler: str | None) -> list[Tensor]:
-    """alpha_bar of each step of a run."""
-    fresh = fresh_scheduler(scheduler, sd.scheduler, num_steps, sd.device)
-    return list(alpha_bars(fresh))
+def finished_update(generation: Generation, title: str) -> PanelUpdate:
+    """The finished image."""
+    image = generation.cached(FINISHED, generation.image)
+    facts = {"image": image, "title": title, "steps": [step.t for step in generation.steps]}
+    return PanelUpdate({"image": image_html(image, f"finished: {title}", WIDTH)}, facts=facts)
 
 
-def view_of(sd: StableDiffusion, step: Step, levels: list[Tensor]) -> PanelUpdate:
-    """One step as pictures and numbers."""
-    alpha_bar = levels[step.index]
-    x_t = add_noise(step.pred_x0, step.eps, alpha_bar)  # what it was made of, on the paper's scale
-    pictures = dict(
-        zip(("x_t", "pred_x0"), to_pil(sd.decode(torch.cat([x_t, step.pred_x0]))), strict=True)
+def step_update(generation: Generation, index: int) -> PanelUpdate:
+    """One step as images and numbers, drawn when it is first asked for."""
+    return generation.cached(index, lambda: draw_step(generation, generation.steps[index]))
+
+
+def draw_step(generation: Generation, step: Step) -> PanelUpdate:
+    """One step as images and numbers."""
+    alpha_bar = generation.levels[step.index]
+    x_t = add_noise(step.pred_x0, step.eps, alpha_bar)  # (1, 4, h, w), on the papers' scale
+    shown_x_t, shown_x0 = to_pil(generation.sd.decode(torch.cat([x_t, step.pred_x0])))
+    for image in (shown_x_t, shown_x0):
+        image.thumbnail((WIDTH, WIDTH))
+    images = {"x_t": shown_x_t, "eps": channels_image(step.eps[0]), "pred_x0": shown_x0}
+    titles = (
+        f"x_t, decoded: step {step.index + 1} of {len(generation.levels)}",
+        f"eps, the noise it sees: {len(step.eps[0])} channels",
+        "pred_x0, decoded: its guess of the end",
     )
-    for picture in pictures.values():
-        picture.thumbnail((WIDTH, WIDTH))
-    pictures["eps"] = channels_picture(step.eps[0])
-    titles = {
-        "x_t": f"x_t, decoded: step {step.index + 1} of {len(levels)}",
-        "eps": f"eps, the noise it sees: {len(step.eps[0])} channels",
-        "pred_x0": "pred_x0, decoded: its guess of the end",
-    }
-    panels = {name: picture_html(pictures[name], titles[name], WIDTH) for name in titles}
+    named = zip(images.items(), titles, strict=True)
+    panels = {name: image_html(image, title, WIDTH) for (name, image), title in named}
     panels["numbers"] = level_html(step.t, float(alpha_bar))
     facts = {"t": step.t, "index": step.index, "alpha_bar": float(alpha_bar)}
-    return PanelUpdate(panels, facts=facts | pictures)
+    return PanelUpdate(panels, facts=facts | images)
 
 
-def channels_picture(latents: Tensor) -> Image.Image:
-    """The channels of one latent, (C, h, w), as colours, in rows: white is 0, orange is below
-    and purple above, as in `viz.channels`.
-    """
-    columns = math.ceil(math.sqrt(len(latents)))
-    rows = math.ceil(len(latents) / columns)
-    _, height, width = latents.shape
-    shape = (rows * (height + 1) - 1, columns * (width + 1) - 1, 3)
-    sheet = np.full(shape, GAP_COLOUR, np.uint8)
-    shares = (latents.detach().float().cpu().numpy() / LIMIT + 1) / 2  # 0.5 is white
-    colours = matplotlib.colormaps["PuOr"](shares, bytes=True)[..., :3]  # (C, h, w, 3)
-    for i, channel in enumerate(colours):
-        top, left = i // columns * (height + 1), i % columns * (width + 1)
-        sheet[top : top + height, left : left + width] = channel
-    return Image.fromarray(sheet)
+def channels_image(latents: Tensor) -> Image.Image:
+    """The channels of one latent, (C, h, w), as colours side by side (see `signed_image`)."""
+    count, height, width = latents.shape
+    columns = math.ceil(math.sqrt(count))
+    size = columns * (width + 1) - 1, math.ceil(count / columns) * (height + 1) - 1
+    sheet = Image.new("RGB", size, "grey")
+    for i, channel in enumerate(latents.float().cpu().numpy()):
+        place = i % columns * (width + 1), i // columns * (height + 1)
+        sheet.paste(shared.signed_image(channel), place)
+    return sheet

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from ..models.tokenizing import token_ids
+
 __all__ = ["Reading", "Word", "WordTable", "main_word", "read"]
 
 WORD_END, MARK_START = "</w>", "<|"
@@ -80,7 +82,7 @@ class Reading:
 
 def read(tokenizer: Any, prompt: str) -> Reading:
     """The prompt's words, each with its pieces and ids."""
-    ids = tokenizer(prompt, verbose=False).input_ids[1:-1]  # without the marks
+    ids = token_ids(tokenizer, prompt)[1:-1]  # without the marks
     words = tuple(_words(tokenizer, ids))
     return Reading(words, tokenizer.model_max_length - 2)
 

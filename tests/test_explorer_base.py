@@ -7,12 +7,11 @@ from pathlib import Path
 
 import ipywidgets
 import pytest
-import traitlets
 from explorer_tools import done
 
 from sdlearn import load, widgets
-from sdlearn.widgets import controls, drawing, live
-from sdlearn.widgets.live import LiveExplorer, PanelUpdate, Settings
+from sdlearn.widgets import base, controls
+from sdlearn.widgets.base import LiveExplorer, PanelUpdate, Settings
 
 EXPLORERS = ["CfgExplorer", "DenoisingTheatre", "LatentPainter", "NoiseExplorer", "PromptMixer"]
 EXPLORERS += ["TokenExplorer"]
@@ -23,17 +22,15 @@ class Counter(LiveExplorer):
 
     PANELS = ("first", "second")
 
-    number = traitlets.Int(0)
+    number = controls.whole("number", 0, 99)
 
-    def __init__(self) -> None:
+    def prepare(self) -> None:
         self.drawn: list[int] = []
-        super().__init__({"number": controls.whole_slider("number", 0, 99)}, [], {})
-        self.begin()
 
-    def draw(self, at: Settings) -> Iterator[PanelUpdate]:
-        self.drawn.append(at.number)
-        yield PanelUpdate({"first": f"first {at.number}"}, facts={"half": at.number})
-        yield PanelUpdate({"second": f"second {at.number}"}, facts={"whole": at.number})
+    def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
+        self.drawn.append(settings.number)
+        yield PanelUpdate({"first": f"first {settings.number}"}, facts={"half": settings.number})
+        yield PanelUpdate({"second": f"second {settings.number}"}, facts={"whole": settings.number})
 
 
 @pytest.fixture
@@ -70,7 +67,7 @@ def test_what_was_seen_comes_back_as_a_whole(counter: Counter):
 def test_what_was_not_looked_at_for_longest_is_forgotten(
     counter: Counter, monkeypatch: pytest.MonkeyPatch, seen, again, drawn
 ):
-    monkeypatch.setattr(live, "MOST_SEEN", 3)
+    monkeypatch.setattr(base, "UPDATES_KEPT", 3)
     show(counter, *seen)
     assert show(counter, *again) == drawn
 
@@ -112,13 +109,13 @@ def _widgets() -> dict[str, ipywidgets.Widget]:
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_model_in_a_folder_is_loaded_once(kind: Callable, tiny_folder: Path):
-    drawing._loaded.cache_clear()
-    sd = drawing.the_model(kind(tiny_folder))
-    assert drawing.the_model(kind(tiny_folder)) is sd
-    assert drawing.the_model(sd) is sd
-    drawing._loaded.cache_clear()
+    base._loaded.cache_clear()
+    sd = base.shared_model(kind(tiny_folder))
+    assert base.shared_model(kind(tiny_folder)) is sd
+    assert base.shared_model(sd) is sd
+    base._loaded.cache_clear()
 
 
 def test_what_is_no_model_is_told():
     with pytest.raises(ValueError, match="model must be 'tiny', .*; got 5"):
-        drawing.the_model(5)
+        base.shared_model(5)

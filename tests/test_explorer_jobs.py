@@ -1,14 +1,18 @@
-"""The newest job wins: overtaking, errors, and no thread left behind."""
+"""Background jobs: cancelling, errors, and no thread left behind."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
 
 import pytest
 import torch
 from explorer_tools import at_work
 
-from sdlearn.widgets.latest import LatestJob
+from sdlearn.widgets.jobs import LatestJob, isolated
 
 
 class Log:
@@ -157,23 +161,62 @@ def test_the_error_of_an_overtaken_job_is_nobodys_business(log: Log):
     assert log.came == ["fresh"]
 
 
-def test_two_of_them_take_turns(log: Log):
-    other, running, most = Log(), [], []
+def test_two_of_them_run_side_by_side(log: Log):
+    other, both = Log(), threading.Barrier(2)
 
-    def careful(name: str) -> Iterator[str]:
-        for _ in range(20):
-            running.append(name)
-            most.append(len(running))
-            time.sleep(0.002)
-            running.remove(name)
-            yield name
+    def meeting(name: str) -> Iterator[str]:
+        both.wait(5)  # breaks when one job waits for the other's step
+        yield name
 
-    log.work.run(careful("a"))
-    other.work.run(careful("b"))
-    assert log.work.wait(5)
-    assert other.work.wait(5)
-    assert max(most) == 1
-    assert len(log.came) == len(other.came) == 20
+    log.work.run(meeting("a"))
+    other.work.run(meeting("b"))
+    assert log.work.wait(10)
+    assert other.work.wait(10)
+    assert (log.came, other.came) == (["a"], ["b"])
+
+
+def test_nothing_that_is_open_around_a_job_reaches_it(log: Log):
+    """Neither where it runs in the background nor in the thread that has something open."""
+    inside: ContextVar[str] = ContextVar("inside", default="nothing")
+
+    def job() -> Iterator[tuple]:
+        yield inside.get(), torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    inside.set("a block of the cell")
+    with torch.inference_mode():
+        log.work.run(job())
+        assert log.work.wait(5)
+        [here] = isolated(job())
+    assert [here, *log.came] == [("nothing", False, False)] * 2
+
+
+def test_a_job_keeps_a_context_of_its_own_from_step_to_step():
+    inside: ContextVar[str] = ContextVar("inside", default="nothing")
+
+    def job() -> Iterator[str]:
+        inside.set("the job")
+        yield inside.get()
+        yield inside.get()
+
+    steps = isolated(job())
+    assert (next(steps), inside.get(), next(steps)) == ("the job", "nothing", "the job")
+
+
+ENDS = """
+import sys
+from sdlearn import widgets
+explorer = widgets.CfgExplorer(sys.argv[1], num_steps=1)
+explorer.num_steps = 50
+explorer.wait(0.2)
+print(explorer.busy)
+"""
+
+
+def test_python_may_end_while_an_explorer_is_at_work(tiny_folder: Path):
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDS, str(tiny_folder)], capture_output=True, text=True, timeout=120
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
 
 
 def test_a_thread_exists_only_while_there_is_work(log: Log):

@@ -1,0 +1,301 @@
+"""What every explorer is built on: settings that lead to panels, computed in the background.
+
+A setting is a trait of the explorer with a control on its page: code may read and set it
+(`explorer.seed = 7`), a reader may move it. Every change asks for an update. One that was shown
+before is shown at once; otherwise `LiveExplorer.updates` computes it step by step, and a newer
+change cancels an older one between two steps (`sdlearn.widgets.jobs`).
+
+A new explorer is one file with one subclass of `LiveExplorer`. It declares its settings with the
+functions of `sdlearn.widgets.controls`, names its `PANELS`, and writes `updates`. Where nobody can
+move a control (a stored notebook, a page, a test), the explorer's `figure` is shown instead, one
+PNG with alternative text.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import ipywidgets as widgets
+import traitlets
+from matplotlib.figure import Figure
+
+from .. import viz
+from ..pipeline import StableDiffusion, load
+from ..util.notebook import is_interactive
+from .jobs import LatestJob, isolated
+
+__all__ = ["Explorer", "LiveExplorer", "Model", "PanelUpdate", "Settings", "StaticFigure"]
+
+Model: TypeAlias = "str | Path | StableDiffusion"
+Bundle: TypeAlias = "tuple[dict[str, Any], dict[str, dict[str, object]]]"
+Settings = SimpleNamespace  # the value of each setting by its name
+
+UPDATES_KEPT = 100  # each takes some ten or hundred kilobytes
+PATIENCE = 3.0  # seconds that a cell waits for the first image
+
+
+class StaticFigure(widgets.VBox):
+    """Controls, an image below them, and a status line, which screen readers read aloud."""
+
+    def __init__(self, controls: Sequence[widgets.Widget]) -> None:
+        self._image_html, self._line = widgets.HTML(), widgets.HTML()
+        self._data: dict[str, str] = {}
+        self._metadata: dict[str, dict[str, object]] = {}
+        self._status = ""
+        super().__init__([*controls, self._image_html, self._line])
+
+    @property
+    def status(self) -> str:
+        """The sentence below the image; empty when there is nothing to say."""
+        return self._status
+
+    def set_status(self, sentence: str) -> None:
+        """Show `sentence` below the image."""
+        self._status = sentence
+        self._line.value = f'<span role="status">{html.escape(sentence)}</span>'
+
+    def set_image(self, png: str, alt: str, width: int) -> None:
+        """Replace the image: a PNG in base64, shown `width` pixels wide."""
+        self._data = {"image/png": png, "text/plain": alt}
+        self._metadata = {"image/png": {"alt": alt, "width": width}}
+        source = f"data:image/png;base64,{png}"
+        self._image_html.value = f'<img src="{source}" alt="{html.escape(alt)}" width="{width}">'
+
+    def _repr_mimebundle_(self, **options: Any) -> Bundle:
+        live = super()._repr_mimebundle_(**options) if is_interactive() else None
+        return {**(live or {}), **self._data}, self._metadata
+
+
+class Explorer(StaticFigure):
+    """A figure that follows controls: what `draw` makes of their values, drawn at every change.
+
+        Explorer(noisy_figure, t=ipywidgets.IntSlider(250, 0, 999))
+
+    `draw(**values)` returns a figure of `sdlearn.viz`. When it fails on a change, the last figure
+    stays and the error is shown below it. Raises `ValueError` for a control without a value and
+    for a result that is no such figure; what `draw` raises the first time is passed on.
+    (`ipywidgets.interact` prints into an output area instead: it flickers, and a stored notebook
+    keeps nothing of it.)
+    """
+
+    def __init__(self, draw: Callable[..., Figure], **controls: widgets.Widget) -> None:
+        for name, control in controls.items():
+            if not (isinstance(control, widgets.Widget) and control.has_trait("value")):
+                kind = type(control).__name__
+                raise ValueError(f"{name} must be a widget with a value; got {kind}")
+        super().__init__([*controls.values()])
+        self._draw, self._controls = draw, controls
+        self._update()
+        for control in controls.values():
+            control.observe(self._on_change, "value")
+
+    def _on_change(self, _change: Any) -> None:
+        try:
+            self._update()
+        except Exception as error:  # it would be lost in the log of the kernel
+            self.set_status(f"{type(error).__name__}: {error}")
+
+    def _update(self) -> None:
+        figure = self._draw(**{name: control.value for name, control in self._controls.items()})
+        if not hasattr(figure, "_repr_mimebundle_"):
+            kind = type(figure).__name__
+            raise ValueError(f"draw must return a figure of sdlearn.viz; got {kind}")
+        data, metadata = figure._repr_mimebundle_()
+        self.set_image(data["image/png"], data["text/plain"], metadata["image/png"]["width"])
+        self.set_status("")
+
+
+@dataclass(frozen=True)
+class PanelUpdate:
+    """New contents for some of an explorer's panels, and a sentence for its status line.
+
+    `panels` maps names in `PANELS` to HTML; other panels stay as they are. A `status` of None
+    leaves the last sentence. `facts` are values for code, such as the image; they become
+    `explorer.facts`.
+    """
+
+    panels: dict[str, str] = field(default_factory=dict)
+    status: str | None = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str | Path) -> StableDiffusion:
+    return load(name)
+
+
+def shared_model(model: Model) -> StableDiffusion:
+    """A model that is loaded, or the one of that name or folder, loaded once for all explorers."""
+    return model if isinstance(model, StableDiffusion) else _loaded(model)
+
+
+class LiveExplorer(StaticFigure):
+    """The base of explorers: panels of HTML that follow the settings.
+
+    `model` is a name, a folder or a loaded model, each of the `settings` a first value. A subclass
+    writes `updates`, and where it differs `prepare`, `buttons`, `page` and `figure`.
+    `explorer.facts` holds the values behind the panels. `wait()` returns when they are up to
+    date, `busy` says whether they are not. Raises `ValueError` for an unknown setting; where
+    nobody can move a control, also what the first update raises.
+    """
+
+    PANELS: tuple[str, ...] = ()
+
+    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
+        self.sd = shared_model(model)
+        self.facts: dict[str, Any] = {}
+        self.panels = {name: widgets.HTML() for name in self.PANELS}
+        self._seen: OrderedDict[tuple, PanelUpdate] = OrderedDict()
+        self._latest = LatestJob(self._apply, self._show_error)
+        makers = _control_makers(type(self))
+        self.controls = {name: make() for name, make in makers.items() if make}
+        self.settings = (*self.controls, *(name for name in makers if not makers[name]))
+        self.prepare()
+        super().__init__([])
+        self._image_html.close()  # the panels take its place
+        rows = [_row(self.buttons()), self._line, _row(self.page())]
+        self.children = [*self.controls.values(), *rows]
+        self._set_all(settings)
+        for name, control in self.controls.items():
+            traitlets.link((self, name), (control, "value"))
+        self.observe(lambda _change: self.refresh(), list(self.settings))
+        self._show_first()
+
+    def _set_all(self, settings: dict[str, Any]) -> None:
+        """Set first values in the order of declaration: some are checked against earlier ones."""
+        for name in settings:
+            if name not in self.settings:
+                raise ValueError(f"a setting must be one of {', '.join(self.settings)}; got {name}")
+        for name in self.settings:
+            if name in settings:
+                setattr(self, name, settings[name])
+            elif name in ("num_steps", "guidance_scale"):
+                setattr(self, name, getattr(self.sd.defaults, name))
+
+    def _show_first(self) -> None:
+        if is_interactive():
+            self.refresh()
+            self.wait(PATIENCE)
+        else:
+            for update in isolated(self._updates_or_seen()):
+                self._apply(update)
+
+    # What a subclass writes
+
+    def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Compute what these settings lead to, one step of work for each `next`.
+
+        It runs in a background thread, so it reads `settings`, not the explorer's traits.
+        """
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Set up what the explorer keeps beside its settings; `sd`, `controls`, `panels` exist."""
+
+    def buttons(self) -> list[widgets.Widget]:
+        """The buttons between the controls and the panels."""
+        return []
+
+    def page(self) -> list[widgets.Widget]:
+        """What stands in the row of panels."""
+        return list(self.panels.values())
+
+    def figure(self) -> Figure:
+        """The last update as one figure, for where nobody can move a control."""
+        return viz.show([self.facts["image"]], [self.facts["title"]], size=256)
+
+    # What a subclass, a button or a cell calls
+
+    def refresh(self) -> None:
+        """Show what the present settings lead to."""
+        self.run_job(self._updates_or_seen())
+
+    def run_job(self, job: Iterator[PanelUpdate]) -> None:
+        """Run a job in the background in place of `updates`, as for a button."""
+        self._latest.run(job)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an update is being computed."""
+        return self._latest.busy
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the panels are up to date, at most `timeout` seconds; whether that is so."""
+        return self._latest.wait(timeout)
+
+    def close(self) -> None:
+        """Stop computing and close all widgets on the page."""
+        if hasattr(self, "_latest"):  # ipywidgets closes also what failed in `__init__`
+            self._latest.stop()
+        for part in _widgets_in(self):
+            part.close()
+        super().close()
+
+    def current_settings(self) -> Settings:
+        """The settings as they are now."""
+        return Settings(**{name: getattr(self, name) for name in self.settings})
+
+    def _updates_or_seen(self) -> Iterator[PanelUpdate]:
+        """The job of `refresh`.
+
+        The settings are read when it starts, in the background: two changes may be handled at once
+        in two threads, and the one whose job comes last may have read them first.
+        """
+        settings = self.current_settings()
+        key = tuple(vars(settings).values())
+        if (seen := self._seen.pop(key, None)) is not None:
+            self._seen[key] = seen  # the last to be forgotten
+            yield seen
+            return
+        whole = PanelUpdate()
+        for update in self.updates(settings):
+            facts = whole.facts | update.facts
+            whole = PanelUpdate(whole.panels | update.panels, update.status, facts)
+            yield update
+        self._seen[key] = whole
+        while len(self._seen) > UPDATES_KEPT:
+            self._seen.popitem(last=False)
+
+    def _apply(self, update: PanelUpdate) -> None:
+        self.facts |= update.facts
+        for name, content in update.panels.items():
+            self.panels[name].value = content
+        if update.status is not None:
+            self.set_status(update.status)
+
+    def _show_error(self, error: Exception) -> None:
+        self.set_status(str(error) or type(error).__name__)
+
+    def _repr_mimebundle_(self, **options: Any) -> Bundle:
+        if self.facts:
+            figure: Any = self.figure()
+            self._data, self._metadata = figure._repr_mimebundle_()
+        return super()._repr_mimebundle_(**options)
+
+
+def _control_makers(explorer: type) -> dict[str, Callable[[], widgets.Widget] | None]:
+    """The settings of a class in the order in which they are declared."""
+    return {
+        name: trait.metadata["control"]
+        for kind in reversed(explorer.__mro__)
+        for name, trait in vars(kind).items()
+        if isinstance(trait, traitlets.TraitType) and "control" in trait.metadata
+    }
+
+
+def _row(parts: Sequence[widgets.Widget]) -> widgets.HBox:
+    return widgets.HBox(parts, layout={"flex_flow": "row wrap", "align_items": "flex-start"})
+
+
+def _widgets_in(box: widgets.Widget) -> Iterator[widgets.Widget]:
+    """All widgets in a box, and in the boxes in it."""
+    for part in getattr(box, "children", ()):
+        yield from _widgets_in(part)
+        yield part

@@ -1,0 +1,289 @@
+"""What several explorers share: panels as HTML, generations that can be interrupted, and uploads.
+
+HTML text and lines take the colours of the page, so that they can be read in light and in dark
+themes.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import traitlets
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, to_hex
+from PIL import Image
+from torch import Tensor
+
+from .. import viz
+from ..diffusion.schedulers import SCHEDULERS, alpha_bars, fresh_scheduler
+from ..models.tokenizing import token_ids
+from ..pipeline import StableDiffusion, Step, to_pil
+from ..util.checks import check_not_blank
+from ..world import Scene, render
+from . import controls
+from .base import LiveExplorer, PanelUpdate, Settings
+from .picker import to_square, upload_button
+
+__all__ = ["Generation", "ImageExplorer", "SheetExplorer"]
+
+PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
+OWN = "the model's own"  # scheduler or schedule; a menu shows nothing at all for None
+SCHEDULER_CHOICES = (OWN, *SCHEDULERS)
+IMAGE_WIDTH, THUMBNAIL = 384, 128  # pixels of the screen; the tiny model's images have 128
+PREVIEW_EVERY = 0.5  # seconds; an image that is finished sooner needs no preview
+PREVIEW_SHARE = 4  # a preview takes at most a fifth of the time
+STATUS_EVERY = 0.25  # seconds; every message takes time from the work
+SIGNED, SIGNED_LIMIT = colormaps["PuOr"], 3.0  # as in `viz.channels`: white is 0
+
+
+# Panels
+
+
+def png_of(image: Image.Image) -> str:
+    """An image as a PNG in base64, made quickly rather than small."""
+    file = io.BytesIO()
+    image.save(file, format="PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def image_tag(png: str, alt: str, width: int) -> str:
+    """An `<img>` for a PNG in base64, which replaces the last one without a flash."""
+    return (
+        f'<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" width="{width}" '
+        'decoding="sync" style="image-rendering: pixelated; max-width: 100%">'
+    )
+
+
+def image_html(image: Image.Image, title: str, width: int = IMAGE_WIDTH) -> str:
+    """An image under its title."""
+    tag = image_tag(png_of(image), title, width)
+    caption = f'<figcaption style="max-width: {width}px">{html.escape(title)}</figcaption>'
+    return f'<figure style="margin: 4px">{caption}{tag}</figure>'
+
+
+def figure_html(figure: Any) -> str:
+    """A figure of `sdlearn.viz`, with its alternative text."""
+    data, metadata = figure._repr_mimebundle_()
+    return image_tag(data["image/png"], data["text/plain"], metadata["image/png"]["width"])
+
+
+def row_html(images: Iterable[str], columns: int, width: int) -> str:
+    """Images, as `image_html` makes them, in rows of `columns`, smaller on a narrow page."""
+    shrinking = f"repeat({columns}, minmax(0, {width + 12}px))"
+    grid = f"display: grid; grid-template-columns: {shrinking}; line-height: 1.4"
+    return f'<div style="{grid}">{"".join(images)}</div>'
+
+
+def table_html(rows: Iterable[Sequence[str]], label: str) -> str:
+    """Rows of cells, each of which is HTML."""
+    lines = (
+        "".join(f'<td style="padding: 1px 8px 1px 0">{cell}</td>' for cell in row) for row in rows
+    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<table style="margin: 4px" aria-label="{label}">{body}</table>'
+
+
+def colour_bar_html(colours: Colormap, low: str, high: str, note: str = "") -> str:
+    """A bar of colours between the numbers at its ends."""
+    stops = ", ".join(to_hex(colours(step / 8)) for step in range(9))
+    bar = f"width: 8em; height: 0.8em; background: linear-gradient(to right, {stops})"
+    row = "display: flex; align-items: center; gap: 8px; margin: 4px; line-height: 1.4"
+    ends = f'<span>{low}</span><span style="{bar}"></span><span>{high}</span>'
+    return f'<div style="{row}">{ends}<span>{note}</span></div>'
+
+
+def signed_image(values: np.ndarray) -> Image.Image:
+    """Numbers (h, w) as colours: white is 0, orange is below and purple above."""
+    shares = (values / SIGNED_LIMIT + 1) / 2  # -3..3 to 0..1; the colours end there
+    return Image.fromarray(SIGNED(shares, bytes=True)[..., :3])
+
+
+# Generations
+
+
+_catching_warnings = threading.Lock()  # their filters are the same for all threads
+
+
+def encode(sd: StableDiffusion, prompt: str, *, blank: bool = False) -> tuple[Tensor, str]:
+    """The text states of a prompt, (1, 77, D), and a sentence when a part of it was cut off.
+
+    Raises `ValueError` for a prompt without a word, unless it may be `blank`.
+    """
+    prompts = [prompt] if blank else check_not_blank([prompt])
+    if len(token_ids(sd.tokenizer, prompt)) <= sd.tokenizer.model_max_length:
+        return sd.encode_text(prompts), ""
+    with _catching_warnings, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        states = sd.encode_text(prompts)
+    return states, "; ".join(str(warning.message) for warning in caught)
+
+
+def first_image(sd: StableDiffusion, latents: Tensor) -> Image.Image:
+    """The first of `latents` (B, 4, h, w), decoded."""
+    return to_pil(sd.decode(latents[:1]))[0]
+
+
+def levels_of(sd: StableDiffusion, num_steps: int, scheduler: str) -> list[Tensor]:
+    """alpha_bar of each step of a run; some schedulers take more steps than `num_steps`."""
+    name = None if scheduler == OWN else scheduler
+    return list(alpha_bars(fresh_scheduler(name, sd.scheduler, num_steps, sd.device)))
+
+
+@dataclass
+class Generation:
+    """A denoising run whose steps are kept, so that it can be interrupted and resumed."""
+
+    sd: StableDiffusion
+    remaining: Iterator[Step]
+    levels: list[Tensor]  # alpha_bar of each step
+    note: str  # about the prompts
+    steps: list[Step] = field(default_factory=list)  # those taken so far
+    cache: dict[int, Any] = field(default_factory=dict)  # what an explorer has drawn of a step
+
+    def finish(self, preview: Callable[[Step], dict[str, str]]) -> Iterator[PanelUpdate]:
+        """Take the remaining steps, one for each `next`, and show now and then how far it is.
+
+        On a slow machine or with a large model, the panels that `preview` makes of a step are
+        shown as well.
+        """
+        said, due = time.monotonic(), time.monotonic() + PREVIEW_EVERY
+        for step in self.remaining:
+            self.steps.append(step)
+            panels, status, now = {}, None, time.monotonic()
+            if now > due:
+                panels = preview(step)
+                cost = time.monotonic() - now
+                due = now + cost + max(PREVIEW_EVERY, PREVIEW_SHARE * cost)
+            if panels or now > said + STATUS_EVERY:
+                said, status = now, f"step {step.index + 1} of {len(self.levels)}"
+            yield PanelUpdate(panels, status)
+
+    def preview_html(self, step: Step) -> str:
+        """pred_x0 of a step, decoded."""
+        title = f"step {step.index + 1} of {len(self.levels)}: a preview"
+        return image_html(first_image(self.sd, step.pred_x0), title)
+
+    def cached(self, key: int, make: Callable[[], Any]) -> Any:
+        """What `make` returned the first time."""
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
+
+    def image(self) -> Image.Image:
+        """The finished image."""
+        return first_image(self.sd, self.steps[-1].next_latents)
+
+
+def start_generation(
+    sd: StableDiffusion,
+    settings: Settings,
+    *,
+    cond: Tensor | None = None,
+    latents: Tensor | None = None,
+) -> Generation:
+    """A generation of which no step has been taken yet.
+
+    The `settings` are `prompt`, `seed`, `num_steps`, `guidance_scale`, and where an explorer has
+    them `negative_prompt` and `scheduler`. `cond` (1, 77, D) replaces the text states of the
+    prompt, `latents` (1, 4, h, w) the noise of the seed.
+    """
+    scheduler, notes = getattr(settings, "scheduler", OWN), ["", ""]
+    if cond is None:
+        cond, notes[0] = encode(sd, settings.prompt)
+    uncond, notes[1] = encode(sd, getattr(settings, "negative_prompt", ""), blank=True)
+    steps = sd.denoise(
+        sd.init_latents([settings.seed]) if latents is None else latents,
+        cond,
+        uncond,
+        num_steps=settings.num_steps,
+        guidance_scale=settings.guidance_scale,
+        scheduler=None if scheduler == OWN else scheduler,
+        seeds=[settings.seed],
+    )
+    levels = levels_of(sd, settings.num_steps, scheduler)
+    return Generation(sd, steps, levels, "; ".join(filter(None, notes)))
+
+
+def without(settings: Settings, *names: str) -> tuple[tuple[str, Any], ...]:
+    """The settings but those of these `names`, as a key for a cache."""
+    return tuple(item for item in vars(settings).items() if item[0] not in names)
+
+
+class SheetExplorer(LiveExplorer):
+    """The base of explorers that can fill a panel with images of other settings."""
+
+    def start(self, settings: Settings) -> Generation:
+        """Begin a generation with these settings."""
+        return start_generation(self.sd, settings)
+
+    def remark(self, settings: Settings, image: Image.Image) -> str:
+        """What an image's caption says beside its settings."""
+        return ""
+
+    def fill(self, panel: str, columns: int, variants: dict[str, dict[str, Any]]) -> None:
+        """Fill `panel` with one small image for each variant, from its caption to its settings."""
+        self.run_job(self._filled(panel, columns, variants))
+
+    def _filled(
+        self, panel: str, columns: int, variants: dict[str, dict[str, Any]]
+    ) -> Iterator[PanelUpdate]:
+        yield from self._updates_or_seen()  # the image above may not be finished
+        present, images = self.current_settings(), []
+        for number, (caption, changes) in enumerate(variants.items(), 1):
+            settings = Settings(**{**vars(present), **changes})
+            generation = self.start(settings)
+            for step in generation.remaining:
+                generation.steps.append(step)
+                yield PanelUpdate(status=f"picture {number} of {len(variants)}")
+            image = generation.image()
+            images.append(image_html(image, caption + self.remark(settings, image), THUMBNAIL))
+            yield PanelUpdate({panel: row_html(images, columns, THUMBNAIL)})
+
+
+# An image of the reader
+
+
+class ImageExplorer(LiveExplorer):
+    """The base of explorers of one image, which may be uploaded or set: `explorer.image = ...`.
+
+    `image` takes any PIL image and holds its middle, RGB, at the model's size.
+    """
+
+    SCENE: Scene  # the image at the beginning
+
+    image = controls.hidden(traitlets.Any())
+
+    def prepare(self) -> None:
+        self.encoded = lru_cache(maxsize=4)(self._encode)
+        self.image = render(self.SCENE)
+        self.upload = upload_button(
+            "your picture", self.sd.image_size, self._receive, self.set_status
+        )
+
+    @traitlets.validate("image")
+    def _to_square(self, proposal: Any) -> Image.Image:
+        image = to_square(proposal["value"], self.sd.image_size)
+        self._pixels = image.tobytes()
+        return image
+
+    def _receive(self, image: Image.Image, _name: str) -> None:
+        self.image = image
+
+    def current_settings(self) -> Settings:
+        """The settings as they are now; the image as its bytes, for `encoded`."""
+        return Settings(**{**vars(super().current_settings()), "image": self._pixels})
+
+    def _encode(self, pixels: bytes) -> tuple[Image.Image, Tensor]:
+        """The image with these bytes, and its latents (1, 4, h, w)."""
+        image = Image.frombytes("RGB", (self.sd.image_size,) * 2, pixels)
+        return image, self.sd.encode_image(viz.to_tensor(image))
