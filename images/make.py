@@ -6,7 +6,7 @@
 
 The figures (guidance, composition, steps) come from `sdlearn evaluate --figures`, the explorers
 from `pytest tests/test_browser.py --screenshots images/explorers`, and the sample sheets in
-`training/` from `sdlearn train unet --diary images/training`.
+`training/` from `sdlearn train unet --samples images/training`.
 """
 
 import sys
@@ -14,13 +14,24 @@ from pathlib import Path
 
 from sdlearn import load, render
 from sdlearn.cli import main
+from sdlearn.training.samples import PROMPTS
 from sdlearn.util.images import tile
 from sdlearn.util.progress import progress_bar
 from sdlearn.world import scene_at
-from sdlearn.world.showcase import SHOWCASE
 
 HERE = Path(__file__).parent
 COLUMNS = 8
+SHOWCASE = (  # sixteen prompts that show the world's range
+    *PROMPTS,
+    "a large blue lighthouse on the left, on blue water, at sunset, under the sun",
+    "a small yellow house in the middle, on white snow, at night, under the moon",
+    "a large green tree in the middle, on green grass, by day, under a rainbow",
+    "a large purple rocket on the right, on yellow sand, at night, under a clear sky",
+    "a red car left of a yellow house, on green grass, by day, under a cloud",
+    "a large pink castle on the right, on blue water, at sunset, under a balloon",
+    "a large white boat in the middle, on blue water, by day, under the sun",
+    "a white cat right of a green tree, on white snow, at night, under a cloud",
+)
 
 
 def tiny_sheet() -> None:

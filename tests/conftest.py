@@ -17,9 +17,8 @@ pytest.register_assert_rewrite("lesson_checks")
 from lesson_checks import LessonChecks
 
 from sdlearn.evaluation.judge import Judge
-from sdlearn.training.clip import build_clip
+from sdlearn.training.clip import build_clip, train_tokenizer
 from sdlearn.training.export import export
-from sdlearn.training.tokenizer import train_tokenizer
 from sdlearn.world import caption, scenes
 
 

@@ -31,7 +31,7 @@ from sdlearn.evaluation.adherence import checks, mistakes, tally
 from sdlearn.evaluation.judge import Judge, Reading, labels, save_judge
 from sdlearn.evaluation.plots import figures, plot_steps
 from sdlearn.evaluation.report import SPLITS
-from sdlearn.training.workshop import FULL
+from sdlearn.training.run import FULL
 from sdlearn.util.images import to_tensor
 from sdlearn.world import Scene, Thing, caption, full_caption, render, scenes
 
@@ -298,7 +298,7 @@ def test_what_is_new_to_the_model_is_as_the_docstring_says():
     def shown(scene):
         return frozenset(scene.things), scene.ground, scene.time, scene.sky
 
-    drawn = list(scenes(FULL.pictures))
+    drawn = list(scenes(FULL.images))
     known, words = {shown(scene) for scene in drawn}, {caption(scene) for scene in drawn}
     shares = {
         split: sum(shown(scene) in known for scene in scenes(1000, split)) / 1000

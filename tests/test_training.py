@@ -18,30 +18,20 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from transformers import CLIPTokenizer
 
 from sdlearn.cli import train
 from sdlearn.evaluation import psnr
-from sdlearn.training import (
-    checkpoint,
-    clip,
-    diary,
-    judge,
-    loop,
-    probe,
-    tokenizer,
-    unet,
-    vae,
-    workshop,
-)
-from sdlearn.training.data import Pictures, render_all
+from sdlearn.training import clip, judge, loop, probe, run, samples, unet, vae
+from sdlearn.training.data import RenderedImages, render_all
 from sdlearn.world import caption, full_caption, is_held_out, scene_at, scenes
 from sdlearn.world.scene import COLOURS
 
-RECIPE = loop.TrainingConfig(steps=6, batch_size=4, lr=1e-2, warmup=2, save_every=3)
+CONFIG = loop.TrainingConfig(steps=6, batch_size=4, lr=1e-2, warmup=2, save_every=3)
 
 
 class Line(nn.Module):
-    """The smallest thing that `fit` can train: y = w x."""
+    """The smallest thing that `train_model` can train: y = w x."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,34 +42,34 @@ class Line(nn.Module):
         return {"loss": error, "error": error}
 
 
-def draw(generator: torch.Generator) -> loop.Batch:
+def make_batch(generator: torch.Generator) -> loop.Batch:
     return {"x": torch.randn(4, 3, generator=generator)}
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    path = tmp_path_factory.mktemp("pictures") / "train.u8"
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> RenderedImages:
+    path = tmp_path_factory.mktemp("images") / "train.u8"
     assert list(render_all(path, 16)) == list(range(1, 17))
-    return Pictures(path)
+    return RenderedImages(path)
 
 
 @pytest.fixture(scope="module")
-def tokens() -> tokenizer.CLIPTokenizer:
-    return tokenizer.train_tokenizer(caption(scene) for scene in scenes(1500))
+def tokens() -> CLIPTokenizer:
+    return clip.train_tokenizer(caption(scene) for scene in scenes(1500))
 
 
 def test_learning_rate_rises_stays_and_falls_to_zero() -> None:
-    recipe = loop.TrainingConfig(steps=100, batch_size=1, lr=1.0, warmup=10, decay=0.4)
-    rates = [loop.learning_rate(step, recipe) for step in range(100)]
+    config = loop.TrainingConfig(steps=100, batch_size=1, lr=1.0, warmup=10, decay=0.4)
+    rates = [loop.learning_rate(step, config) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[59] == 1.0
     assert rates[80] == pytest.approx(0.5)
     assert rates[99] == pytest.approx(0.025)
 
 
-def test_fit_yields_a_record_a_step_and_learns() -> None:
+def test_train_model_yields_a_record_a_step_and_learns() -> None:
     model = Line()
-    records = list(loop.fit(model, draw, replace(RECIPE, steps=300, lr=0.1, ema=0.9)))
+    records = list(loop.train_model(model, make_batch, replace(CONFIG, steps=300, lr=0.1, ema=0.9)))
     assert [r.step for r in records] == list(range(1, 301))
     assert records[-1].loss < 1e-3 < records[0].loss
     assert set(records[0].parts) == {"error"}
@@ -88,12 +78,12 @@ def test_fit_yields_a_record_a_step_and_learns() -> None:
 
 def test_a_run_that_resumes_equals_one_that_does_not(tmp_path: Path) -> None:
     whole, halted = Line(), Line()
-    expected = list(loop.fit(whole, draw, RECIPE))
-    run = loop.fit(halted, draw, RECIPE, tmp_path / "c.safetensors")
+    expected = list(loop.train_model(whole, make_batch, CONFIG))
+    run = loop.train_model(halted, make_batch, CONFIG, tmp_path / "c.safetensors")
     first = [next(run) for _ in range(4)]  # saved after 3, killed after 4
     run.close()
     resumed = Line()
-    rest = list(loop.fit(resumed, draw, RECIPE, tmp_path / "c.safetensors"))
+    rest = list(loop.train_model(resumed, make_batch, CONFIG, tmp_path / "c.safetensors"))
     assert [r.step for r in rest] == [4, 5, 6]
     assert [r.loss for r in first[:3] + rest] == [r.loss for r in expected]
     assert torch.equal(resumed.w, whole.w)
@@ -101,35 +91,35 @@ def test_a_run_that_resumes_equals_one_that_does_not(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
-    list(loop.fit(Line(), draw, RECIPE, path))
+    list(loop.train_model(Line(), make_batch, CONFIG, path))
     model = nn.Linear(2, 2)
     with pytest.raises(ValueError, match="belongs to another model; delete it"):
-        list(loop.fit(model, draw, RECIPE, path))
+        list(loop.train_model(model, make_batch, CONFIG, path))
 
 
-def test_the_average_is_what_fit_leaves_and_what_the_checkpoint_holds(tmp_path: Path) -> None:
+def test_the_average_is_what_training_leaves_and_what_the_checkpoint_holds(tmp_path: Path) -> None:
     trained, loaded = Line(), Line()
-    list(loop.fit(trained, draw, RECIPE, tmp_path / "c.safetensors"))
-    checkpoint.load_average(tmp_path / "c.safetensors", loaded)
+    list(loop.train_model(trained, make_batch, CONFIG, tmp_path / "c.safetensors"))
+    loop.load_average(tmp_path / "c.safetensors", loaded)
     assert torch.equal(trained.w, loaded.w)
 
 
-def test_pictures_are_rendered_once_and_whole(tmp_path: Path) -> None:
+def test_images_are_rendered_once_and_whole(tmp_path: Path) -> None:
     path = tmp_path / "p.u8"
     half = render_all(path, 4)
     next(half)
     assert not path.exists(), "a half-written file must not take the name"
     assert list(render_all(path, 4)) == [1, 2, 3, 4]
     assert list(render_all(path, 4)) == [4], "a complete file is kept"
-    batch = Pictures(path)[torch.tensor([2, 0])]
+    batch = RenderedImages(path)[torch.tensor([2, 0])]
     assert batch.shape == (2, 3, 128, 128)
     assert -1 <= batch.min() < batch.max() <= 1
 
 
-def test_folding_evens_out_the_channels_and_keeps_the_round_trip(pictures: Pictures) -> None:
+def test_folding_evens_out_the_channels_and_keeps_the_round_trip(rendered: RenderedImages) -> None:
     torch.manual_seed(0)
     model = vae.build_vae().eval()
-    images = pictures[torch.arange(8)]
+    images = rendered[torch.arange(8)]
     with torch.no_grad():
         before = model.encode(images).latent_dist
         picture = model.decode(before.mode()).sample
@@ -146,7 +136,7 @@ def test_folding_evens_out_the_channels_and_keeps_the_round_trip(pictures: Pictu
 
 
 def test_psnr_of_a_known_error() -> None:
-    class Shift(nn.Module):  # restores every picture 0.2 too bright: mse 0.01 on [0, 1]
+    class Shift(nn.Module):  # restores every image 0.2 too bright: mse 0.01 on [0, 1]
         def __init__(self) -> None:
             super().__init__()
             self.p = nn.Parameter(torch.zeros(1))
@@ -170,21 +160,21 @@ def test_psnr_of_a_known_error() -> None:
 
 
 def test_tokenizer_keeps_known_words_whole_and_splits_others(
-    tokens: tokenizer.CLIPTokenizer,
+    tokens: CLIPTokenizer,
 ) -> None:
     assert tokens.tokenize("a Purple lighthouse") == ["a</w>", "purple</w>", "lighthouse</w>"]
     pieces = tokens.tokenize("dragon é")
     assert len(pieces) > 3
     assert tokens.unk_token_id not in tokens.convert_tokens_to_ids(pieces)
     ids = tokens("a cat", padding="max_length").input_ids
-    assert len(ids) == tokenizer.MAX_TOKENS == 77
+    assert len(ids) == clip.MAX_TOKENS == 77
     assert ids[0] == tokens.bos_token_id == len(tokens) - 2
     assert set(ids[3:]) == {tokens.eos_token_id} == {len(tokens) - 1}
 
 
-def test_tokenizer_survives_saving(tokens: tokenizer.CLIPTokenizer, tmp_path: Path) -> None:
+def test_tokenizer_survives_saving(tokens: CLIPTokenizer, tmp_path: Path) -> None:
     tokens.save_pretrained(tmp_path)
-    again = tokenizer.CLIPTokenizer.from_pretrained(tmp_path)
+    again = CLIPTokenizer.from_pretrained(tmp_path)
     for text in ("", "a red house", "zürich & 3 dragons"):
         assert again(text).input_ids == tokens(text).input_ids
 
@@ -203,10 +193,10 @@ def test_a_near_miss_differs_from_its_scene_in_what_captions_say() -> None:
 
 
 def test_clip_batches_are_captions_beside_near_misses(
-    pictures: Pictures, tokens: tokenizer.CLIPTokenizer
+    rendered: RenderedImages, tokens: CLIPTokenizer
 ) -> None:
-    batch = clip.draw_batch(pictures, tokens, 8, torch.Generator().manual_seed(0))
-    again = clip.draw_batch(pictures, tokens, 8, torch.Generator().manual_seed(0))
+    batch = clip.make_batch(rendered, tokens, 8, torch.Generator().manual_seed(0))
+    again = clip.make_batch(rendered, tokens, 8, torch.Generator().manual_seed(0))
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     assert batch["images"].shape == (8, 3, 128, 128)
     assert batch["ids"].shape == batch["near_miss_ids"].shape
@@ -224,7 +214,7 @@ def test_a_held_out_combination_is_never_a_wrong_answer(monkeypatch: pytest.Monk
     assert not any(shown)
 
 
-def test_clip_pools_the_true_end_of_text(tokens: tokenizer.CLIPTokenizer) -> None:
+def test_clip_pools_the_true_end_of_text(tokens: CLIPTokenizer) -> None:
     model = clip.build_clip(tokens).eval()
     ids = tokens(["a red house", "a cat"], padding="max_length", return_tensors="pt").input_ids
     with torch.no_grad():
@@ -246,7 +236,7 @@ def test_probe_reads_what_is_there_and_not_what_is_not() -> None:
     assert 0.35 < probe.probe(states[:300], untold[:300], states[300:], untold[300:]) < 0.65
 
 
-def test_unet_objective_by_hand(tokens: tokenizer.CLIPTokenizer) -> None:
+def test_unet_objective_by_hand(tokens: CLIPTokenizer) -> None:
     """A U-Net that always answers zero has error mean(noise²), weighted by min(SNR, 5) / SNR."""
 
     class Zero(nn.Module):
@@ -266,9 +256,9 @@ def test_unet_objective_by_hand(tokens: tokenizer.CLIPTokenizer) -> None:
     assert not any(p.requires_grad for p in tower.parameters()), "the text tower is frozen"
 
 
-def test_unet_batches_drop_captions_and_word_them_anew(tokens: tokenizer.CLIPTokenizer) -> None:
+def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) -> None:
     latents = torch.arange(4.0)[:, None, None, None].expand(4, 4, 2, 2)
-    batch = unet.draw_batch(latents, tokens, 2000, torch.Generator().manual_seed(0))
+    batch = unet.make_batch(latents, tokens, 2000, torch.Generator().manual_seed(0))
     dropped = batch["ids"][:, 1] == tokens.eos_token_id
     assert 0.08 < dropped.float().mean() < 0.12
     words = tokens.batch_decode(batch["ids"][~dropped], skip_special_tokens=True)
@@ -283,10 +273,10 @@ def test_unet_batches_drop_captions_and_word_them_anew(tokens: tokenizer.CLIPTok
     assert batch["t"].max() == 999
 
 
-def test_judge_batches_pair_pictures_with_their_truth(pictures: Pictures) -> None:
+def test_judge_batches_pair_images_with_their_truth(rendered: RenderedImages) -> None:
     restored = torch.zeros(8, 3, 128, 128, dtype=torch.uint8)
     truth = torch.arange(16)[:, None].repeat(1, 9)
-    batch = judge.draw_batch(pictures, restored, truth, 8, torch.Generator().manual_seed(0))
+    batch = judge.make_batch(rendered, restored, truth, 8, torch.Generator().manual_seed(0))
     assert batch["images"].shape == (8, 3, 128, 128)
     assert (batch["truth"][:4, 0] < 8).all(), "the first half are plain renders"
     assert (batch["truth"][4:, 0] >= 8).all(), "the second half are round trips of others"
@@ -304,37 +294,37 @@ def test_full_captions_are_what_the_probe_reads() -> None:
     assert len({full_caption(scene) for scene in scenes(50)}) == 50
 
 
-def test_the_strip_shows_early_pages_and_the_last(tmp_path: Path) -> None:
+def test_the_strip_shows_early_sheets_and_the_last(tmp_path: Path) -> None:
     steps = (500, 1000, 1500, 2000, 2500, 3000)
     for i, step in enumerate(steps):
         Image.new("RGB", (64, 20), (40 * i, 0, 0)).save(tmp_path / f"unet-{step:05d}.png")
-    shop = workshop.TrainingRun(tmp_path, diary=tmp_path)
-    for _ in range(2):  # a second time the strip is not taken for a page
-        diary.write_strip(shop, "unet")
+    training = run.TrainingRun(tmp_path, samples=tmp_path)
+    for _ in range(2):  # a second time the strip is not taken for a sheet
+        samples.write_strip(training, "unet")
     strip = Image.open(tmp_path / "unet-strip.png")
     rows = [strip.getpixel((strip.width - 1, y))[0] // 40 for y in (10, 32, 54)]
     assert [steps[row] for row in rows] == [500, 1000, 3000]
     assert strip.height == 3 * 20 + 2 * 2
 
 
-def plan_of(*words: str) -> workshop.Plan:
+def config_of(*words: str) -> run.RunConfig:
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
-    return train._plan(parser.parse_args(["all", *words]))
+    return train._config(parser.parse_args(["all", *words]))
 
 
-def test_the_command_changes_the_plan() -> None:
-    plan = plan_of("--pictures", "32", "--lr", "0.5", "--steps", "7")
-    assert plan.pictures == 32
-    assert {(recipe.lr, recipe.steps) for recipe in plan.recipes.values()} == {(0.5, 7)}
-    assert plan_of() == workshop.FULL
+def test_the_command_changes_the_config() -> None:
+    config = config_of("--images", "32", "--lr", "0.5", "--steps", "7")
+    assert config.images == 32
+    assert {(part.lr, part.steps) for part in config.parts.values()} == {(0.5, 7)}
+    assert config_of() == run.FULL
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("pictures", "0"),
-        ("pictures", "-3"),
+        ("images", "0"),
+        ("images", "-3"),
         ("steps", "0"),
         ("batch_size", "-1"),
         ("lr", "nan"),
@@ -345,7 +335,7 @@ def test_the_command_changes_the_plan() -> None:
 def test_numbers_that_cannot_be_trained_with_are_refused(option: str, value: str) -> None:
     message = f"^{option} must be a finite number above 0; got {value}$"
     with pytest.raises(ValueError, match=message):
-        plan_of(f"--{option.replace('_', '-')}", value)
+        config_of(f"--{option.replace('_', '-')}", value)
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -355,7 +345,7 @@ def test_each_stage_has_one_bar(
     monkeypatch.setattr(accelerate, "PartialState", lambda: SimpleNamespace(is_main_process=shown))
     steps = {"vae": range(1, 4), "unet": range(8, 11)}  # the second goes on after a stop
     train._show(
-        workshop.Progress(stage, done, done_at_last[-1], {"loss": 0.5})
+        run.StageProgress(stage, done, done_at_last[-1], {"loss": 0.5})
         for stage, done_at_last in steps.items()
         for done in done_at_last
     )
@@ -369,15 +359,15 @@ def test_each_stage_has_one_bar(
 def test_the_whole_chain_at_toy_length(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sdlearn", "train", "all", "--smoke"]
     paths = ["--workdir", str(tmp_path / "w"), "--output", str(tmp_path / "out")]
-    paths += ["--diary", str(tmp_path / "diary")]
+    paths += ["--samples", str(tmp_path / "samples")]
     done = subprocess.run([*command, *paths], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     sums = json.loads((tmp_path / "out" / "checksums.json").read_text())
     assert "unet/diffusion_pytorch_model.safetensors" in sums
     files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
     assert len({file.stat().st_mode for file in files}) == 1  # whoever reads one, reads all
-    assert (tmp_path / "diary" / "unet-00004.png").exists()
-    assert (tmp_path / "diary" / "unet-strip.png").exists()
+    assert (tmp_path / "samples" / "unet-00004.png").exists()
+    assert (tmp_path / "samples" / "unet-strip.png").exists()
     from sdlearn import load
 
     image = load(str(tmp_path / "out")).generate("a red house", seeds=[0], num_steps=2)[0]
@@ -394,8 +384,8 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from accelerate import PartialState\n"
         "from sdlearn.training import loop\n"
-        "from test_training import RECIPE, Line, draw\n"
-        "list(loop.fit(Line(), draw, RECIPE, Path(sys.argv[1])))\n"
+        "from test_training import CONFIG, Line, make_batch\n"
+        "list(loop.train_model(Line(), make_batch, CONFIG, Path(sys.argv[1])))\n"
         "assert PartialState().num_processes == 2\n"
         "PartialState().wait_for_everyone()\n"
         "PartialState().destroy_process_group()\n"
@@ -415,6 +405,6 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     alone, pair = Line(), Line()
-    list(loop.fit(alone, draw, RECIPE))
-    checkpoint.load_average(path, pair)
+    list(loop.train_model(alone, make_batch, CONFIG))
+    loop.load_average(path, pair)
     assert torch.allclose(alone.w, pair.w, atol=1e-6)

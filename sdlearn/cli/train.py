@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..training.workshop import Plan, Progress
+    from ..training.run import RunConfig, StageProgress
 
 __all__ = ["add_arguments", "run"]
 
@@ -39,16 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("stage", choices=CHOICES, help="what to train")
     parser.add_argument("--smoke", action="store_true", help="toy length: does the chain run?")
-    parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's")
-    parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
-    parser.add_argument("--lr", type=float, help="highest learning rate instead of the recipe's")
+    parser.add_argument("--steps", type=int, help="optimizer steps instead of the usual number")
+    parser.add_argument("--batch-size", type=int, help="instead of the usual one")
+    parser.add_argument("--lr", type=float, help="highest learning rate instead of the usual one")
     parser.add_argument("--decay", type=float, help="last share of the steps with a falling rate")
-    parser.add_argument("--pictures", type=int, help="how many pictures to render and learn from")
+    parser.add_argument("--images", type=int, help="how many images to render and learn from")
     parser.add_argument(
-        "--workdir", type=Path, help="pictures, checkpoints, parts (default: in ~/.cache/sdlearn)"
+        "--workdir", type=Path, help="images, checkpoints, parts (default: in ~/.cache/sdlearn)"
     )
     parser.add_argument("--output", type=Path, help="folder for the exported model")
-    parser.add_argument("--diary", type=Path, help="folder for sample sheets drawn on the way")
+    parser.add_argument("--samples", type=Path, help="folder for sample sheets drawn on the way")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,18 +57,18 @@ def run(args: argparse.Namespace) -> int:
     from transformers import logging
 
     logging.set_verbosity_error()  # or it advises to install torchvision, which is not needed
+    from ..training.run import TrainingRun, default_folder
     from ..training.stages import STAGES, export_stage, train_all
-    from ..training.workshop import TrainingRun, default_folder
 
     folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
-    shop = TrainingRun(folder, _plan(args), args.diary)
+    training = TrainingRun(folder, _config(args), args.samples)
     output = args.output or folder / "export"
     if args.stage == "all":
-        stages = train_all(shop, output)
+        stages = train_all(training, output)
     elif args.stage == "export":
-        stages = export_stage(shop, output)
+        stages = export_stage(training, output)
     else:
-        stages = STAGES[args.stage](shop)
+        stages = STAGES[args.stage](training)
     _show(stages)
     state = PartialState()
     if state.is_main_process:
@@ -79,24 +79,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(args: argparse.Namespace) -> Plan:
-    from ..training.workshop import FULL, SMOKE
+def _config(args: argparse.Namespace) -> RunConfig:
+    from ..training.run import FULL, SMOKE
 
-    plan = SMOKE if args.smoke else FULL
+    config = SMOKE if args.smoke else FULL
     changed = {
         name: value
-        for name in ("steps", "batch_size", "lr", "decay", "pictures")
+        for name in ("steps", "batch_size", "lr", "decay", "images")
         if (value := getattr(args, name)) is not None
     }
     for name, value in changed.items():
         if not 0 < value < math.inf:  # NaN is neither
             raise ValueError(f"{name} must be a finite number above 0; got {value}")
-    pictures = changed.pop("pictures", plan.pictures)
-    recipes = {name: replace(recipe, **changed) for name, recipe in plan.recipes.items()}
-    return replace(plan, recipes=recipes, pictures=pictures)
+    images = changed.pop("images", config.images)
+    parts = {name: replace(part, **changed) for name, part in config.parts.items()}
+    return replace(config, parts=parts, images=images)
 
 
-def _show(stages: Iterator[Progress]) -> None:
+def _show(stages: Iterator[StageProgress]) -> None:
     """One bar for each stage, on the main process only."""
     from accelerate import PartialState
     from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""Train a small CLIP (Radford et al. 2021, arXiv 2103.00020) on our world.
+"""A small CLIP (Radford et al. 2021, arXiv 2103.00020) and its tokenizer, trained on our world.
 
 The contrastive loss of the paper, plus one *near miss* for every caption: the same sentence
 with one attribute changed, or the two subjects' colours swapped. Without them a contrastive
@@ -6,75 +6,83 @@ text tower learns a bag of words (ARO, arXiv 2210.01936) and the U-Net could nev
 colour belongs to which subject. No near miss is a held-out combination: as nothing but a wrong
 answer, "orange ... on the left" would be learned as what is never true, and its states then say
 something else. Each process contrasts within its own share of the batch.
+
+The byte-pair tokenizer has the same class, the same rules and the same order of ids as the
+original: 256 bytes, the same bytes at a word's end, the learned merges, then BOS and EOS as the two
+highest ids. Words of the world become single tokens; any other word visibly falls into pieces, down
+to single bytes.
 """
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from tokenizers import pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from ..world import IMAGE_SIZE, Scene, Thing, caption, is_held_out, scene_at
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUBJECTS, TIMES
-from .data import Pictures, reworded, words_rng
-from .loop import Batch, Record, TrainingConfig, fit
-from .tokenizer import MAX_TOKENS
+from .data import RenderedImages, new_wording, rng_for_words
+from .loop import Batch, TrainingConfig
 
-__all__ = ["RECIPE", "CLIPObjective", "build_clip", "draw_batch", "near_miss", "train_clip"]
+__all__ = ["CONFIG", "CLIPObjective", "build_clip", "make_batch", "near_miss", "train_tokenizer"]
 
-RECIPE = TrainingConfig(
+CONFIG = TrainingConfig(
     steps=2_700, batch_size=128, lr=1e-3, warmup=100, decay=0.6, betas=(0.9, 0.98), ema=0.99
 )
 # How often each attribute is changed in a near miss, relative to the others.
-NEAR_MISSES = {
-    "position": 6,
-    "subject": 2,
-    "size": 2,
-    "colour": 1,
-    "ground": 1,
-    "time": 1,
-    "sky": 1,
-}
+NEAR_MISSES = {"position": 6, "subject": 2, "size": 2}
+NEAR_MISSES |= dict.fromkeys(("colour", "ground", "time", "sky"), 1)
 MAX_LOGIT_SCALE = 4.6052  # ln 100, the paper's cap on the temperature
+BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+MAX_TOKENS = 77  # as in CLIP: BOS, at most 75 pieces, EOS
+WORD_END = "</w>"
+
+
+def train_tokenizer(captions: Iterable[str], max_merges: int = 2000) -> CLIPTokenizer:
+    """A `CLIPTokenizer` whose merges were learned from `captions`."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=512 + max_merges,
+        min_frequency=2,
+        end_of_word_suffix=WORD_END,
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    blank = CLIPTokenizer().backend_tokenizer  # CLIP's own normaliser and word splitting
+    blank.train_from_iterator(captions, trainer)
+    merges = [tuple(pair) for pair in json.loads(blank.to_str())["model"]["merges"]]
+    tokens = [*alphabet, *[byte + WORD_END for byte in alphabet]]
+    tokens += ["".join(pair) for pair in merges]
+    vocab = {token: i for i, token in enumerate(dict.fromkeys([*tokens, BOS, EOS]))}
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS)
 
 
 def build_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
     """An untrained CLIP: text tower 3 x 128, image tower 4 x 128 on an 8x8 grid of patches."""
-    special = {
+    size = {"hidden_size": 128, "intermediate_size": 512, "projection_dim": 128}
+    size |= {"num_attention_heads": 4}
+    text = {
+        **size,
+        "num_hidden_layers": 3,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": MAX_TOKENS,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,  # the true id: 2 would mean legacy pooling
         "pad_token_id": tokenizer.pad_token_id,
     }
-    size = {
-        "hidden_size": 128,
-        "intermediate_size": 512,
-        "num_attention_heads": 4,
-        "projection_dim": 128,
-    }
-    text = {
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": MAX_TOKENS,
-        "num_hidden_layers": 3,
-    }
-    vision = {"image_size": IMAGE_SIZE, "patch_size": 16, "num_hidden_layers": 4}
-    return CLIPModel(
-        CLIPConfig(
-            text_config={**size, **text, **special},
-            vision_config={**size, **vision},
-            projection_dim=128,
-        )
-    )
+    vision = {**size, "num_hidden_layers": 4, "image_size": IMAGE_SIZE, "patch_size": 16}
+    return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=128))
 
 
 class CLIPObjective(nn.Module):
-    """The contrastive loss of one batch of pictures, captions and near misses."""
+    """The contrastive loss of one batch of images, captions and near misses."""
 
     def __init__(self, clip: CLIPModel) -> None:
         super().__init__()
@@ -96,7 +104,7 @@ def near_miss(scene: Scene, rng: random.Random) -> Scene:
     """`scene` with one attribute changed; for a pair mostly two subjects' attributes swapped.
 
     Where things stand is changed most often: the other attributes are learned from the other
-    pictures of the batch, while random negatives seldom differ in the position alone.
+    images of the batch, while random negatives seldom differ in the position alone.
     """
     if scene.is_pair and rng.random() < 0.85:
         return replace(scene, things=_swapped(scene.things, rng))
@@ -127,38 +135,22 @@ def _swapped(things: tuple[Thing, ...], rng: random.Random) -> tuple[Thing, ...]
     return tuple(replace(t, **{field: v}) for t, v in zip(things, swapped, strict=True))
 
 
-def draw_batch(
-    pictures: Pictures, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
+def make_batch(
+    images: RenderedImages, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
 ) -> Batch:
-    """Pictures drawn at random, their captions newly worded, and a near miss for each."""
-    rows = torch.randint(len(pictures), (batch_size,), generator=generator)
-    rng = words_rng(generator)
+    """Random images, their captions newly worded, and a near miss for each."""
+    rows = torch.randint(len(images), (batch_size,), generator=generator)
+    rng = rng_for_words(generator)
     right, wrong = zip(*(_caption_and_near_miss(int(row), rng) for row in rows), strict=True)
     # Padding to the longest is exact: the tower is causal and pools at the first EOS.
     ids = tokenizer([*right, *wrong], padding=True, return_tensors="pt").input_ids
-    return {
-        "images": pictures[rows],
-        "ids": ids[:batch_size],
-        "near_miss_ids": ids[batch_size:],
-    }
+    return {"images": images[rows], "ids": ids[:batch_size], "near_miss_ids": ids[batch_size:]}
 
 
 def _caption_and_near_miss(row: int, rng: random.Random) -> tuple[str, str]:
-    scene = reworded(scene_at(row), rng)
+    scene = new_wording(scene_at(row), rng)
     right = wrong = caption(scene)
     while wrong == right:  # the changed attribute may be one that this caption leaves out
         other = near_miss(scene, rng)
         wrong = right if is_held_out(other) else caption(other)
     return right, wrong
-
-
-def train_clip(
-    clip: CLIPModel,
-    tokenizer: CLIPTokenizer,
-    pictures: Pictures,
-    recipe: TrainingConfig = RECIPE,
-    checkpoint: Path | None = None,
-) -> Iterator[Record]:
-    """Train `clip` in place, one record a step."""
-    draw = partial(draw_batch, pictures, tokenizer, recipe.batch_size)
-    return fit(CLIPObjective(clip), draw, recipe, checkpoint)

@@ -1,4 +1,4 @@
-"""Train the judge on rendered pictures only: never on anything the U-Net drew.
+"""Train the judge on rendered images only: never on anything the U-Net drew.
 
 Half of each batch are round trips of other renders through the autoencoder, so that its blur
 does not fool the judge; the rest gets a little noise, blur or brightness. All combinations are
@@ -7,10 +7,6 @@ in, also those held out from the generator: the judge must know what it judges.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
@@ -18,14 +14,14 @@ from torch import Tensor, nn
 
 from ..evaluation.judge import ATTRIBUTES, Judge, labels
 from ..world import scene_at
-from .data import Pictures
-from .loop import Batch, Record, TrainingConfig, fit
+from .data import RenderedImages
+from .loop import Batch, TrainingConfig
 from .vae import round_trip
 
-__all__ = ["RECIPE", "SPLIT", "JudgeObjective", "draw_batch", "round_trips", "train_judge"]
+__all__ = ["CONFIG", "SPLIT", "JudgeObjective", "make_batch", "round_trips", "truth_table"]
 
 SPLIT = "judge"  # scenes of its own, held-out combinations included
-RECIPE = TrainingConfig(steps=2_000, batch_size=64, lr=2e-3, warmup=100, decay=0.7, ema=0.99)
+CONFIG = TrainingConfig(steps=2_000, batch_size=64, lr=2e-3, warmup=100, decay=0.7, ema=0.99)
 
 
 class JudgeObjective(nn.Module):
@@ -49,15 +45,15 @@ def truth_table(count: int) -> Tensor:
     return torch.tensor([[ATTRIBUTES[n].index(row[n]) for n in ATTRIBUTES] for row in rows])
 
 
-def round_trips(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
-    """The second half of the pictures sent through the autoencoder, (N/2, 3, H, W) uint8."""
-    rows = torch.arange(len(pictures) // 2, len(pictures)).split(32)
-    restored = torch.cat([round_trip(vae, pictures[r]) for r in rows])
+def round_trips(vae: AutoencoderKL, images: RenderedImages) -> Tensor:
+    """The second half of the images sent through the autoencoder, (N/2, 3, H, W) uint8."""
+    rows = torch.arange(len(images) // 2, len(images)).split(32)
+    restored = torch.cat([round_trip(vae, images[r]) for r in rows])
     return ((restored + 1) * 127.5).round().byte()
 
 
 def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """A little noise, blur and brightness, each by a random amount for each picture."""
+    """A little noise, blur and brightness, each by a random amount for each image."""
     n = len(images)
     amount = torch.rand(3, n, 1, 1, 1, generator=generator)
     blurred = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
@@ -67,33 +63,19 @@ def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return (images + noise * amount[2] * 0.04).clamp(0, 1)
 
 
-def draw_batch(
-    pictures: Pictures,
+def make_batch(
+    rendered: RenderedImages,
     restored: Tensor,
     truth: Tensor,
     batch_size: int,
     generator: torch.Generator,
 ) -> Batch:
     """Half plain renders, half round trips, all slightly changed, with their truth."""
-    half = len(pictures) - len(restored)
+    half = len(rendered) - len(restored)
     plain = torch.randint(half, (batch_size // 2,), generator=generator)
     through = torch.randint(len(restored), (batch_size - len(plain),), generator=generator)
-    images = torch.cat([(pictures[plain] + 1) / 2, restored[through] / 255])
+    images = torch.cat([(rendered[plain] + 1) / 2, restored[through] / 255])
     return {
         "images": _augment(images, generator),
         "truth": torch.cat([truth[plain], truth[through + half]]),
     }
-
-
-def train_judge(
-    judge: Judge,
-    vae: AutoencoderKL,
-    pictures: Pictures,
-    recipe: TrainingConfig = RECIPE,
-    checkpoint: Path | None = None,
-) -> Iterator[Record]:
-    """Train `judge` in place on the pictures of the judge's split, one record a step."""
-    restored, truth = round_trips(vae, pictures), truth_table(len(pictures))
-
-    draw = partial(draw_batch, pictures, restored, truth, recipe.batch_size)
-    return fit(JudgeObjective(judge), draw, recipe, checkpoint)

@@ -1,10 +1,13 @@
-"""The one training loop that all models share: `fit`, a generator of small records.
+"""The one training loop that all models share: `train_model`, a generator of small records.
 
 A model to train is a module whose `forward(**batch)` returns a dict of losses with the entry
 "loss"; the data is a function from a `torch.Generator` to a batch. Whatever is random in a step
-(rows, timesteps, noise) is drawn from a generator seeded with the step's number, so a run that
+(rows, timesteps, noise) comes from a generator seeded with the step's number, so a run that
 resumes, or that is spread over processes, sees exactly the batches of one that does neither.
 Runs on whatever `accelerate` finds: CPU or CUDA, one process or many.
+
+A checkpoint is one safetensors file, written completely or not at all. It holds the model, its
+moving average and the state of the optimizer, and nothing random.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch import nn
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from . import checkpoint as checkpoints
+from ..util.files import write_atomically
 
-__all__ = ["Batch", "TrainingConfig", "Record", "fit", "learning_rate"]
+__all__ = ["Batch", "Record", "TrainingConfig", "learning_rate", "load_average", "train_model"]
 
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,58 +57,108 @@ class Record:
     parts: dict[str, float]
 
 
-def learning_rate(step: int, recipe: TrainingConfig) -> float:
+def learning_rate(step: int, config: TrainingConfig) -> float:
     """Warm-up, a plateau, then a straight fall to zero over the last `decay` of the steps."""
-    rise = (step + 1) / max(1, recipe.warmup)
-    fall = (recipe.steps - step) / max(1.0, recipe.decay * recipe.steps)
-    return recipe.lr * min(1.0, rise, fall)
+    rise = (step + 1) / max(1, config.warmup)
+    fall = (config.steps - step) / max(1.0, config.decay * config.steps)
+    return config.lr * min(1.0, rise, fall)
 
 
-def fit(
+def train_model(
     model: nn.Module,
-    draw: Callable[[torch.Generator], Batch],
-    recipe: TrainingConfig,
+    make_batch: Callable[[torch.Generator], Batch],
+    config: TrainingConfig,
     checkpoint: Path | None = None,
 ) -> Iterator[Record]:
     """Train `model` in place, one record a step; at the end it holds the averaged weights.
 
-    `draw` makes one whole batch on the CPU; with several processes each takes its rows.
-    With `checkpoint`, progress is saved there and a later call goes on from it.
+    `make_batch` makes one whole batch on the CPU; with several processes each takes its rows.
+    With `checkpoint`, progress is saved there and a later call continues from it.
     """
     accelerator = Accelerator()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
-        trained, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
+        trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
     )
     model.to(accelerator.device)
-    ema = EMAModel(trained, decay=recipe.ema)
-    start = checkpoints.restore(checkpoint, model, ema, optimizer) if checkpoint else 0
+    ema = EMAModel(trained, decay=config.ema)
+    start = 0
+    if checkpoint and checkpoint.exists():
+        start = _load_checkpoint(checkpoint, model, ema, optimizer)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     wrapped.train()
-    for step in range(start, recipe.steps):
+    for step in range(start, config.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, recipe)
-        batch = draw(torch.Generator().manual_seed(recipe.seed * 1_000_003 + step))
-        losses = wrapped(**_share(batch, accelerator))
+            group["lr"] = learning_rate(step, config)
+        batch = make_batch(torch.Generator().manual_seed(config.seed * 1_000_003 + step))
+        losses = wrapped(**_own_rows(batch, accelerator))
         accelerator.backward(losses["loss"])
-        accelerator.clip_grad_norm_(trained, recipe.clip)
+        accelerator.clip_grad_norm_(trained, config.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.step(trained)
         done = step + 1
-        if checkpoint and accelerator.is_main_process and _is_due(done, recipe):
-            checkpoints.save(checkpoint, done, model, ema, optimizer)
+        is_due = done % config.save_every == 0 or done == config.steps
+        if checkpoint and is_due and accelerator.is_main_process:
+            _save_checkpoint(checkpoint, done, model, ema, optimizer)
         parts = {name: float(value.detach()) for name, value in losses.items()}
-        yield Record(done, parts.pop("loss"), learning_rate(step, recipe), parts)
+        yield Record(done, parts.pop("loss"), learning_rate(step, config), parts)
     ema.copy_to(trained)
     model.eval()
 
 
-def _is_due(done: int, recipe: TrainingConfig) -> bool:
-    return done % recipe.save_every == 0 or done == recipe.steps
-
-
-def _share(batch: Batch, accelerator: Accelerator) -> Batch:
+def _own_rows(batch: Batch, accelerator: Accelerator) -> Batch:
     """This process's rows of the batch, on its device."""
     rank, ranks = accelerator.process_index, accelerator.num_processes
     return {k: v[rank::ranks].to(accelerator.device) for k, v in batch.items()}
+
+
+def _save_checkpoint(
+    path: Path, step: int, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer
+) -> None:
+    """Write everything needed to continue after `step` steps."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"ema.{i}": value for i, value in enumerate(ema.shadow_params)}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{name}": value for name, value in state.items()}
+    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as partial:
+        metadata = {"step": str(step), "ema_step": str(ema.optimization_step)}
+        save_file(whole, partial, metadata=metadata)
+
+
+def _load_checkpoint(
+    path: Path, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer
+) -> int:
+    """Load what `_save_checkpoint` wrote and return its step.
+
+    Raises `ValueError` when the file belongs to a model of another shape.
+    """
+    found: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            kind, key = name.split(".", 1)
+            found[kind][key] = file.get_tensor(name)
+        metadata = file.metadata()
+    try:
+        model.load_state_dict(found["model"])
+    except RuntimeError as error:
+        message = f"checkpoint {path} belongs to another model; delete it to start anew"
+        raise ValueError(message) from error
+    for i, average in enumerate(ema.shadow_params):
+        average.copy_(found["ema"][str(i)])
+    ema.optimization_step = int(metadata["ema_step"])
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, value in found["optimizer"].items():
+        index, key = name.split(".", 1)
+        states.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+    return int(metadata["step"])
+
+
+def load_average(path: Path, model: nn.Module) -> None:
+    """Load a checkpoint's averaged weights into `model`, the same module as was trained."""
+    with safe_open(path, framework="pt") as file, torch.no_grad():
+        for i, parameter in enumerate(model.parameters()):
+            parameter.copy_(file.get_tensor(f"ema.{i}"))

@@ -1,6 +1,6 @@
 """What can be read off the text states by a straight line: the check before the U-Net.
 
-A linear probe is fitted on a caption's states to predict each attribute of the scene; its
+A linear probe is a regression from a caption's states to each attribute of the scene; its
 accuracy on unseen captions says whether the text tower *knows* the attribute. The U-Net cannot
 draw what the text states do not say. The U-Net attends to all states, so the probe sees the one
 at the caption's end (EOS) and the mean of them all; in pairs the end alone knows the subjects in
@@ -18,7 +18,7 @@ from ..world import Scene, full_caption, scene_at
 
 __all__ = ["probe", "probe_text_tower", "summaries"]
 
-# split that is read → split that the probe was fitted on
+# split that is read → split that the probe was trained on
 EXAMS = {"single": "single", "pairs": "pairs", "held_out": "single"}
 
 
@@ -43,26 +43,16 @@ def probe(states: Tensor, labels: list[str], test_states: Tensor, test_labels: l
     x, test_x = (F.pad(s, (0, 1), value=1.0) for s in (states, test_states))  # a bias column
     gram = x.T @ x + 1e-2 * torch.eye(x.shape[1])
     guesses = (test_x @ torch.linalg.solve(gram, x.T @ targets)).argmax(dim=1)
-    return sum(words[g] == t for g, t in zip(guesses.tolist(), test_labels, strict=True)) / len(
-        test_labels
-    )
+    right = [words[g] == t for g, t in zip(guesses.tolist(), test_labels, strict=True)]
+    return sum(right) / len(right)
 
 
 def _attributes(scene: Scene) -> dict[str, str]:
-    thing = scene.things[0]
-    found = {
-        "subject": thing.subject,
-        "colour": thing.colour,
-        "position": thing.position,
-        "ground": scene.ground,
-        "time": scene.time,
-        "sky": scene.sky,
-    }
-    if scene.is_pair:
-        second = scene.things[1]
+    first, *others = scene.things
+    found = {**vars(first), "ground": scene.ground, "time": scene.time, "sky": scene.sky}
+    for second in others:
+        del found["size"]  # both things of a pair have the same
         found |= {"second subject": second.subject, "second colour": second.colour}
-    else:
-        found["size"] = thing.size
     return found
 
 
@@ -72,7 +62,7 @@ def probe_text_tower(
     """Probe accuracy for every attribute, "<split>: <attribute>" → share of `count` / 2 captions.
 
     Single and paired scenes are read by a probe of their own kind; held-out combinations by the
-    probe that was fitted on the single ones, so it shows whether their states are made of parts.
+    probe that was trained on the single ones, so it shows whether their states are made of parts.
     """
     half = count // 2
     learned = {split: _read(text_encoder, tokenizer, split, 0, half) for split in EXAMS.values()}
@@ -80,9 +70,9 @@ def probe_text_tower(
     for split, taught in EXAMS.items():
         states, labels = learned[taught]
         test_states, test_labels = _read(text_encoder, tokenizer, split, half, count)
-        for name in labels:
-            found = probe(states, labels[name], test_states, test_labels[name])
-            accuracies[f"{split}: {name}"] = found
+        for name, words in labels.items():
+            accuracy = probe(states, words, test_states, test_labels[name])
+            accuracies[f"{split}: {name}"] = accuracy
     return accuracies
 
 

@@ -3,14 +3,10 @@
 Epsilon prediction on SD 1.x's own schedule, min-SNR weighting with gamma 5 (Hang et al. 2023,
 arXiv 2303.09556), 10 % of the captions dropped to the encoded empty string, so that
 classifier-free guidance has its unconditional half (Ho & Salimans 2022, arXiv 2207.12598).
-Latents are computed once; captions are worded anew whenever a picture is drawn.
+Latents are computed once; captions are worded anew whenever an image is used.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -19,23 +15,16 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..diffusion.equations import add_noise, snr
 from ..world import caption, scene_at
-from .data import Pictures, reworded, words_rng
-from .loop import Batch, Record, TrainingConfig, fit
+from .data import RenderedImages, new_wording, rng_for_words
+from .loop import Batch, TrainingConfig
 
-__all__ = [
-    "RECIPE",
-    "UNetObjective",
-    "build_scheduler",
-    "build_unet",
-    "draw_batch",
-    "encode_images",
-    "train_unet",
-]
+__all__ = ["CONFIG", "UNetObjective", "build_scheduler", "build_unet", "encode_all", "make_batch"]
 
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
+NUM_TIMESTEPS = 1000
 
-RECIPE = TrainingConfig(steps=5_500, batch_size=32, lr=1e-3, warmup=200, decay=0.5, ema=0.998)
+CONFIG = TrainingConfig(steps=5_500, batch_size=32, lr=1e-3, warmup=200, decay=0.5, ema=0.998)
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -45,7 +34,7 @@ def build_scheduler() -> DDIMScheduler:
     they are (Lin et al., arXiv 2305.08891); "leading" ones would begin at t = 1 for a single step.
     """
     return DDIMScheduler(
-        num_train_timesteps=1000,
+        num_train_timesteps=NUM_TIMESTEPS,
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
@@ -102,15 +91,15 @@ class UNetObjective(nn.Module):
 
 
 @torch.no_grad()
-def encode_images(vae: AutoencoderKL, pictures: Pictures) -> Tensor:
-    """The latents (N, 4, h, w) of all pictures: posterior means, scaled."""
+def encode_all(vae: AutoencoderKL, images: RenderedImages) -> Tensor:
+    """The latents (N, 4, h, w) of all images: posterior means, scaled."""
     device = next(vae.parameters()).device
-    rows = torch.arange(len(pictures)).split(64)
-    latents = [vae.encode(pictures[r].to(device)).latent_dist.mode().cpu() for r in rows]
+    rows = torch.arange(len(images)).split(64)
+    latents = [vae.encode(images[r].to(device)).latent_dist.mode().cpu() for r in rows]
     return torch.cat(latents) * vae.config.scaling_factor
 
 
-def draw_batch(
+def make_batch(
     latents: Tensor, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
 ) -> Batch:
     """Random rows, their captions newly worded, noise and timesteps.
@@ -118,9 +107,9 @@ def draw_batch(
     Every tenth caption or so is the empty string.
     """
     rows = torch.randint(len(latents), (batch_size,), generator=generator)
-    rng = words_rng(generator)
+    rng = rng_for_words(generator)
     captions = [
-        "" if rng.random() < CAPTION_DROPOUT else caption(reworded(scene_at(int(row)), rng))
+        "" if rng.random() < CAPTION_DROPOUT else caption(new_wording(scene_at(int(row)), rng))
         for row in rows
     ]
     x0 = latents[rows]
@@ -128,18 +117,5 @@ def draw_batch(
         "x0": x0,
         "ids": tokenizer(captions, padding="max_length", return_tensors="pt").input_ids,
         "noise": torch.randn(x0.shape, generator=generator),
-        "t": torch.randint(1000, (batch_size,), generator=generator),
+        "t": torch.randint(NUM_TIMESTEPS, (batch_size,), generator=generator),
     }
-
-
-def train_unet(
-    unet: UNet2DConditionModel,
-    text_encoder: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
-    latents: Tensor,
-    recipe: TrainingConfig = RECIPE,
-    checkpoint: Path | None = None,
-) -> Iterator[Record]:
-    """Train `unet` in place on `latents` of the pictures of split "train", one record a step."""
-    draw = partial(draw_batch, latents, tokenizer, recipe.batch_size)
-    return fit(UNetObjective(unet, text_encoder), draw, recipe, checkpoint)

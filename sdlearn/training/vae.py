@@ -8,34 +8,21 @@ Left out: the adversarial and LPIPS losses of the original.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
-
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from .data import Pictures
-from .loop import Batch, Record, TrainingConfig, fit
+from .data import RenderedImages
+from .loop import Batch, TrainingConfig
 
-__all__ = [
-    "RECIPE",
-    "VAEObjective",
-    "build_vae",
-    "draw_batch",
-    "fold_normalisation",
-    "pixel_losses",
-    "round_trip",
-    "train_vae",
-]
+__all__ = ["CONFIG", "VAEObjective", "build_vae", "fold_normalisation", "make_batch", "round_trip"]
 
 LATENT_CHANNELS = 4
 SCALING_FACTOR = 0.18215  # SD 1.x's own; `fold_normalisation` makes it right for ours
 KL_WEIGHT = 2e-5  # of the KL per latent number
 EDGE_WEIGHT = 1.0
 
-RECIPE = TrainingConfig(steps=9_000, batch_size=4, lr=8e-4, warmup=300, decay=0.75, ema=0.999)
+CONFIG = TrainingConfig(steps=9_000, batch_size=4, lr=8e-4, warmup=300, decay=0.75, ema=0.999)
 
 
 def build_vae() -> AutoencoderKL:
@@ -56,7 +43,7 @@ def build_vae() -> AutoencoderKL:
 
 
 class VAEObjective(nn.Module):
-    """The losses of one batch of pictures."""
+    """The losses of one batch of images."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -66,25 +53,19 @@ class VAEObjective(nn.Module):
         """`images` (B, 3, H, W) in [-1, 1], `noise` (B, 4, h, w) normal → losses."""
         posterior = self.vae.encode(images).latent_dist
         restored = self.vae.decode(posterior.mean + posterior.std * noise).sample
-        losses = pixel_losses(restored, images)
+        error = restored - images
+        l1, l2 = error.abs().mean(), error.square().mean()
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        loss = losses["l1"] + losses["l2"] + EDGE_WEIGHT * losses["edges"] + KL_WEIGHT * kl
-        return {"loss": loss, **losses, "kl": kl}
+        loss = l1 + l2 + EDGE_WEIGHT * edges + KL_WEIGHT * kl
+        return {"loss": loss, "l1": l1, "l2": l2, "edges": edges, "kl": kl}
 
 
-def pixel_losses(restored: Tensor, images: Tensor) -> dict[str, Tensor]:
-    """Mean absolute, squared and neighbour-difference errors of pictures (B, 3, H, W)."""
-    error = restored - images
-    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    return {"l1": error.abs().mean(), "l2": error.square().mean(), "edges": edges}
-
-
-def draw_batch(pictures: Pictures, batch_size: int, generator: torch.Generator) -> Batch:
-    """Pictures drawn at random and the noise that samples their latents."""
-    rows = torch.randint(len(pictures), (batch_size,), generator=generator)
-    images = pictures[rows]
-    shape = (batch_size, LATENT_CHANNELS, images.shape[-2] // 8, images.shape[-1] // 8)
-    return {"images": images, "noise": torch.randn(shape, generator=generator)}
+def make_batch(images: RenderedImages, batch_size: int, generator: torch.Generator) -> Batch:
+    """Random images and the noise that samples their latents."""
+    batch = images[torch.randint(len(images), (batch_size,), generator=generator)]
+    shape = (batch_size, LATENT_CHANNELS, batch.shape[-2] // 8, batch.shape[-1] // 8)
+    return {"images": batch, "noise": torch.randn(shape, generator=generator)}
 
 
 @torch.no_grad()
@@ -115,15 +96,3 @@ def fold_normalisation(vae: AutoencoderKL, images: Tensor) -> None:
     quant.weight[:channels] /= ratio[:, None, None, None]
     quant.bias[:channels] = (quant.bias[:channels] - mean) / ratio
     quant.bias[channels:] -= 2 * ratio.log()
-
-
-def train_vae(
-    vae: AutoencoderKL,
-    pictures: Pictures,
-    recipe: TrainingConfig = RECIPE,
-    checkpoint: Path | None = None,
-) -> Iterator[Record]:
-    """Train `vae` in place on `pictures`, one record a step."""
-    objective = VAEObjective(vae)
-    objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2x on a CPU
-    return fit(objective, partial(draw_batch, pictures, recipe.batch_size), recipe, checkpoint)

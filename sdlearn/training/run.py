@@ -1,0 +1,122 @@
+"""One run of the training: how much of everything, and the folder that holds its results.
+
+The folder lies outside the repository (`default_folder`), so that hours of work survive a fresh
+clone, and everything in it can be made again by `sdlearn train all`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from accelerate import PartialState
+from torch import nn
+
+from . import clip, judge, unet, vae
+from .data import RenderedImages
+from .loop import Batch, TrainingConfig, train_model
+
+__all__ = ["FULL", "SMOKE", "RunConfig", "StageProgress", "TrainingRun", "default_folder"]
+
+LOG_EVERY = 20  # steps
+PARTS = {"vae": vae.CONFIG, "clip": clip.CONFIG, "judge": judge.CONFIG, "unet": unet.CONFIG}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How much of everything: numbers of images, and how long each part is trained."""
+
+    images: int = 32_768  # rendered scenes that the VAE, CLIP and the U-Net learn from
+    judge_images: int = 16_384
+    probe_captions: int = 6_000
+    pass_mark: float = 0.95  # what the text probe must reach before the U-Net is trained
+    parts: dict[str, TrainingConfig] = field(default_factory=PARTS.copy)
+
+
+FULL = RunConfig()
+SMOKE = RunConfig(  # the whole chain at toy length: proves that it runs, not that it learns
+    images=64,
+    judge_images=32,
+    probe_captions=64,
+    pass_mark=0.0,
+    parts={
+        name: replace(config, steps=4, batch_size=min(8, config.batch_size), warmup=1, save_every=2)
+        for name, config in FULL.parts.items()
+    },
+)
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """How far a stage is, and its losses by name."""
+
+    stage: str
+    done: int
+    total: int
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+def default_folder() -> Path:
+    """`$XDG_CACHE_HOME/sdlearn/training`, by default under the home folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sdlearn" / "training"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The folder of one run, its sizes, and where its sample sheets go (None: nowhere)."""
+
+    folder: Path
+    config: RunConfig = FULL
+    samples: Path | None = None
+
+    def images_path(self, split: str) -> Path:
+        """The file of a split's rendered images."""
+        return self.folder / "images" / f"{split}.u8"
+
+    def images(self, split: str) -> RenderedImages:
+        """The rendered images of a split; `FileNotFoundError` saying which command makes them."""
+        path = self.images_path(split)
+        if not path.exists():
+            raise FileNotFoundError(f"no images in {self.folder}; run 'sdlearn train world' first")
+        return RenderedImages(path)
+
+    def checkpoint(self, part: str) -> Path:
+        """The checkpoint of a part in training."""
+        return self.folder / "checkpoints" / f"{part}.safetensors"
+
+    def finished(self, part: str) -> Path:
+        """The folder of a finished part; `FileNotFoundError` saying which command makes it."""
+        path = self.folder / "model" / part
+        if not path.exists():
+            raise FileNotFoundError(
+                f"no finished {part} in {self.folder}; run 'sdlearn train {part}' first"
+            )
+        return path
+
+    def save(self, part: str, write: Callable[[Path], object]) -> None:
+        """Let the main process write a finished part; the others wait for it."""
+        state = PartialState()
+        if state.is_main_process:
+            write(self.folder / "model" / part)
+        state.wait_for_everyone()
+
+    def train(
+        self, part: str, objective: nn.Module, make_batch: Callable[..., Batch]
+    ) -> Iterator[StageProgress]:
+        """Train a part, from its checkpoint if there is one; the log keeps every 20th step.
+
+        `make_batch(batch_size, generator)` makes a batch of `objective`'s arguments.
+        """
+        config, log = self.config.parts[part], self.folder / "log" / f"{part}.jsonl"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        batches = partial(make_batch, config.batch_size)
+        for record in train_model(objective, batches, config, self.checkpoint(part)):
+            if record.step % LOG_EVERY == 0 and PartialState().is_main_process:
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(record)) + "\n")
+            numbers = {"loss": record.loss, **record.parts}
+            yield StageProgress(part, record.step, config.steps, numbers)
