@@ -121,12 +121,10 @@ def _device() -> Iterator[Finding]:
         size = properties.total_memory / 2**30
         yield Finding("ok", "device", f"cuda: {properties.name}, {size:.0f} GB")
     elif device.type == "cpu" and shutil.which("nvidia-smi"):
+        build, limit = torch.version.cuda, "nvidia-smi says up to which the driver goes"
         mend = "install the CUDA build of torch, see https://pytorch.org/get-started"
-        if torch.version.cuda:
-            mend = (
-                f"update the driver: torch is built for CUDA {torch.version.cuda}, and nvidia-smi "
-                "says up to which the driver goes"
-            )
+        if build:
+            mend = f"update the driver: torch is built for CUDA {build}, and {limit}"
         yield Finding("warn", "device", "cpu, although this machine has an NVIDIA driver", mend)
     else:
         yield Finding("ok", "device", f"{device.type}, {torch.get_num_threads()} threads")
@@ -135,19 +133,21 @@ def _device() -> Iterator[Finding]:
 def _memory() -> Iterator[Finding]:
     import psutil
 
-    free = psutil.virtual_memory().available / 1e9
+    free = psutil.virtual_memory().available
     yield _enough("memory", free, MEMORY, "close other programs or notebooks that still run")
 
 
 def _disk() -> Iterator[Finding]:
-    free = shutil.disk_usage(os.getcwd()).free / 1e9
+    free = shutil.disk_usage(os.getcwd()).free
     yield _enough("disk", free, DISK, "make room where your notebooks are kept")
 
 
-def _enough(what: str, free: float, needed: float, mend: str) -> Finding:
-    if free < needed:
-        return Finding("warn", what, f"{free:.1f} GB free; {needed:g} GB are needed", mend)
-    return Finding("ok", what, f"{free:.1f} GB free")
+def _enough(what: str, free: int, needed: float, mend: str) -> Finding:
+    """A finding about `free` bytes, of which `needed` GB are needed."""
+    text = f"{free / 1e9:.1f} GB free"
+    if free < needed * 1e9:
+        return Finding("warn", what, f"{text}; {needed:g} GB are needed", mend)
+    return Finding("ok", what, text)
 
 
 def _weights() -> Iterator[Finding]:

@@ -16,6 +16,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--prompts", type=int, metavar="N", help="in each of three splits (default: 200)")
     add("--guidance", type=float, nargs="+", metavar="X", help="(default: 3)")
     add("--steps", type=int, nargs="+", metavar="N", help="(default: 20)")
-    add("--scheduler", nargs="+", metavar="NAME", help="(default: the model's own)")
+    own = "(default: the model's own)"
+    add("--scheduler", nargs="+", metavar="NAME", dest="schedulers", help=own)
     add("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")
     add("--seed", type=int, help="of the first image (default: 0)")
     add("--splits", nargs="+", metavar="NAME", help="(default: single held_out pairs)")
@@ -88,14 +90,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     """What was asked for; everything else is as `Settings` has it."""
     from ..evaluation import Settings
 
-    asked = {
-        "prompts": args.prompts,
-        "guidance": args.guidance and tuple(args.guidance),
-        "steps": args.steps and tuple(args.steps),
-        "schedulers": args.scheduler and tuple(args.scheduler),
-        "splits": args.splits and tuple(args.splits),
-        "batch_size": args.batch_size,
-        "seed": args.seed,
-    }
-    quick: dict[str, Any] = QUICK if args.quick else {}
-    return Settings(**quick | {name: value for name, value in asked.items() if value is not None})
+    chosen: dict[str, Any] = dict(QUICK) if args.quick else {}
+    for field in fields(Settings):
+        if (value := getattr(args, field.name, None)) is not None:
+            chosen[field.name] = tuple(value) if isinstance(value, list) else value
+    return Settings(**chosen)

@@ -61,29 +61,15 @@ EXPLORERS = {
     "painter": Shown("LatentPainter", "painter", "What is in a latent?"),
 }
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
-# Voilà's own page asks a server on the internet for symbols, which it brings along anyway; with
-# no network, or a slow one, the page would wait for them.
-TEMPLATE = """\
-{% extends 'voila/templates/lab/index.html.j2' %}
-{% import "spinner.macro.html.j2" as spinner %}
-{%- block notebook_css -%}
-{{ resources.include_js("static/voila-style.js") }}
-{{ spinner.css() }}
-<style>.jp-mod-noOutputs.jp-mod-noInput { display: none; }</style>
-{{ super.super() }}
-{%- endblock notebook_css -%}
-"""
+TEMPLATES = Path(__file__).parent / "voila"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "name", nargs="?", choices=EXPLORERS, metavar="NAME", help="an explorer (default: all)"
-    )
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    parser.add_argument(
-        "--port", type=int, help=f"port to listen on (default: {FIRST_PORT} or the next)"
-    )
+    add = parser.add_argument
+    add("name", nargs="?", choices=EXPLORERS, metavar="NAME", help="an explorer (default: all)")
+    add("--no-browser", action="store_true", help="do not open a browser")
+    add("--port", type=int, help=f"port to listen on (default: {FIRST_PORT} or the next)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,9 +83,8 @@ def run(args: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix="sdlearn-explore-") as folder:
         notebook = Path(folder) / "sdlearn explore.ipynb"
         notebook.write_text(json.dumps(page(args.name)), encoding="utf-8")
-        (Path(folder) / "index.html.j2").write_text(TEMPLATE, encoding="utf-8")
         token = secrets.token_urlsafe(16)  # keeps out other users of this computer
-        server.initialize(_words(notebook, port, token, tracebacks=args.debug))
+        server.initialize(_voila_arguments(notebook, port, token, tracebacks=args.debug))
         server.start()  # until it is stopped
     return 0
 
@@ -149,7 +134,7 @@ def tabs() -> ipywidgets.Tab:
 
 
 def pick_port(wanted: int | None = None) -> int:
-    """`wanted`, or the first that is free from 8866 on; 0 stands for any that is free.
+    """`wanted`, or the first free port from 8866 on; with 0, any free port.
 
     Raises `ValueError` when there is none.
     """
@@ -165,8 +150,7 @@ def pick_port(wanted: int | None = None) -> int:
     raise ValueError(f"{which} is taken or not allowed; choose another one with --port")
 
 
-def _words(notebook: Path, port: int, token: str, *, tracebacks: bool) -> list[str]:
-    """The command line of Voilà."""
+def _voila_arguments(notebook: Path, port: int, token: str, *, tracebacks: bool) -> list[str]:
     return [
         str(notebook),
         f"--port={port}",
@@ -180,7 +164,7 @@ def _words(notebook: Path, port: int, token: str, *, tracebacks: bool) -> list[s
 
 
 def _server(*, browser: bool) -> Any:
-    """A Voilà that says where it is, leaves no file behind, and looks for its page beside it."""
+    """A Voilà with our template, which prints its address and leaves no file behind."""
     from voila.app import Voila
 
     class Server(Voila):
@@ -192,7 +176,7 @@ def _server(*, browser: bool) -> Any:
 
         def setup_template_dirs(self) -> None:
             super().setup_template_dirs()
-            self.template_paths.insert(0, self.root_dir)
+            self.template_paths.insert(0, str(TEMPLATES))
 
         def launch_browser(self) -> None:
             address = f"{self.connection_url}?token={self.token}"

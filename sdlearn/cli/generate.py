@@ -167,6 +167,7 @@ def draw(
     `StableDiffusion.generate`, one by one, because a bar shows the steps, and a filmstrip needs
     the predictions on the way.
     """
+    import numpy as np
     from tqdm import tqdm
 
     from ..diffusion.schedulers import fresh_scheduler
@@ -190,16 +191,11 @@ def draw(
         latents = step.next_latents
         if args.filmstrip:
             predictions.append(step.pred_x0)
-    frames = [to_pil(sd.decode(x0)) for x0 in _spread(predictions)]  # moment after moment
+    count = min(FRAMES, len(predictions))  # evenly spread, from the first step to the last
+    shown = np.linspace(0, len(predictions) - 1, count).round().astype(int)
+    frames = [to_pil(sd.decode(predictions[index])) for index in shown]
     for i, image in enumerate(to_pil(sd.decode(latents))):
         yield image, tile([frame[i] for frame in frames], len(frames)) if frames else None
-
-
-def _spread(predictions: Sequence[Tensor]) -> list[Tensor]:
-    """At most `FRAMES` of them, evenly spread from the first to the last."""
-    count = min(FRAMES, len(predictions))
-    last = len(predictions) - 1
-    return [predictions[round(i * last / max(1, count - 1))] for i in range(count)]
 
 
 def describe(args: argparse.Namespace, prompt: str, seed: int) -> dict[str, str]:
