@@ -196,7 +196,7 @@ PLANS = {
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-@pytest.mark.parametrize("which", ["random", "tiny"])
+@pytest.mark.parametrize("which", ["random", pytest.param("tiny", marks=pytest.mark.slow)])
 def test_pictures_do_not_depend_on_where_the_weights_lie(monkeypatch, tiny_folder, plan, which):
     folder = tiny_folder if which == "random" else "tiny"
     expected = pictures(load(folder, device="cpu"))

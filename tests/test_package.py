@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -128,6 +129,49 @@ def test_constraints_hold_one_fitting_version_of_every_requirement(python: str):
         [version] = versions[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement} against {version}"
     assert versions["torch"] == ["2.13.0"]
+
+
+# What is written for people
+
+
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("lessons/*.md"), *ROOT.glob("benchmarks/*.md")]
+PAGES.append(PACKAGE / "weights" / "tiny" / "README.md")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the README in that language."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path):
+    for link in re.findall(r"\]\((?!\w+:)([^)]*)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name) if name else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+
+
+@pytest.mark.slow
+def test_the_first_session_of_the_readme_works(tmp_path: Path):
+    [session] = [block for block in blocks("sh") if block.startswith("sdlearn generate")]
+    first, _ = blocks("python")  # the other wants Stable Diffusion 1.5
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for program in (["bash", "-ec", session], [sys.executable, "-c", first]):
+        subprocess.run(program, cwd=tmp_path, env={**os.environ, "PATH": path}, check=True)
+    drawn = [path.name for path in tmp_path.glob("*.png")]
+    assert "house.png" in drawn
+    assert len(drawn) == 3  # the house, the boat, and the boat's filmstrip
+
+
+def test_pre_commit_runs_the_ruff_of_the_constraints():
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    [version] = re.findall(r"^ruff==(.*)$", constraints, re.MULTILINE)
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"rev: v(.*)", hooks) == [version]
 
 
 @pytest.fixture(scope="module")
