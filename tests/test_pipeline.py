@@ -17,7 +17,11 @@ NEGATIVE = "snow"
 
 
 @pytest.fixture(
-    scope="module", params=["random", pytest.param("shipped", marks=pytest.mark.slow)]
+    scope="module",
+    params=[
+        pytest.param("random", marks=pytest.mark.core),
+        pytest.param("shipped", marks=pytest.mark.slow),
+    ],
 )
 def both(request, tiny_folder):
     """Our pipeline and diffusers' on the same weights: random ones, then the shipped ones."""

@@ -11,6 +11,8 @@ from sdlearn.diffusion import schedulers
 from sdlearn.diffusion.schedulers import SCHEDULERS, alpha_bars, build_scheduler, fresh_scheduler
 from sdlearn.training.unet import build_scheduler as own_scheduler
 
+pytestmark = pytest.mark.core
+
 OWN = own_scheduler()
 
 
