@@ -73,10 +73,10 @@ def test_a_bad_line_is_named(data: bytes, message: str):
 def test_every_prompt_with_every_seed_has_a_file_of_its_own():
     planned = many.make_jobs(["A cat!", "a cat"], range(9, 11), Path("out"))
     assert planned == [
-        many.Job("A cat!", 9, Path("out/0001-a-cat-seed0009.png")),
-        many.Job("A cat!", 10, Path("out/0001-a-cat-seed0010.png")),
-        many.Job("a cat", 9, Path("out/0002-a-cat-seed0009.png")),
-        many.Job("a cat", 10, Path("out/0002-a-cat-seed0010.png")),
+        generate.Job("A cat!", 9, Path("out/0001-a-cat-seed0009.png")),
+        generate.Job("A cat!", 10, Path("out/0001-a-cat-seed0010.png")),
+        generate.Job("a cat", 9, Path("out/0002-a-cat-seed0009.png")),
+        generate.Job("a cat", 10, Path("out/0002-a-cat-seed0010.png")),
     ]
 
 
@@ -96,17 +96,17 @@ def asked(**more: object) -> Namespace:
     return Namespace(**how | more)
 
 
-def image(job: many.Job, **text: str) -> None:
+def image(job: generate.Job, **text: str) -> None:
     """A small image at the job's path that remembers `text`."""
     output.save_image(Image.new("RGB", (8, 8)), job.path, text)
 
 
-CAT = many.Job("a ☃", 0, Path("cat.png"))
+CAT = generate.Job("a ☃", 0, Path("cat.png"))
 
 
 def test_an_image_is_done_when_it_was_drawn_as_asked():
     assert not many.is_done(CAT, asked())
-    image(CAT, **generate.describe(asked(), "a ☃", 0), Software="sdlearn of old")
+    image(CAT, **generate.describe(CAT, asked()), Software="sdlearn of old")
     assert many.is_done(CAT, asked())
 
 
@@ -119,7 +119,7 @@ def test_an_image_is_done_when_it_was_drawn_as_asked():
     ],
 )
 def test_an_image_that_was_drawn_otherwise_is_in_the_way(text: dict[str, str], message: str):
-    found = generate.describe(asked(), "a ☃", 0) | text
+    found = generate.describe(CAT, asked()) | text
     image(CAT, **{key: value for key, value in found.items() if value is not None})
     with pytest.raises(FileExistsError, match=message):
         many.is_done(CAT, asked())
@@ -134,7 +134,7 @@ def test_a_folder_in_the_place_of_an_image_is_in_the_way():
 
 @pytest.mark.parametrize("keep", [0, 20, -30, -5])
 def test_a_damaged_image_is_not_done(keep: int):
-    image(CAT, **generate.describe(asked(), "a ☃", 0))
+    image(CAT, **generate.describe(CAT, asked()))
     assert many.is_done(CAT, asked())
     CAT.path.write_bytes(CAT.path.read_bytes()[:keep])
     with pytest.raises(FileExistsError, match="no prompt in it"):
@@ -245,7 +245,7 @@ def test_a_picture_that_another_run_wrote_meanwhile_must_be_the_same(
     Path("out", name).unlink()
 
     def load_model(*args: object) -> object:
-        image(many.Job("", 0, Path("out", name)), **text)
+        image(generate.Job("", 0, Path("out", name)), **text)
         return load_it(*args)
 
     load_it = generate.load_model
@@ -389,7 +389,8 @@ def other(monkeypatch: pytest.MonkeyPatch) -> OtherProcess:
 
 
 @pytest.mark.parametrize(
-    ("told", "code"), [({many.Job("a cat", 0, Path("out/cat.png")): True}, 0), (ValueError(), 2)]
+    ("told", "code"),
+    [({generate.Job("a cat", 0, Path("out/cat.png")): True}, 0), (ValueError(), 2)],
 )
 def test_a_process_does_as_the_main_one_says(
     told: object,
@@ -409,8 +410,7 @@ def test_a_process_does_as_the_main_one_says(
 def test_a_machine_that_does_not_see_the_folder_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    plan = {many.Job("a cat", 0, Path("out/cat.png")): False}
-    monkeypatch.setattr("accelerate.utils.broadcast_object_list", lambda told: [plan])
+    monkeypatch.setattr("accelerate.utils.broadcast_object_list", lambda told: [{CAT: False}])
     assert main(words(Path("nowhere"))) == 2
     assert "out is not to be seen from here; all machines must share it" in capsys.readouterr().err
 

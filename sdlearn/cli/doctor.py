@@ -96,17 +96,14 @@ def _packages() -> Iterator[Finding]:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         name, supported = requirement.name, requirement.specifier
-        mend = f'{sys.executable} -m pip install "{name}{supported}"'
         try:
             version = metadata.version(name)
+            status = "ok" if supported.contains(version, prereleases=True) else "warn"
+            detail = f"{version} (supported: {supported})"
         except metadata.PackageNotFoundError:
-            yield Finding("fail", name, "is not installed", mend)
-            continue
-        detail = f"{version} (supported: {supported})"
-        if supported.contains(version, prereleases=True):
-            yield Finding("ok", name, detail)
-        else:
-            yield Finding("warn", name, detail, mend)
+            status, detail = "fail", "is not installed"
+        mend = f'{sys.executable} -m pip install "{name}{supported}"'
+        yield Finding(status, name, detail, "" if status == "ok" else mend)
 
 
 def _device() -> Iterator[Finding]:

@@ -25,7 +25,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..util.checks import DTYPES
 from . import output
@@ -36,7 +36,16 @@ if TYPE_CHECKING:
 
     from ..pipeline import StableDiffusion
 
-__all__ = ["add_arguments", "check_settings", "describe", "draw", "load_model", "run", "save"]
+__all__ = [
+    "Job",
+    "add_arguments",
+    "check_settings",
+    "describe",
+    "draw",
+    "load_model",
+    "run",
+    "save",
+]
 
 FRAMES = 6  # images in a filmstrip
 FACTOR = 8  # pixels of a side for one latent, in all of Stable Diffusion 1.x
@@ -47,6 +56,14 @@ a file with a prompt a line (# begins a comment, - is standard input); draws eve
 seed, continues where it was stopped, and splits the work between the processes of 'accelerate
 launch'"""
 UNSAFE = "for teachers: do not make images black that the model's safety checker flags"
+
+
+class Job(NamedTuple):
+    """One image that was asked for, and its file."""
+
+    prompt: str
+    seed: int
+    path: Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,14 +112,15 @@ def run(args: argparse.Namespace) -> int:
     paths = output.plan_paths(
         args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip
     )
+    jobs = [Job(args.prompt, seed, path) for seed, path in zip(seeds, paths, strict=True)]
     sd = load_model(args)
-    batch = batch_size(sd, args)
-    for start in range(0, len(seeds), batch):
-        some = seeds[start : start + batch]
-        label = f"seed {some[0]}" if len(some) == 1 else f"seeds {some[0]} to {some[-1]}"
-        drawn = draw(sd, args, [args.prompt], some, label)
-        for seed, path, (image, strip) in zip(some, paths[start:], drawn, strict=False):
-            _save_both(image, strip, path, args, seed)
+    size = batch_size(sd, args)
+    for start in range(0, len(jobs), size):
+        batch = jobs[start : start + size]
+        first, last = batch[0].seed, batch[-1].seed
+        label = f"seed {first}" if first == last else f"seeds {first} to {last}"
+        for job, (image, strip) in zip(batch, draw(sd, args, batch, label), strict=True):
+            _save_both(image, strip, job, args)
     return 0
 
 
@@ -155,17 +173,12 @@ def batch_size(sd: StableDiffusion, args: argparse.Namespace) -> int:
 
 
 def draw(
-    sd: StableDiffusion,
-    args: argparse.Namespace,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
-    label: str,
+    sd: StableDiffusion, args: argparse.Namespace, jobs: Sequence[Job], label: str
 ) -> Iterator[tuple[Image, Image | None]]:
-    """The image of each seed, and its filmstrip where that was asked for.
+    """The image of each job, and its filmstrip where that was asked for, drawn as one batch.
 
-    `prompts` holds one prompt, or one for each seed. These are the stages of
-    `StableDiffusion.generate`, one by one, because a bar shows the steps, and a filmstrip needs
-    the predictions on the way.
+    These are the stages of `StableDiffusion.generate`, one by one, because a bar shows the steps,
+    and a filmstrip needs the predictions on the way.
     """
     import numpy as np
     from tqdm import tqdm
@@ -175,9 +188,10 @@ def draw(
     from ..util.images import tile
 
     width, height = args.size or (None, None)
+    seeds = [job.seed for job in jobs]
     steps = sd.denoise(
         sd.init_latents(seeds, height=height, width=width),
-        sd.encode_text(prompts),
+        sd.encode_text([job.prompt for job in jobs]),
         sd.encode_text(args.negative),
         num_steps=args.steps,
         guidance_scale=args.guidance,
@@ -198,12 +212,12 @@ def draw(
         yield image, tile([frame[i] for frame in frames], len(frames)) if frames else None
 
 
-def describe(args: argparse.Namespace, prompt: str, seed: int) -> dict[str, str]:
+def describe(job: Job, args: argparse.Namespace) -> dict[str, str]:
     """What it takes to draw an image again, as a PNG's text chunks."""
     return {
-        "prompt": prompt,
+        "prompt": job.prompt,
         "negative_prompt": args.negative,
-        "seed": str(seed),
+        "seed": str(job.seed),
         "num_steps": OWN if args.steps is None else str(args.steps),
         "guidance_scale": OWN if args.guidance is None else str(args.guidance),
         "scheduler": args.scheduler or OWN,
@@ -214,29 +228,28 @@ def describe(args: argparse.Namespace, prompt: str, seed: int) -> dict[str, str]
     }
 
 
-def save(image: Image, path: Path, args: argparse.Namespace, prompt: str, seed: int) -> None:
+def save(image: Image, job: Job, args: argparse.Namespace) -> None:
     """Write a PNG that remembers how it was drawn; it replaces none without `--force`."""
     from .. import __version__
 
-    text = {**describe(args, prompt, seed), "Software": f"sdlearn {__version__}"}
-    output.save_image(image, path, text, force=args.force)
+    text = {**describe(job, args), "Software": f"sdlearn {__version__}"}
+    output.save_image(image, job.path, text, force=args.force)
 
 
-def _save_both(
-    image: Image, strip: Image | None, path: Path, args: argparse.Namespace, seed: int
-) -> None:
+def _save_both(image: Image, strip: Image | None, job: Job, args: argparse.Namespace) -> None:
     """Write an image and its filmstrip, and print where they are.
 
     The name was free when it was planned; another `sdlearn generate` may have taken it since.
     """
     try:
-        save(image, path, args, args.prompt, seed)
+        save(image, job, args)
     except FileExistsError:
         if args.output is not None:
             raise
-        [free] = output.plan_paths(args.prompt, [seed], strips=args.filmstrip)
-        return _save_both(image, strip, free, args, seed)
-    print(path)
+        [free] = output.plan_paths(args.prompt, [job.seed], strips=args.filmstrip)
+        return _save_both(image, strip, job._replace(path=free), args)
+    print(job.path)
     if strip is not None:
-        save(strip, output.strip_path(path), args, args.prompt, seed)
-        print(output.strip_path(path))
+        path = output.strip_path(job.path)
+        save(strip, job._replace(path=path), args)
+        print(path)

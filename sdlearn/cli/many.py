@@ -20,26 +20,19 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..util.files import remove_partials
 from . import generate, output
+from .generate import Job
 
 if TYPE_CHECKING:
     from ..pipeline import StableDiffusion
 
-__all__ = ["Job", "is_done", "make_jobs", "make_plan", "read_prompts", "run"]
+__all__ = ["is_done", "make_jobs", "make_plan", "read_prompts", "run"]
 
 WIDTH = 4  # digits of a prompt's number and of a seed in a file's name: 0003-a-red-house-seed0007
 PATIENCE = timedelta(days=30)  # how long a process waits at the end for the slowest one
-
-
-class Job(NamedTuple):
-    """One image that was asked for, and its file."""
-
-    prompt: str
-    seed: int
-    path: Path
 
 
 def run(args: argparse.Namespace) -> int:
@@ -161,7 +154,7 @@ def is_done(job: Job, args: argparse.Namespace) -> bool:
     if not job.path.exists():
         return False
     found = output.read_png_text(job.path)
-    wanted = generate.describe(args, job.prompt, job.seed)
+    wanted = generate.describe(job, args)
     differ = [key for key, value in wanted.items() if found.get(key) != value]
     if differ and not args.force:
         key = differ[0]
@@ -191,8 +184,7 @@ def _draw_share(
     unfinished = [batch for batch in batches if not all(plan[job] for job in batch)]
     with state.split_between_processes(unfinished) as mine:
         for number, batch in enumerate(mine, 1):
-            prompts, seeds, _ = zip(*batch, strict=True)
-            drawn = generate.draw(sd, args, prompts, seeds, f"batch {number} of {len(mine)}")
+            drawn = generate.draw(sd, args, batch, f"batch {number} of {len(mine)}")
             for job, (image, _) in zip(batch, drawn, strict=True):
                 if not plan[job]:
                     _save(image, job, args)
@@ -201,7 +193,7 @@ def _draw_share(
 def _save(image: Any, job: Job, args: argparse.Namespace) -> None:
     """Write an image; one that another `sdlearn generate` wrote meanwhile must be the same."""
     try:
-        generate.save(image, job.path, args, job.prompt, job.seed)
+        generate.save(image, job, args)
     except FileExistsError:
         if not is_done(job, args):  # such as a link to nowhere
             raise
