@@ -10,25 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.utils import logging
 
-from benchmarks.report import Calls
-from benchmarks.task import PROMPT, Task
+from benchmarks.records import Task
 from sdlearn.diffusion.seeds import generators
-from sdlearn.inside.anatomy import Anatomy
 from sdlearn.models import layout
 from sdlearn.models.compiling import compile_parts
 from sdlearn.models.loading import find_folder, without_progress_bars
 from sdlearn.pipeline import StableDiffusion, load
 
-__all__ = [
-    "CONTESTANTS",
-    "Contestant",
-    "compile_ours",
-    "counted",
-    "plain_form",
-    "variant_of",
-    "work",
-]
+PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
 
 
 @dataclass(frozen=True)
@@ -37,18 +28,13 @@ class Contestant:
 
     name: str
     pipeline: Any  # with text_encoder, unet and vae
-    draw: Callable[[Task], np.ndarray]  # pictures as uint8, (B, H, W, 3)
+    draw: Callable[[Task], np.ndarray]  # images as uint8, (B, H, W, 3)
 
 
 def _ours(task: Task, memory: int | None = None) -> Contestant:
     """This pipeline, planned for `memory` bytes of a GPU, without safety checker like the other."""
-    sd = load(
-        task.model,
-        device=task.device,
-        dtype=task.torch_dtype,
-        memory=memory,
-        safety_checker=False,
-    )
+    device, dtype = task.device, task.torch_dtype
+    sd = load(task.model, device=device, dtype=dtype, memory=memory, safety_checker=False)
 
     def draw(task: Task) -> np.ndarray:
         images = sd.generate(
@@ -64,19 +50,15 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
 
     It is given no prompt at guidance 0, which it would take for 1.
     """
-    folder = find_folder(task.model, task.torch_dtype)
-    with _only_errors(), without_progress_bars():
-        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-            StableDiffusionPipeline,
-        )
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+        StableDiffusionPipeline,
+    )
 
-        pipe = StableDiffusionPipeline.from_pretrained(
-            folder,
-            dtype=task.torch_dtype,
-            variant=variant_of(folder, task.torch_dtype),
-            safety_checker=None,
-            requires_safety_checker=False,
-        ).to(task.device)
+    folder = find_folder(task.model, task.torch_dtype)
+    how = {"dtype": task.torch_dtype, "variant": variant_of(folder, task.torch_dtype)}
+    checker = {"safety_checker": None, "requires_safety_checker": False}
+    with _only_errors(), without_progress_bars():
+        pipe = StableDiffusionPipeline.from_pretrained(folder, **how, **checker).to(task.device)
     pipe.set_progress_bar_config(disable=True)
 
     def draw(task: Task) -> np.ndarray:
@@ -92,11 +74,13 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
     return Contestant("diffusers", pipe, draw)
 
 
+# Name → what loads it for a task; ours first.
+CONTESTANTS: dict[str, Callable[..., Contestant]] = {"sdlearn": _ours, "diffusers": _theirs}
+
+
 @contextmanager
 def _only_errors() -> Iterator[None]:
     """Without the advice of transformers on image processors, which are not used here."""
-    from transformers.utils import logging
-
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -110,12 +94,8 @@ def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
     return layout.pick_variant(folder / "unet", layout.MODELS["unet"], dtype)
 
 
-# Name → what loads it for a task; ours first.
-CONTESTANTS: dict[str, Callable[..., Contestant]] = {"sdlearn": _ours, "diffusers": _theirs}
-
-
 def compile_ours(sd: StableDiffusion) -> None:
-    """What `--compile` does to this pipeline; it happens at the next picture."""
+    """What `--compile` does to this pipeline; it happens at the next image."""
     compile_parts(sd.unet, sd.vae, sd.device, sd.memory.offload)
 
 
@@ -124,9 +104,11 @@ def plain_form(sd: Any) -> Iterator[None]:
     """A pipeline in the form of diffusers' own while the context is open: the same bits.
 
     What `sdlearn.models.memory` does to be fast or frugal rounds otherwise: convolutions in another
-    layout, and pictures decoded one by one. (Weights that come layer by layer stay as they are.)
+    layout, and images decoded one by one. (Weights that come layer by layer stay as they are.)
     """
-    fast = [part for part in (sd.unet, sd.vae) if _is_channels_last(part)]
+    # A part is in the other layout if any weight is; 1x1 convolutions are in both.
+    parts = (sd.unet, sd.vae)
+    fast = [part for part in parts if not all(p.is_contiguous() for p in part.parameters())]
     slicing = sd.vae.use_slicing
     for part in fast:
         part.to(memory_format=torch.contiguous_format)
@@ -137,32 +119,3 @@ def plain_form(sd: Any) -> Iterator[None]:
         for part in fast:
             part.to(memory_format=torch.channels_last)
         sd.vae.use_slicing = slicing
-
-
-def _is_channels_last(part: torch.nn.Module) -> bool:
-    """Whether a part's convolutions have that layout; those of 1x1 have both."""
-    return not all(weight.is_contiguous() for weight in part.parameters())
-
-
-@contextmanager
-def counted(unet: torch.nn.Module) -> Iterator[list[int]]:
-    """A list that grows by the number of pictures in every call of the U-Net."""
-    pictures: list[int] = []
-
-    def note(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        pictures.append(len(args[0] if args else kwargs["sample"]))
-
-    hook = unet.register_forward_pre_hook(note, with_kwargs=True)
-    try:
-        yield pictures
-    finally:
-        hook.remove()
-
-
-def work(anatomy: Anatomy, unet: Calls, batch: int) -> int:
-    """FLOPs of one task: every picture through the U-Net, and the decoder once for each picture.
-
-    The text encoder, well below 1 % of it, is left out.
-    """
-    parts = anatomy.parts
-    return unet.pictures * parts["unet"].flops + batch * parts["vae_decoder"].flops

@@ -30,8 +30,6 @@ from sdlearn.util.checks import check_count
 from sdlearn.util.files import write_atomically
 from sdlearn.util.progress import progress_bar
 
-__all__ = ["Measured", "execute", "find_lessons", "main", "measure"]
-
 EPILOG = """\
 examples:
   python -m benchmarks.lessons                    all lessons

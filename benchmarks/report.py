@@ -1,177 +1,148 @@
-"""What a benchmark found, as frozen records. The numbers of the table are properties of these."""
+"""A benchmark's report as text: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
-import numpy as np
+from benchmarks.records import ENOUGH, Comparison, Fit, Profile, Report, Result, Side, Timing
+from sdlearn.inside.anatomy import aligned, bytes_text, flops_text, share_text
 
-from benchmarks.task import Task
-from benchmarks.timing import Timing
-
-__all__ = [
-    "ENOUGH",
-    "RESTLESS",
-    "Calls",
-    "Comparison",
-    "Difference",
-    "Fit",
-    "Machine",
-    "Profile",
-    "Report",
-    "Result",
-    "Side",
-    "difference",
-]
-
-ENOUGH = 5  # repeats that a median wants
-RESTLESS = 0.3  # load before the start, or spread of the timings, above which to be warned
+COLUMNS = ("", "median", "fastest", "spread", "U-Net", "a call", "peak", "of the limit")
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Where it was measured."""
-
-    processor: str  # the GPU's name on a GPU
-    threads: int  # that torch uses on the CPU
-    versions: dict[str, str]
-    load: float  # of all cores before the start, by whatever else runs, in [0, 1]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Between two sets of pictures in 8 bits."""
-
-    pixels: int  # that differ in any channel
-    of: int  # pixels in all
-    levels: int  # the largest difference, 0..255
-
-    def within(self, tolerance: int) -> bool:
-        """Whether no channel of any pixel differs by more than `tolerance` levels."""
-        return self.levels <= tolerance
+def format_report(report: Report) -> str:
+    """The report as tables for a terminal of 100 columns."""
+    task = report.results[0].task
+    versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
+    where = f"{report.processor}, {_count(report.threads, 'thread')}"
+    heading = f"{task.model} on {task.device}, {task.dtype}: {where}\n{versions}"
+    blocks = [heading, *map(_block, report.results), "\n".join(_notes(report))]
+    if report.warning:
+        blocks.append(f"warning: {report.warning}")
+    return "\n\n".join(filter(None, blocks))
 
 
-def difference(first: np.ndarray, second: np.ndarray) -> Difference:
-    """Between two batches of pictures, uint8 (B, H, W, 3). Raises `ValueError` for two sizes."""
-    if first.shape != second.shape:
-        raise ValueError(f"pictures must have one size; got {first.shape} and {second.shape}")
-    apart = np.abs(first.astype(int) - second.astype(int)).max(axis=-1)
-    return Difference(int((apart > 0).sum()), apart.size, int(apart.max()))
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
-@dataclass(frozen=True)
-class Calls:
-    """How often the U-Net was called for one task, counted by a hook."""
-
-    calls: int
-    pictures: int  # that went through it in all calls together
-
-
-@dataclass(frozen=True)
-class Side:
-    """One contestant's result."""
-
-    name: str
-    timing: Timing
-    unet: Calls | None = None  # None from the shell, where nothing but the time is seen
-    flops: int | None = None  # of U-Net and decoder for one task
-    peak: int | None = None  # bytes, of a process of its own
-    limit: float | None = None  # FLOP a second, of a product of two large matrices
-
-    @property
-    def share(self) -> float | None:
-        """Of the device's measured limit, in [0, 1]."""
-        if self.flops is None or self.limit is None:
-            return None
-        return self.flops / self.timing.median / self.limit
+def _block(result: Result) -> str:
+    task = result.task
+    images = "1 image" if task.batch == 1 else f"{task.batch} images at a time"
+    compiled = ", sdlearn compiled" if task.compiled else ""
+    title = f"guidance {task.guidance:g}, {_count(task.steps, 'step')}, {images}{compiled}"
+    if isinstance(result, Comparison):
+        return "\n".join([title, *_comparison(result)])
+    if isinstance(result, Profile):
+        where = f"where the time of sdlearn goes, {result.calls} calls of the U-Net"
+        return f"{title}: {where}\n{_profile(result)}"
+    return f"{title}: {_fit(result)}"
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two contestants at one task, this pipeline first."""
-
-    task: Task
-    difference: Difference
-    tolerance: int  # levels of 255
-    sides: tuple[Side, ...]  # none where the pictures differ: they are not the same work
-    as_timed: Difference | None = None  # None where what was compared is what was timed
-
-    @property
-    def ratio(self) -> float | None:
-        """Median of ours to median of theirs, below 1 when ours is faster."""
-        if not self.sides:
-            return None
-        ours, theirs = self.sides
-        return ours.timing.median / theirs.timing.median
+def _comparison(found: Comparison) -> Iterator[str]:
+    verdict = _verdict(found)
+    if found.ratio is None:
+        yield f"{verdict}: no ratio"
+        return
+    yield f"{verdict}, ratio {found.ratio:.3f}"
+    rows = [_side(side) for side in found.sides]
+    kept = [i for i, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
+    yield aligned([tuple(row[i] for i in kept) for row in (COLUMNS, *rows)], left={0})
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Where the time of this pipeline goes: for each stage its seconds, once for each repeat."""
-
-    task: Task
-    stages: dict[str, Timing]
-    calls: int  # of the U-Net
-
-    @property
-    def totals(self) -> Timing:
-        return Timing(tuple(map(sum, zip(*(t.seconds for t in self.stages.values()), strict=True))))
-
-    @property
-    def median(self) -> dict[str, float]:
-        """The stages of the picture whose time is the median, so that they add up to it."""
-        totals = self.totals.seconds
-        at = totals.index(statistics.median_low(totals))
-        return {stage: timing.seconds[at] for stage, timing in self.stages.items()}
+def _verdict(found: Comparison) -> str:
+    apart, timed, verdict = found.difference, found.as_timed, "images identical"
+    if apart.pixels:
+        allowed = f" (tolerance {found.tolerance})" if apart.within(found.tolerance) else ""
+        verdict = (
+            f"images differ in {apart.pixels:,} of {apart.of:,} pixels, "
+            f"by up to {apart.levels} of 255 levels{allowed}"
+        )
+    if timed is not None and timed.pixels:
+        levels = _count(timed.levels, "level")
+        verdict += f"; as timed up to {levels} in {timed.pixels:,} of {timed.of:,} pixels"
+    return verdict
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Whether a contestant draws a task within so much memory of a GPU."""
+def _side(side: Side) -> tuple[str, ...]:
+    """The cells of one contestant, "" for what was not measured."""
+    unet, timing = side.unet, side.timing
+    return (
+        f"  {side.name}",
+        f"{timing.median:.3f} s",
+        f"{timing.fastest:.3f} s",
+        f"{100 * timing.spread:.1f} %",
+        f"{unet.calls} x {unet.images // unet.calls}" if unet else "",
+        f"{timing.median / unet.calls:.4f} s" if unet else "",
+        bytes_text(side.peak) if side.peak else "",
+        share_text(side.share) if side.share else "",
+    )
 
-    task: Task
-    name: str
-    cap: int  # bytes
-    peak: int | None  # bytes; None when it ran out of memory
+
+def _profile(found: Profile) -> str:
+    stages = found.median
+    total = sum(stages.values())
+    rows = [*stages.items(), ("the image", total)]
+    cells = [(f"  {name}", f"{1000 * s:.1f} ms", share_text(s / total)) for name, s in rows]
+    return aligned(cells, left={0})
 
 
-Result: TypeAlias = "Comparison | Profile | Fit"
+def _fit(found: Fit) -> str:
+    cap = bytes_text(found.cap)
+    if found.peak is None:
+        return f"{found.name} does not fit into {cap}"
+    return f"{found.name} fits into {cap}, with a peak of {bytes_text(found.peak)}"
 
 
-@dataclass(frozen=True)
-class Report:
-    """All of it."""
+def _notes(report: Report) -> Iterator[str]:
+    """What the columns mean, and what to know of these rows."""
+    found = [result for result in report.results if isinstance(result, Comparison)]
+    sides = [side for comparison in found for side in comparison.sides]
+    if sides:
+        yield "The same prompt and seeds each time, in turns. spread: (slowest - fastest) / median."
+    if any(c.sides and c.as_timed and c.as_timed.pixels for c in found):
+        yield "As timed: in the layout, slices and compiled code of sdlearn, which round otherwise."
+    limit = next((side.limit for side in sides if side.limit), None)  # one device, one limit
+    if limit is not None:
+        on_gpu = report.results[0].task.device == "cuda"
+        kind = "allocated on the GPU" if on_gpu else "resident, libraries too,"
+        yield "U-Net: calls x images in each call. a call: median / calls."
+        yield f"peak: {kind} in a process that loads only one and draws 2 steps at most."
+        yield "of the limit: work of U-Net and decoder / median, of what a product of two large"
+        yield f"matrices reaches here with as many threads: {flops_text(int(limit))}/s, measured."
+        if on_gpu and report.results[0].task.dtype == "float32":
+            yield "That product is computed in TF32, as cuDNN's convolutions are."
+    if any(not comparison.task.guidance for comparison in found):
+        yield "At guidance 0 diffusers is given no prompt and scale 1, which is the same image."
+    repeats = min((len(timing.seconds) for timing in report.timings), default=ENOUGH)
+    if repeats < ENOUGH:
+        yield f"Only {_count(repeats, 'repeat')}; a median wants {ENOUGH} or more."
 
-    machine: Machine
-    results: Sequence[Result]
 
-    @property
-    def same(self) -> bool:
-        """Whether every pair of contestants drew the same pictures."""
-        return all(r.ratio is not None for r in self.results if isinstance(r, Comparison))
+def to_json(report: Report) -> str:
+    """Everything that was measured, with medians, ratios and shares beside their sources."""
+    results = [_result(result) for result in report.results]
+    data = asdict(report) | {"warning": report.warning, "results": results}
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
-    @property
-    def warning(self) -> str | None:
-        """One sentence when the machine was too busy to trust the numbers."""
-        spread = max((timing.spread for timing in self.timings), default=0.0)
-        if self.machine.load > RESTLESS:
-            reason = f"{self.machine.load:.0%} load before the start"
-        elif spread > RESTLESS:
-            reason = f"the same thing varied by {spread:.0%}"
-        else:
-            return None
-        return f"the machine is busy ({reason}); measure again when it is idle"
 
-    @property
-    def timings(self) -> list[Timing]:
-        """Of everything that was timed."""
-        found = []
-        for result in self.results:
-            if isinstance(result, Comparison):
-                found += [side.timing for side in result.sides]
-            elif isinstance(result, Profile):
-                found.append(result.totals)
-        return found
+def _result(result: Result) -> dict[str, Any]:
+    kind = {"kind": type(result).__name__.lower(), **asdict(result)}
+    if isinstance(result, Comparison):
+        sides = [
+            asdict(side) | {"timing": _timing(side.timing), "share": side.share}
+            for side in result.sides
+        ]
+        return kind | {"ratio": result.ratio, "sides": sides}
+    if isinstance(result, Profile):
+        timings = {stage: _timing(timing) for stage, timing in result.stages.items()}
+        return kind | {"stages": timings, "median": result.median}
+    return kind
+
+
+def _timing(timing: Timing) -> dict[str, Any]:
+    names = "seconds", "median", "fastest", "spread"
+    return {name: getattr(timing, name) for name in names}

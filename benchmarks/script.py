@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["Parser", "child_environment", "peak_of", "processor", "run_script"]
-
 ROOT = Path(__file__).parents[1]
 
 

@@ -14,9 +14,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from benchmarks import Task, interleaved
-from benchmarks.cold import plain_script
-from benchmarks.task import PROMPT
+from benchmarks.contestants import PROMPT
+from benchmarks.measuring import interleaved, plain_script
+from benchmarks.records import Task
 from sdlearn import load
 from sdlearn.models.loading import TINY
 

@@ -1,6 +1,6 @@
-"""How much memory a learner takes on a class server, and how fast pictures are drawn in a class.
+"""How much memory a learner takes on a class server, and how fast images are drawn in a class.
 
-    python tests/memory_per_learner.py 06_classifier_free_guidance 1 2 4
+    python -m benchmarks.class_server_memory 06 1 2 4
 
 For each learner a JupyterLab server of its own and a kernel that runs all cells of the lesson and
 then stays. Of the processes, as Linux counts them (/proc/PID/smaps_rollup): RSS, what is in memory;
@@ -20,18 +20,19 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from sdlearn import course
+from benchmarks.lessons import find_lessons
 
-PICTURES = 4
+IMAGES = 4
 WARM_UP = "sd.generate(prompt, seeds=[0])"
-DRAW = f"for seed in range({PICTURES}): sd.generate(prompt, seeds=[seed])"
-TITLES = ("learners", "kernel RSS", "kernel PSS", "kernel peak", "server RSS", "server PSS")
-TITLES += ("PSS of both", "seconds a picture")
+DRAW = f"for seed in range({IMAGES}): sd.generate(prompt, seeds=[seed])"
+MEMORY = ("kernel RSS", "kernel PSS", "kernel peak", "server RSS", "server PSS", "PSS of both")
+TITLES = ("learners", *MEMORY, "seconds an image")
 
 
 def memory(pid: int) -> tuple[float, float, float]:
@@ -71,7 +72,8 @@ class Learner:
     @property
     def pids(self) -> tuple[int, int]:
         """The processes of the kernel and of the server."""
-        return self.manager.provisioner.pid, self.server.pid
+        provisioner: Any = self.manager.provisioner
+        return provisioner.pid, self.server.pid
 
     def leave(self) -> None:
         self.kernel.stop_channels()
@@ -109,19 +111,19 @@ def average(rows: list[tuple[float, ...]]) -> list[float]:
 
 
 def draw_at_once(learners: list[Learner]) -> float:
-    """Seconds a picture takes each learner when all of them draw."""
+    """Seconds an image takes each learner when all of them draw."""
     with ThreadPoolExecutor(len(learners)) as pool:
         list(pool.map(lambda learner: learner.run(WARM_UP), learners))
         began = time.perf_counter()
         list(pool.map(lambda learner: learner.run(DRAW), learners))
-        return (time.perf_counter() - began) / PICTURES
+        return (time.perf_counter() - began) / IMAGES
 
 
 def main(lesson: str, *counts: str) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    path = course.lessons_folder() / f"{lesson}.ipynb"
+    [path] = find_lessons([lesson])
     learners: list[Learner] = []
-    print(f"{lesson}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}\n")
+    print(f"{path.stem}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}\n")
     print(f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}")
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -1,4 +1,4 @@
-"""The stand-in: it has the shapes of the real one, loads like it, and is written whole or not."""
+"""A model of random weights has the shapes of the real one, loads like it, and is written whole."""
 
 import errno
 import json
@@ -16,9 +16,8 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel
 
 from benchmarks import make_random
-from benchmarks.random_weights import write_random
+from benchmarks.make_random import main, write_random
 from sdlearn import load
-from sdlearn.cli import main
 from sdlearn.inside import ARCHITECTURES, Part, anatomy
 from sdlearn.util.files import sha256
 
@@ -35,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("standin") / "narrow"
+    path = tmp_path_factory.mktemp("random") / "narrow"
     write_random(NARROW, path)
     return path
 
@@ -89,7 +88,7 @@ def test_weights_may_be_read_by_whoever_may_read_the_configs(narrow: Path):
 def test_the_folder_says_that_it_is_noise_and_whose_tokenizer_it_has(narrow: Path):
     text = " ".join((narrow / "README.md").read_text(encoding="utf-8").split())
     assert "never trained: its 14,267,251 weights are random numbers (seed 0)" in text
-    assert "Never show its pictures as a result" in text
+    assert "Never show its images as a result" in text
     assert "it is that of sdlearn's tiny model" in text
 
 
@@ -255,14 +254,10 @@ def test_after_a_failure_half_way_nothing_is_left(
 # The command
 
 
-def test_the_command_knows_every_architecture():
-    assert tuple(ARCHITECTURES) == make_random.CHOICES
-
-
 def test_the_command_writes_the_folder_and_says_where(
     narrow: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert main(["make-random", "sd15-narrow", "noise"]) == 0
+    assert main(["sd15-narrow", "noise"]) == 0
     out, err = capsys.readouterr()
     assert out == "noise\n"
     assert "unet:" in err
@@ -271,16 +266,18 @@ def test_the_command_writes_the_folder_and_says_where(
 
 def test_the_command_passes_its_options_on():
     words = ["--dtype", "fp32", "--seed", "3"]
-    assert main(["make-random", "sd15-narrow", "noise", *words]) == 0
+    assert main(["sd15-narrow", "noise", *words]) == 0
     write_random(NARROW, "same", dtype=torch.float32, seed=3)
     assert files(Path("noise")) == files(Path("same"))
 
 
 def test_the_command_refuses_in_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]):
     Path("noise").touch()
-    assert main(["make-random", "sd15-narrow", "noise"]) == 2
+    assert main(["sd15-narrow", "noise"]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("sdlearn: folder must be new or empty; there is something in")
+    assert line.startswith(
+        "python -m benchmarks.make_random: folder must be new or empty; there is something in"
+    )
 
 
 def test_ctrl_c_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -291,7 +288,7 @@ def test_ctrl_c_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch):
             yield item
 
     monkeypatch.setattr(make_random, "progress_bar", stopped)
-    assert main(["make-random", "sd15-narrow", "noise"]) == 130
+    assert main(["sd15-narrow", "noise"]) == 130
     assert list(folder.iterdir()) == []
 
 
@@ -299,7 +296,7 @@ def test_ctrl_c_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 WRITE = """
-from benchmarks.random_weights import write_random
+from benchmarks.make_random import write_random
 from sdlearn.inside import SD15
 
 write_random(SD15, "noise")
