@@ -50,14 +50,12 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
 
     It is given no prompt at guidance 0, which it would take for 1.
     """
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-        StableDiffusionPipeline,
-    )
-
     folder = find_folder(task.model, task.torch_dtype)
     how = {"dtype": task.torch_dtype, "variant": variant_of(folder, task.torch_dtype)}
     checker = {"safety_checker": None, "requires_safety_checker": False}
     with _only_errors(), without_progress_bars():
+        from diffusers import StableDiffusionPipeline  # which gives advice, too
+
         pipe = StableDiffusionPipeline.from_pretrained(folder, **how, **checker).to(task.device)
     pipe.set_progress_bar_config(disable=True)
 

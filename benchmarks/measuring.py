@@ -140,8 +140,8 @@ def compare(
     _check(repeats, tolerance)
     find_folder(tasks[0].model, tasks[0].torch_dtype)  # refused here, not by another process
     # Peaks come first, before the models of this process take their memory.
-    wanted = [(task, name) for task in tasks for name in CONTESTANTS]
-    peaks = {pair: peak_memory(pair[1], pair[0]) for pair in _each(wanted, "peak memory", progress)}
+    wanted = [(name, task) for task in tasks for name in CONTESTANTS]
+    peaks = {pair: peak_memory(*pair) for pair in _each(wanted, "peak memory", progress)}
     pair = [enter(tasks[0]) for enter in CONTESTANTS.values()]
     firsts = {
         task: [first_images(contestant, task) for contestant in pair]
@@ -152,23 +152,31 @@ def compare(
     built = anatomy(pair[0].pipeline)
     limit = matmul_limit(tasks[0].device, tasks[0].torch_dtype)
     found = []
-    for task, ((ours, our_calls), (theirs, their_calls)) in firsts.items():
-        apart, timed = difference(ours, theirs), None
-        if task.compiled or task.device != "cpu":
-            timed = difference(pair[0].draw(task), theirs)
+    for task, first in firsts.items():
+        apart, timed, is_same = _differences(task, pair[0], [x for x, _ in first], tolerance)
         timings = []
-        if _is_same(task, apart, timed, tolerance):
+        if is_same:
             actions = [partial(contestant.draw, task) for contestant in pair]
             settle = settler(task.device)
             timings = interleaved(repeats, *actions, settle=settle, progress=progress)
         sides = tuple(
-            Side(name, timing, calls, work(built, calls, task.batch), peaks[task, name], limit)
-            for name, timing, calls in zip(
-                CONTESTANTS, timings, (our_calls, their_calls), strict=False
-            )
+            Side(name, timing, calls, work(built, calls, task.batch), peaks[name, task], limit)
+            for name, timing, (_, calls) in zip(CONTESTANTS, timings, first, strict=False)
         )
         found.append(Comparison(task, apart, tolerance, sides, timed))
     return found
+
+
+def _differences(
+    task: Task, ours: Contestant, firsts: Sequence[np.ndarray], tolerance: int
+) -> tuple[Difference, Difference | None, bool]:
+    """Between the first images; then of ours as it is timed; whether both do the same work."""
+    apart = difference(*firsts)
+    if task.device == "cpu" and not task.compiled:
+        return apart, None, apart.within(tolerance)
+    timed = difference(ours.draw(task), firsts[1])
+    rounds_otherwise = task.device != "cpu"  # as it is timed, which is no other work
+    return apart, timed, apart.within(tolerance) and (rounds_otherwise or timed.within(tolerance))
 
 
 def _check(repeats: int, tolerance: int) -> None:
@@ -179,13 +187,6 @@ def _check(repeats: int, tolerance: int) -> None:
 
 def _each(items: Sequence[Any], label: str, progress: Progress) -> Any:
     return progress(items, label, len(items))
-
-
-def _is_same(task: Task, apart: Difference, timed: Difference | None, tolerance: int) -> bool:
-    """Whether both do the same work. A GPU may round otherwise as it is timed, a CPU may not."""
-    if timed is None or task.device != "cpu":
-        return apart.within(tolerance)
-    return apart.within(tolerance) and timed.within(tolerance)
 
 
 def first_images(contestant: Contestant, task: Task) -> tuple[np.ndarray, Calls]:
