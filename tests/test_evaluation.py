@@ -175,7 +175,7 @@ def test_pixel_distance_by_hand():
     black, white = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)
     assert pixel_distance(torch.cat([black, white])) == pytest.approx(1.0)
     assert pixel_distance(torch.cat([black, black, white])) == pytest.approx(2 / 3)
-    with pytest.raises(ValueError, match="at least two pictures; got 1"):
+    with pytest.raises(ValueError, match="images must hold at least two; got 1"):
         pixel_distance(black)
 
 

@@ -9,7 +9,7 @@ OF_ONE, OF_TWO = {"size", "position"}, {"second_subject", "second_colour"}
 
 
 @pytest.mark.parametrize("split", ["single", "pairs", "held_out", "train"])
-def test_a_full_caption_wishes_for_its_scene(split: str):
+def test_a_full_caption_asks_for_its_scene(split: str):
     for scene in scenes(200, split):
         truth = labels(scene)
         unnamed = OF_ONE if scene.is_pair else OF_TWO
@@ -17,7 +17,7 @@ def test_a_full_caption_wishes_for_its_scene(split: str):
         assert parse_prompt(full_caption(scene)) == expected, full_caption(scene)
 
 
-def test_a_short_caption_wishes_for_nothing_else():
+def test_a_short_caption_asks_for_nothing_else():
     for scene in scenes(300, "train"):
         assert parse_prompt(caption(scene)).items() <= labels(scene).items(), caption(scene)
 

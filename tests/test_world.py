@@ -23,7 +23,6 @@ from sdlearn.world import (
     full_caption,
     is_held_out,
     render,
-    sample_held_out_scene,
     sample_scene,
     scene_at,
     scenes,
@@ -240,7 +239,7 @@ def test_the_splits_named_after_a_count_have_it() -> None:
     assert not any(scene.is_pair for scene in scenes(300, "single"))
     assert all(scene.is_pair for scene in scenes(300, "pairs"))
     assert sample_scene(random.Random(0), pair=True).is_pair
-    assert sample_held_out_scene(random.Random(0), pair=True).is_pair
+    assert sample_scene(random.Random(0), pair=True, held_out=True).is_pair
 
 
 def test_training_scenes_are_spread_evenly() -> None:

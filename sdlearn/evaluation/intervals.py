@@ -50,7 +50,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Rate:
-    """`right` pictures of `total`."""
+    """`right` images of `total`."""
 
     right: int
     total: int

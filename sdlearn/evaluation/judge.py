@@ -1,6 +1,6 @@
-"""The judge: a small classifier that reads a picture of our world back into its attributes.
+"""The judge: a small classifier that reads an image of our world back into its attributes.
 
-Trained only on pictures drawn by `sdlearn.world` (`sdlearn train judge`), it shares nothing with
+Trained only on images drawn by `sdlearn.world` (`sdlearn train judge`), it shares nothing with
 the generator or with CLIP, so "how often is the prompt obeyed?" gets an independent answer (the
 design of GenEval, arXiv 2310.11513). It knows our world alone: shown anything else it still
 answers with the nearest words it has, so look at `Reading.confidence`.
@@ -54,13 +54,13 @@ def labels(scene: Scene) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the judge sees in one picture: a word for each attribute and how sure it is."""
+    """What the judge sees in one image: a word for each attribute and how sure it is."""
 
     words: dict[str, str]
     confidence: dict[str, float]  # probability of that word, 0..1
 
     def right(self, scene: Scene) -> dict[str, bool]:
-        """For each attribute, whether the picture shows what `scene` says."""
+        """For each attribute, whether the image shows what `scene` says."""
         return {name: self.words[name] == truth for name, truth in labels(scene).items()}
 
 
@@ -86,7 +86,7 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def read(self, images: Tensor) -> list[Reading]:
-        """Read a batch of pictures, (B, 3, H, W) in [0, 1]; other sizes are scaled to 128."""
+        """Read a batch of images, (B, 3, H, W) in [0, 1]; other sizes are scaled to 128."""
         check_images(images)
         device = next(self.parameters()).device
         small = F.interpolate(

@@ -74,7 +74,7 @@ def pixel_distance(images: Tensor) -> float:
     In [0, 1] for images in [0, 1]: 0 when all are equal, 1 for black beside white.
     """
     if len(images) < 2:
-        raise ValueError(f"images must hold at least two pictures; got {len(images)}")
+        raise ValueError(f"images must hold at least two; got {len(images)}")
     flat = images.flatten(1).float()
     return float(torch.pdist(flat).mean() / flat.shape[1] ** 0.5)
 

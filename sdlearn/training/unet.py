@@ -79,7 +79,7 @@ class UNetObjective(nn.Module):
         self.register_buffer("alphas_cumprod", build_scheduler().alphas_cumprod, persistent=False)
 
     def forward(self, x0: Tensor, ids: Tensor, noise: Tensor, t: Tensor) -> dict[str, Tensor]:
-        """`x0`, `noise` (B, 4, h, w); `ids` (B, 77); `t` (B,) in 0..999 → losses."""
+        """`x0`, `noise` (B, 4, h, w); `ids` (B, 77); `t` (B,) below `NUM_TIMESTEPS` → losses."""
         alpha_bar = self.alphas_cumprod[t]
         x_t = add_noise(x0, noise, alpha_bar)
         cond = self.text_encoder(ids).last_hidden_state  # (B, 77, D)

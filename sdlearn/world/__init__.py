@@ -1,10 +1,23 @@
-"""A small world of storybook pictures whose truth is known: scene → picture, scene → words."""
+"""A small world of storybook images whose truth is known: scene → image, scene → words.
+
+What the world holds is listed in `scene`. Each item has one place where it is drawn and one where
+it is worded:
+
+    subject         the function of its name in `subjects`; synonyms in `caption`
+    colour, ground  `palette`, and what lies on a ground in `render`; `caption`
+    time, sky item  `palette` and `sky`; `caption`
+    weather         not yet: a layer that `render` draws over the things
+    drawing style   not yet: `Pen` decides how every edge and area is drawn, `palette` the colours
+
+`parse` finds the words of `caption` again in a prompt. A new word of any kind makes the judge and
+the U-Net out of date: see `sdlearn train`.
+"""
 
 from .caption import caption, full_caption
-from .dataset import scene_at, scenes
+from .dataset import sample_scene, scene_at, scenes
 from .parse import parse_prompt
 from .render import IMAGE_SIZE, render
-from .scene import Scene, Thing, is_held_out, sample_held_out_scene, sample_scene
+from .scene import Scene, Thing, is_held_out
 
 __all__ = [
     "IMAGE_SIZE",
@@ -13,10 +26,9 @@ __all__ = [
     "caption",
     "full_caption",
     "is_held_out",
+    "parse_prompt",
     "render",
-    "sample_held_out_scene",
     "sample_scene",
     "scene_at",
     "scenes",
-    "parse_prompt",
 ]

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import random
 
-from .scene import Scene, Thing, check_scene
+from .scene import SUBJECTS, Scene, Thing, check_scene
 
 __all__ = ["caption", "full_caption"]
 
-SUBJECT_WORDS = {
+SUBJECT_WORDS: dict[str, tuple[str, ...]] = {subject: (subject,) for subject in SUBJECTS}
+SUBJECT_WORDS |= {
     "house": ("house", "house", "cottage"),
-    "tree": ("tree",),
     "boat": ("boat", "boat", "ship"),
-    "car": ("car",),
-    "castle": ("castle",),
     "cat": ("cat", "cat", "kitten"),
     "rocket": ("rocket", "rocket", "spaceship"),
-    "lighthouse": ("lighthouse",),
 }
 SIZE_WORDS = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
 POSITION_WORDS = {

@@ -1,7 +1,7 @@
 """What a prompt asks for, in the judge's words: `parse_prompt("a red house at night")`.
 
-The counterpart of `caption`: it finds the words that captions are made of. So "a red dragon"
-parse_prompt for nothing, as there are no dragons. Left out: grammar, negation, and a third thing.
+The counterpart of `caption`: it finds the words that captions are made of. So "a red dragon" asks
+for nothing, as there are no dragons. Left out: grammar, negation, and a third thing.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def blend(colour: RGB, other: RGB, share: float) -> RGB:
 class Pen:
     """Draws in a frame of its own: origin, unit length and whether y points up.
 
-    `scale` is canvas pixels per picture pixel. A fresh pen works in picture pixels with y down;
+    `scale` is canvas pixels per image pixel. A fresh pen works in image pixels with y down;
     `at` gives one whose origin is a subject's foot, whose unit is its height and whose y is up.
     """
 
@@ -36,7 +36,7 @@ class Pen:
     up: float = 1.0
 
     def at(self, x: float, y: float, height: float) -> Pen:
-        """A pen standing at picture pixel (x, y), measuring in `height`s, y upwards."""
+        """A pen standing at image pixel (x, y), measuring in `height`s, y upwards."""
         return replace(self, x=x, y=y, unit=height, up=-1.0)
 
     def _xy(self, x: float, y: float) -> tuple[float, float]:
@@ -98,7 +98,7 @@ class Pen:
         )
 
     def line(self, points: Sequence[tuple[float, float]], fill: RGB, width: float) -> None:
-        """A line through points; `width` in picture pixels."""
+        """A line through points; `width` in image pixels."""
         self.draw.line(
             [self._xy(*p) for p in points],
             fill=fill,

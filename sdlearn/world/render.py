@@ -1,8 +1,8 @@
-"""Pictures for a scene: `render(scene)`, independent of how the scene is worded.
+"""Images for a scene: `render(scene)`, independent of how the scene is worded.
 
 Drawn with Pillow at three times the final size and scaled down, so that edges are smooth.
 Everything that is not in the caption (shifts, hills, stars) follows `scene.variant`, so the
-same scene is the same picture on any machine.
+same scene is the same image on any machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["IMAGE_SIZE", "render"]
 
 
 def render(scene: Scene) -> Image.Image:
-    """The picture of `scene`: RGB, 128 x 128 pixels."""
+    """The image of `scene`: RGB, 128 x 128 pixels."""
     check_scene(scene)
     rng = random.Random(f"render {scene.variant}")
     image = draw_sky(scene.time).copy()
@@ -52,11 +52,8 @@ def _hills(pen: Pen, scene: Scene, rng: random.Random) -> None:
     _, bottom = GROUND_GRADIENTS[scene.ground]
     far = blend(lit_ground(bottom, scene.time), SKY_GRADIENTS[scene.time][1], 0.45)
     for i in range(3):
-        x, width, height = (
-            22 + 42 * i + rng.uniform(-10, 10),
-            rng.uniform(34, 50),
-            rng.uniform(7, 13),
-        )
+        x = 22 + 42 * i + rng.uniform(-10, 10)
+        width, height = rng.uniform(34, 50), rng.uniform(7, 13)
         pen.ellipse(x - width, HORIZON - height, x + width, HORIZON + 40, far)
 
 
@@ -81,18 +78,8 @@ def _ground(image: Image.Image, pen: Pen, scene: Scene, rng: random.Random) -> N
 
 
 def _tuft(pen: Pen, x: float, y: float, colour: RGB) -> None:
-    pen.polygon(
-        [
-            (x - 3, y),
-            (x - 2.4, y - 4),
-            (x - 1, y),
-            (x, y - 5),
-            (x + 1, y),
-            (x + 2.4, y - 4),
-            (x + 3, y),
-        ],
-        colour,
-    )
+    blades = ((-3, 0), (-2.4, -4), (-1, 0), (0, -5), (1, 0), (2.4, -4), (3, 0))
+    pen.polygon([(x + dx, y + dy) for dx, dy in blades], colour)
 
 
 def _wave(pen: Pen, x: float, y: float, colour: RGB) -> None:

@@ -1,8 +1,8 @@
-"""What a picture of our world can hold: `Scene`, plain data with no drawing in it.
+"""What an image of our world can hold: `Scene`, plain data with no drawing in it.
 
 A scene is one or two `Thing`s on a ground, at a time of day, under a sky item.
-`render` turns it into a picture and `caption` into words; neither knows of the other,
-so the truth about every picture is known and prompt adherence can be *measured*.
+`render` turns it into an image and `caption` into words; neither knows of the other,
+so the truth about every image is known and prompt adherence can be *measured*.
 
 Held-out combinations never appear in training (`is_held_out`): what a model does with
 them shows whether it composes what it knows or only remembers
@@ -11,7 +11,6 @@ them shows whether it composes what it knows or only remembers
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 __all__ = [
@@ -29,9 +28,6 @@ __all__ = [
     "Thing",
     "check_scene",
     "is_held_out",
-    "sample_any_scene",
-    "sample_held_out_scene",
-    "sample_scene",
 ]
 
 SUBJECTS = ("house", "tree", "boat", "car", "castle", "cat", "rocket", "lighthouse")
@@ -41,7 +37,7 @@ TIMES = ("day", "sunset", "night")
 SKIES = ("none", "sun", "moon", "cloud", "rainbow", "balloon")
 POSITIONS = ("left", "middle", "right")
 SIZES = ("small", "large")
-PAIR_SIZE = "medium"  # two subjects share the picture, so both have this one size
+PAIR_SIZE = "medium"  # two subjects share the image, so both have this one size
 
 # What cannot be is not drawn: no sun or rainbow at night, no moon by day.
 SKIES_BY_TIME = {
@@ -66,8 +62,6 @@ HELD_OUT_COLOUR_SUBJECTS = frozenset(
 HELD_OUT_COLOUR_POSITIONS = frozenset(
     {("orange", "left"), ("purple", "middle"), ("green", "right")}
 )
-
-PAIR_SHARE = 0.25  # of sampled scenes have two subjects
 
 
 def _require(value: str, allowed: tuple[str, ...], name: str) -> None:
@@ -96,7 +90,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything there is to know about one picture.
+    """Everything there is to know about one image.
 
     `things` holds one subject, or two of size "medium" of which one stands on the left and
     the other on the right. `variant` seeds what captions do not tell: small shifts, hills,
@@ -146,56 +140,4 @@ def is_held_out(scene: Scene) -> bool:
         (thing.colour, thing.subject) in HELD_OUT_COLOUR_SUBJECTS
         or (thing.colour, thing.position) in HELD_OUT_COLOUR_POSITIONS
         for thing in scene.things
-    )
-
-
-def sample_scene(rng: random.Random, *, pair: bool | None = None) -> Scene:
-    """A scene drawn at random that is not held out.
-
-    `pair` asks for one subject (False) or two (True); None leaves it to chance
-    (`PAIR_SHARE`). The same generator state gives the same scene on any machine.
-    """
-    return _sample(rng, pair, held_out=False)
-
-
-def sample_held_out_scene(rng: random.Random, *, pair: bool | None = False) -> Scene:
-    """A scene drawn at random among the held-out combinations only."""
-    return _sample(rng, pair, held_out=True)
-
-
-def sample_any_scene(rng: random.Random, *, pair: bool | None = None) -> Scene:
-    """A scene drawn at random among all combinations, held out or not."""
-    wants_pair = rng.random() < PAIR_SHARE if pair is None else pair
-    time = rng.choice(TIMES)
-    return Scene(
-        things=_sample_pair(rng) if wants_pair else (_sample_single(rng),),
-        ground=rng.choice(GROUNDS),
-        time=time,
-        sky=rng.choice(SKIES_BY_TIME[time]),
-        variant=rng.getrandbits(32),
-    )
-
-
-def _sample(rng: random.Random, pair: bool | None, held_out: bool) -> Scene:
-    wants_pair = rng.random() < PAIR_SHARE if pair is None else pair  # before any rejection
-    while True:  # about a quarter of all single scenes are held out, so this ends soon
-        scene = sample_any_scene(rng, pair=wants_pair)
-        if is_held_out(scene) == held_out:
-            return scene
-
-
-def _sample_single(rng: random.Random) -> Thing:
-    return Thing(
-        rng.choice(SUBJECTS), rng.choice(COLOURS), rng.choice(SIZES), rng.choice(POSITIONS)
-    )
-
-
-def _sample_pair(rng: random.Random) -> tuple[Thing, Thing]:
-    """Two different subjects in two different colours, or the caption would be no test."""
-    first, second = rng.sample(SUBJECTS, 2)
-    colour, other_colour = rng.sample(COLOURS, 2)
-    sides = ("left", "right") if rng.random() < 0.5 else ("right", "left")
-    return (
-        Thing(first, colour, PAIR_SIZE, sides[0]),
-        Thing(second, other_colour, PAIR_SIZE, sides[1]),
     )

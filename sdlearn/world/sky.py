@@ -14,7 +14,7 @@ from .scene import POSITIONS, Scene
 
 __all__ = ["CANVAS", "SUPERSAMPLING", "draw_sky", "draw_sky_item", "draw_stars", "gradient"]
 
-SUPERSAMPLING = 3  # canvas pixels per picture pixel, for smooth edges
+SUPERSAMPLING = 3  # canvas pixels per image pixel, for smooth edges
 CANVAS = IMAGE_SIZE * SUPERSAMPLING
 
 

@@ -1,7 +1,8 @@
 """How each subject is drawn: one small function each, in units of the subject's height.
 
 A subject stands on (0, 0) and reaches up to y = 1; x runs to the right. `Pen.at` places that
-frame on the canvas, so that no subject knows of pixels.
+frame on the canvas, so that no subject knows of pixels. A new subject is one more function here,
+with its name in `scene.SUBJECTS`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .pen import INK, RGB, Pen, blend
+from .scene import SUBJECTS
 
 __all__ = ["DRAWERS"]
 
@@ -140,13 +142,5 @@ def lighthouse(pen: Pen, colour: RGB, night: bool) -> None:
     pen.polygon([(-0.14, 0.89), (0.0, 1.0), (0.14, 0.89)], _dark(colour), edge)
 
 
-DRAWERS: dict[str, Callable[[Pen, RGB, bool], None]] = {
-    "house": house,
-    "tree": tree,
-    "boat": boat,
-    "car": car,
-    "castle": castle,
-    "cat": cat,
-    "rocket": rocket,
-    "lighthouse": lighthouse,
-}
+# Each subject is drawn by the function of its name.
+DRAWERS: dict[str, Callable[[Pen, RGB, bool], None]] = {name: globals()[name] for name in SUBJECTS}
