@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LessonChecks())
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """No workers for a few files, which are done before workers have started."""
     paths = {Path(argument.partition("::")[0]) for argument in config.args}

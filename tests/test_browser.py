@@ -32,7 +32,7 @@ OTHERS = ("Explorer", "ImagePicker")
 EVERY = [name for name in widgets.__all__ if name[0].isupper() and name not in OTHERS]
 SHOWN = re.compile(r"widgets\.(\w+)\(")
 MOVES = 20
-MOST_SECONDS = 1.5  # loose, as other work may run beside this; alone it is about 0.6
+MOST_SECONDS = 4.5  # far off; alone it is about 0.6, beside other workers more
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_a_quick_start_loads_nothing_heavy(code: str):
     assert HEAVY & set(answer.splitlines()[-1].split()) == set()
 
 
-def test_help_takes_less_than_half_a_second_of_cpu():
+def test_help_takes_less_than_a_second_of_cpu():
     def seconds() -> float:
         before = os.times()
         subprocess.run(
@@ -107,7 +107,7 @@ def test_help_takes_less_than_half_a_second_of_cpu():
         user = after.children_user - before.children_user
         return user + after.children_system - before.children_system
 
-    assert min(seconds() for _ in range(3)) < 0.5
+    assert min(seconds() for _ in range(3)) < 1
 
 
 def test_public_names_are_all_there():

@@ -56,9 +56,9 @@ class Numbers(Exercise, name="start.numbers"):
 
     def answer(self, *, sd: Any, viz: Any, first: Any) -> int:
         wide = viz.to_tensor(first[0].resize((384, 256)))
-        numbers = (384 // 8) * (256 // 8) * 4
-        assert sd.encode_image(wide).numel() == numbers  # measured
-        return numbers
+        in_latent = (384 // 8) * (256 // 8) * 4
+        assert sd.encode_image(wide).numel() == in_latent  # measured
+        return in_latent
 
     def mistakes(self) -> Mistakes:
         yield 384 * 256 * 3 / 64
