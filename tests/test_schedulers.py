@@ -97,3 +97,95 @@ def test_a_config_that_is_refused(change, message):
     config = {**dict(OWN.config), "_class_name": "DDIMScheduler", **change}
     with pytest.raises(ValueError, match=message):
         schedulers.load_scheduler(config)
+
+
+# Sound grids: each step leads to the next timestep, and the last one to the end
+
+# Among them are the first of the 62 counts with a timestep too many in diffusers.
+FEW = (1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 19, 20, 21, 25, 30, 42, 48, 50, 60, 61, 62, 64, 75, 99, 100)
+MANY = (101, 103, 121, 350, 400, 600, 998, 999, 1000)
+SPACINGS = ("leading", "trailing", "linspace")
+# One step from pure noise at t = 0 or 1, a timestep that is there twice, a start beyond t = 999.
+REFUSED = {("leading", 1), ("linspace", 1), ("linspace", 1000), ("leading", 999), ("leading", 1000)}
+ENDS_AT_THE_FIRST_ALPHA_BAR = {"ddim", "pndm"}  # the others end at clean latents
+
+
+def own_with(name: str, **fields):
+    """The model's own scheduler, of the class that `name` stands for and with other fields."""
+    like = build_scheduler(name, OWN)
+    return type(like).from_config(like.config, **fields)
+
+
+@pytest.mark.parametrize("counts", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [name for name in SCHEDULERS if name != "lcm"])  # 50 at most
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_a_perfect_prediction_leaves_what_the_end_of_the_schedule_leaves(name, spacing, counts):
+    own = own_with(name, timestep_spacing=spacing)
+    end = math.sqrt(1 - OWN.alphas_cumprod[0]) if name in ENDS_AT_THE_FIRST_ALPHA_BAR else 0
+    for num_steps in counts:
+        try:
+            fresh = fresh_scheduler(None, own, num_steps)
+        except ValueError as error:
+            assert (spacing, num_steps) in REFUSED, error  # noqa: PT017
+            continue
+        calls = {"heun": 2 * num_steps - 1, "pndm": num_steps + (num_steps > 1)}
+        assert len(fresh.timesteps) == calls.get(name, num_steps), num_steps
+        assert fresh.timesteps.min() >= 0, num_steps
+        left = schedulers.noise_left(fresh, num_steps)
+        # "leading" starts at a lower noise level than that of the latents it is given.
+        assert left == pytest.approx(end, abs=0.01 if spacing == "leading" else 2e-3), num_steps
+
+
+@pytest.mark.parametrize("name", ["ddim", "pndm"])
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
+def test_steps_are_those_of_diffusers_where_these_are_right(name, spacing, prediction_type):
+    if (name, prediction_type) == ("pndm", "sample"):
+        pytest.skip("PNDM knows no such prediction")
+    own = own_with(name, timestep_spacing=spacing, prediction_type=prediction_type)
+    theirs = getattr(diffusers, type(own).__name__).from_config(own.config)
+    right = {"leading": (3, 7, 20, 48, 61), "trailing": (4, 20, 50), "linspace": (1000,)}
+    for num_steps in right[spacing]:
+        ends = []
+        for scheduler in (fresh_scheduler(None, own, num_steps), theirs):
+            if scheduler is theirs:
+                scheduler.set_timesteps(num_steps)
+            latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+            for t in scheduler.timesteps:
+                latents = scheduler.step(latents.sin(), t, latents, return_dict=False)[0]
+            ends.append(latents)
+        assert torch.equal(*ends), num_steps
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "num_steps"),
+    [
+        ("unipc", {"solver_type": "bh1"}, 20),
+        ("unipc", {"predict_x0": False}, 20),
+        ("dpm++", {"timestep_spacing": "linspace"}, 1000),
+        ("ddim", {"timestep_spacing": "leading"}, 1),
+    ],
+)
+def test_a_run_that_would_end_in_nan_is_refused(name, fields, num_steps):
+    with pytest.raises(ValueError, match=rf"num_steps={num_steps} does not suit .*; take (.*)"):
+        fresh_scheduler(None, own_with(name, **fields), num_steps)
+
+
+def test_a_refusal_says_which_number_of_steps_to_take():
+    own = own_with("ddim", timestep_spacing="leading")
+    with pytest.raises(ValueError, match="perfect .*; take num_steps=2$"):
+        fresh_scheduler(None, own, 1)
+    assert len(fresh_scheduler(None, own, 2).timesteps) == 2
+
+
+def test_schedulers_that_draw_noise_are_known_by_what_they_do():
+    noisy = {name for name in SCHEDULERS if schedulers.draws_noise(build_scheduler(name, OWN))}
+    assert noisy == {"ddpm", "euler_a", "lcm"}
+    sde = own_with("dpm++", algorithm_type="sde-dpmsolver++")
+    assert schedulers.draws_noise(sde)
+
+
+def test_added_noise_is_refused_by_ddim():
+    scheduler = fresh_scheduler("ddim", OWN, 4)
+    with pytest.raises(ValueError, match="eta must be 0, as this DDIM adds no noise; got 1"):
+        scheduler.step(torch.ones(1), scheduler.timesteps[0], torch.ones(1), eta=1)

@@ -1,8 +1,10 @@
 """Schedulers by the names people know, built fresh for every run, with every field written out.
 
-The solvers are diffusers' own. This module avoids two of their traps. A scheduler keeps state from
-one run to the next, so every run gets a new one. And `from_config` and diffusers' pipeline fill in
-or change what was left to a default, so here no field is left to a default.
+The solvers are diffusers' own, with the grids of `grid`. This module avoids more of their traps. A
+scheduler keeps state from one run to the next, so every run gets a new one. `from_config` and
+diffusers' pipeline fill in or change what was left to a default, so here no field is left to a
+default. And some options end in NaN or in noise at some numbers of steps: each is tried first with
+perfect predictions on a few numbers, and refused if that does not lead to the clean latents.
 
 Left out: distilled models. "lcm" gives sharp images in four steps only with a model that was
 trained for it; with any other model it runs all the same, which shows what distillation is for.
@@ -23,9 +25,17 @@ trained for it; with any other model it runs all the same, which shows what dist
 from __future__ import annotations
 
 import copy
+import inspect
+import json
+import math
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from .equations import pred_eps
+from .seeds import generators, randn
 
 __all__ = [
     "SCHEDULERS",
@@ -35,8 +45,12 @@ __all__ = [
     "draws_noise",
     "fresh_scheduler",
     "load_scheduler",
+    "noise_left",
 ]
 
+MOST_LEFT = 0.2  # of the noise; a sound run leaves 0.03 or less
+_X0 = torch.linspace(-1, 1, 64).view(1, 4, 4, 4)  # the clean latents of perfect runs
+_known_to_arrive: dict[tuple, bool] = {}
 Scheduler = Any  # diffusers' schedulers share methods, but no base class that names them
 
 # What the model was trained with; every scheduler takes these from the model.
@@ -149,7 +163,6 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 _CLASSES = {cls for cls, _ in SCHEDULERS.values()}
-_NOISY = {"DDPMScheduler", "EulerAncestralDiscreteScheduler", "LCMScheduler"}
 
 
 def load_scheduler(config: dict[str, Any]) -> Scheduler:
@@ -158,14 +171,12 @@ def load_scheduler(config: dict[str, Any]) -> Scheduler:
     Raises `ValueError` for a class that sdlearn does not know, and for models that predict
     anything but the noise (SD 2.x at 768 pixels predicts v).
     """
-    import diffusers
-
     name = config.get("_class_name")
     if name not in _CLASSES:
         raise ValueError(
             f"scheduler class must be one of {', '.join(sorted(_CLASSES))}; got {name}"
         )
-    scheduler = getattr(diffusers, name).from_config(config)
+    scheduler = _class_of(name).from_config(config)
     if scheduler.config.prediction_type != "epsilon":
         raise ValueError(
             "sdlearn runs models that predict the noise (prediction_type 'epsilon'); "
@@ -187,12 +198,19 @@ def build_scheduler(name: str, like: Scheduler) -> Scheduler:
 
     Raises `ValueError` for an unknown name.
     """
-    import diffusers
-
     check_scheduler(name)
     class_name, fields = SCHEDULERS[name]
     trained = {field: getattr(like.config, field, None) for field in NOISE_SCHEDULE}
-    return getattr(diffusers, class_name)(**trained, **copy.deepcopy(fields))
+    return _class_of(class_name)(**trained, **copy.deepcopy(fields))
+
+
+def _class_of(name: str) -> Any:
+    """Our class of that name where diffusers' steps miss its grid, else diffusers' own."""
+    import diffusers
+
+    from . import grid
+
+    return getattr(grid if name in grid.__all__ else diffusers, name)
 
 
 def fresh_scheduler(
@@ -205,7 +223,7 @@ def fresh_scheduler(
     scheduler = copy.deepcopy(own) if name is None else build_scheduler(name, own)
     label = name or type(scheduler).__name__
     try:
-        scheduler.set_timesteps(num_steps, device=device)
+        _set_timesteps(scheduler, num_steps, device)
     except (ValueError, IndexError) as error:
         raise ValueError(f"num_steps={num_steps} does not suit {label!r}: {error}") from error
     last = own.config.num_train_timesteps - 1
@@ -213,12 +231,79 @@ def fresh_scheduler(
         raise ValueError(
             f"num_steps={num_steps} does not suit {label!r}: it would start beyond t={last}"
         )
+    if not _arrives(scheduler, num_steps):
+        nearest = _nearest_that_arrives(scheduler, num_steps)
+        advice = f"take num_steps={nearest}" if nearest else "take another scheduler"
+        raise ValueError(
+            f"num_steps={num_steps} does not suit {label!r}: even a perfect prediction would not "
+            f"lead to an image; {advice}"
+        )
     return scheduler
 
 
+def _set_timesteps(scheduler: Scheduler, num_steps: int, device: Any = "cpu") -> None:
+    from .grid import drop_step_past_the_end
+
+    scheduler.set_timesteps(num_steps, device=device)
+    drop_step_past_the_end(scheduler)
+
+
+def noise_left(scheduler: Scheduler, num_steps: int) -> float:
+    """How much noise a run leaves although all its predictions are perfect; it begins with 1.
+
+    About 0.03 where the schedule ends at its first ᾱ and 0 where it ends at clean latents. NaN when
+    the scheduler fails.
+    """
+    try:
+        *_, latents = _perfect_run(scheduler, num_steps)
+    except (IndexError, AssertionError):  # a timestep that is there twice
+        return math.nan
+    return float((latents - _X0).std())
+
+
 def draws_noise(scheduler: Scheduler) -> bool:
-    """Whether the scheduler adds fresh noise in its steps."""
-    return type(scheduler).__name__ in _NOISY
+    """Whether the scheduler adds fresh noise in its steps, so that its runs need seeds.
+
+    Known by what it does: the latents of two short runs with different generators differ.
+    """
+    runs = [torch.stack(list(_perfect_run(scheduler, 4, seed))) for seed in (0, 1)]
+    return not torch.equal(*runs)
+
+
+def _arrives(scheduler: Scheduler, num_steps: int) -> bool:
+    """Whether a perfect run ends in finite numbers that are mostly the clean latents."""
+    config = {k: v for k, v in scheduler.config.items() if not k.startswith("_")}
+    key = (type(scheduler), json.dumps(config, sort_keys=True, default=str), num_steps)
+    if key not in _known_to_arrive:
+        _known_to_arrive[key] = noise_left(scheduler, num_steps) < MOST_LEFT
+    return _known_to_arrive[key]
+
+
+def _nearest_that_arrives(scheduler: Scheduler, num_steps: int) -> int | None:
+    last = scheduler.config.num_train_timesteps
+    near = [num_steps + sign * distance for distance in range(1, 6) for sign in (1, -1)]
+    return next((n for n in near if 1 <= n < last and _arrives(scheduler, n)), None)
+
+
+@torch.no_grad()
+def _perfect_run(scheduler: Scheduler, num_steps: int, seed: int = 0) -> Iterator[Tensor]:
+    """The latents after each step, where the network predicts the noise that is really there."""
+    scheduler = copy.deepcopy(scheduler)
+    _set_timesteps(scheduler, num_steps)
+    extra = {}
+    if "generator" in inspect.signature(scheduler.step).parameters:
+        extra["generator"] = generators([seed])[0]
+    latents = randn(_X0.shape[1:], [0]) * scheduler.init_noise_sigma
+    for t, alpha_bar in zip(scheduler.timesteps, alpha_bars(scheduler), strict=True):
+        x_t = scheduler.scale_model_input(latents, t)
+        eps = pred_eps(x_t, _X0, alpha_bar)
+        prediction = {
+            "epsilon": eps,
+            "sample": _X0,
+            "v_prediction": alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * _X0,
+        }[scheduler.config.prediction_type]
+        latents = scheduler.step(prediction, t, latents, **extra, return_dict=False)[0]
+        yield latents
 
 
 def alpha_bars(scheduler: Scheduler) -> Tensor:

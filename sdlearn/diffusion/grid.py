@@ -1,0 +1,102 @@
+"""diffusers' DDIM and PNDM on a sound grid: each step leads to the next timestep of the grid.
+
+In diffusers 0.42.1 both step down by 1000 // N, whatever the grid is. With "leading" spacing that
+is the next timestep for every N, and the results here are the same bits. With "trailing" spacing
+it is so only where N divides 1000, and with "linspace" only at 1 and 1000; elsewhere diffusers
+tells the U-Net wrong noise levels and leaves noise in the image. And in all of its classes,
+rounding gives "trailing" spacing one timestep too many, t = -1, for 62 of the counts up to 1000 (61
+is the first); `drop_step_past_the_end` removes it.
+
+Sources: DDIM, arXiv 2010.02502, eq. 12; PNDM, arXiv 2202.09778, eq. 9; spacings, arXiv 2305.08891,
+table 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.schedulers import scheduling_ddim, scheduling_pndm
+from torch import Tensor
+
+__all__ = ["DDIMScheduler", "PNDMScheduler", "drop_step_past_the_end"]
+
+
+class DDIMScheduler(scheduling_ddim.DDIMScheduler):
+    """DDIM without added noise (eta = 0), for predictions of the noise, of x_0 or of v."""
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: Tensor | int,
+        sample: Tensor,
+        eta: float = 0.0,
+        generator: Any = None,
+        return_dict: bool = True,
+    ) -> Any:
+        """One step to the next timestep of the grid; all tensors (B, C, h, w).
+
+        Raises `ValueError` for an `eta` other than 0.
+        """
+        if eta:
+            raise ValueError(f"eta must be 0, as this DDIM adds no noise; got {eta}")
+        alpha_bar = self.alphas_cumprod[timestep]
+        later = _next_of(self.timesteps, timestep)
+        alpha_bar_prev = self.alphas_cumprod[later] if later >= 0 else self.final_alpha_cumprod
+        x0, eps = self._x0_and_eps(model_output, sample, alpha_bar)
+        prev_sample = alpha_bar_prev**0.5 * x0 + (1 - alpha_bar_prev) ** 0.5 * eps  # eq. 12
+        if not return_dict:
+            return prev_sample, x0
+        return scheduling_ddim.DDIMSchedulerOutput(prev_sample, x0)
+
+    def _x0_and_eps(
+        self, model_output: Tensor, sample: Tensor, alpha_bar: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """In the order of diffusers' operations, for equal bits."""
+        signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+        if self.config.prediction_type == "v_prediction":
+            x0 = signal * sample - noise * model_output
+            eps = signal * model_output + noise * sample
+        elif self.config.prediction_type == "sample":
+            x0 = model_output
+            eps = (sample - signal * x0) / noise
+        else:
+            x0 = (sample - noise * model_output) / signal
+            eps = model_output
+        if self.config.thresholding:
+            x0 = self._threshold_sample(x0)
+        elif self.config.clip_sample:
+            x0 = x0.clamp(-self.config.clip_sample_range, self.config.clip_sample_range)
+        return x0, eps
+
+
+class PNDMScheduler(scheduling_pndm.PNDMScheduler):
+    """Pseudo linear multistep sampling; with `skip_prk_steps`, as Stable Diffusion has it."""
+
+    def _get_prev_sample(
+        self, sample: Tensor, timestep: Any, prev_timestep: Any, model_output: Tensor
+    ) -> Tensor:
+        # The second call of a run repeats the first step with a better prediction of the noise, so
+        # the second timestep stands twice in `timesteps`.
+        if self.config.skip_prk_steps:
+            if self.counter == 1:
+                timestep = self.timesteps[0]
+            prev_timestep = _next_of(torch.unique_consecutive(self.timesteps), timestep)
+        return super()._get_prev_sample(sample, timestep, prev_timestep, model_output)
+
+
+def _next_of(grid: Tensor, timestep: Tensor | int) -> int:
+    """The timestep that follows in `grid`, -1 after the last one."""
+    index = int((grid == timestep).nonzero()[0])
+    return int(grid[index + 1]) if index + 1 < len(grid) else -1
+
+
+def drop_step_past_the_end(scheduler: Any) -> None:
+    """Remove the timestep -1 that "trailing" spacing has too many for some numbers of steps."""
+    inside = scheduler.timesteps >= 0
+    if inside.all():
+        return
+    scheduler.timesteps = scheduler.timesteps[inside]
+    if hasattr(scheduler, "sigmas"):  # they end in one more, where the last step leads to
+        scheduler.sigmas = torch.cat([scheduler.sigmas[:-1][inside.cpu()], scheduler.sigmas[-1:]])
+    scheduler.num_inference_steps = len(torch.unique_consecutive(scheduler.timesteps))
