@@ -79,18 +79,18 @@ def test_train_model_yields_a_record_a_step_and_learns() -> None:
 def test_a_run_that_resumes_equals_one_that_does_not(tmp_path: Path) -> None:
     whole, halted = Line(), Line()
     expected = list(loop.train_model(whole, make_batch, CONFIG))
-    run = loop.train_model(halted, make_batch, CONFIG, tmp_path / "c.safetensors")
+    run = loop.train_model(halted, make_batch, CONFIG, tmp_path / "c.pt")
     first = [next(run) for _ in range(4)]  # saved after 3, killed after 4
     run.close()
     resumed = Line()
-    rest = list(loop.train_model(resumed, make_batch, CONFIG, tmp_path / "c.safetensors"))
+    rest = list(loop.train_model(resumed, make_batch, CONFIG, tmp_path / "c.pt"))
     assert [r.step for r in rest] == [4, 5, 6]
     assert [r.loss for r in first[:3] + rest] == [r.loss for r in expected]
     assert torch.equal(resumed.w, whole.w)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "c.safetensors"
+    path = tmp_path / "c.pt"
     list(loop.train_model(Line(), make_batch, CONFIG, path))
     model = nn.Linear(2, 2)
     with pytest.raises(ValueError, match="belongs to another model; delete it"):
@@ -99,8 +99,8 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 
 def test_the_average_is_what_training_leaves_and_what_the_checkpoint_holds(tmp_path: Path) -> None:
     trained, loaded = Line(), Line()
-    list(loop.train_model(trained, make_batch, CONFIG, tmp_path / "c.safetensors"))
-    loop.load_average(tmp_path / "c.safetensors", loaded)
+    list(loop.train_model(trained, make_batch, CONFIG, tmp_path / "c.pt"))
+    loop.load_average(tmp_path / "c.pt", loaded)
     assert torch.equal(trained.w, loaded.w)
 
 
@@ -395,7 +395,7 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     launch += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
     launch += ["--dynamo_backend", "no", "--main_process_port", "0"]
-    path = tmp_path / "two.safetensors"
+    path = tmp_path / "two.pt"
     done = subprocess.run(
         [*launch, str(script), str(path)],
         capture_output=True,

@@ -6,8 +6,8 @@ A model to train is a module whose `forward(**batch)` returns a dict of losses w
 resumes, or that is spread over processes, sees exactly the batches of one that does neither.
 Runs on whatever `accelerate` finds: CPU or CUDA, one process or many.
 
-A checkpoint is one safetensors file, written completely or not at all. It holds the model, its
-moving average and the state of the optimizer, and nothing random.
+A checkpoint is one file, written completely or not at all. It holds the model, its moving average
+and the state of the optimizer, and nothing random.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..util.files import write_atomically
@@ -117,15 +115,16 @@ def _save_checkpoint(
     path: Path, step: int, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer
 ) -> None:
     """Write everything needed to continue after `step` steps."""
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"ema.{i}": value for i, value in enumerate(ema.shadow_params)}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": value for name, value in state.items()}
-    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    found = {
+        "step": step,
+        "model": model.state_dict(),
+        "average": ema.shadow_params,
+        "average_steps": ema.optimization_step,
+        "optimizer": optimizer.state_dict()["state"],
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as partial:
-        metadata = {"step": str(step), "ema_step": str(ema.optimization_step)}
-        save_file(whole, partial, metadata=metadata)
+        torch.save(found, partial)
 
 
 def _load_checkpoint(
@@ -135,30 +134,20 @@ def _load_checkpoint(
 
     Raises `ValueError` when the file belongs to a model of another shape.
     """
-    found: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
-    with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            kind, key = name.split(".", 1)
-            found[kind][key] = file.get_tensor(name)
-        metadata = file.metadata()
+    found = torch.load(path, map_location=next(model.parameters()).device)
     try:
         model.load_state_dict(found["model"])
     except RuntimeError as error:
         message = f"checkpoint {path} belongs to another model; delete it to start anew"
         raise ValueError(message) from error
-    for i, average in enumerate(ema.shadow_params):
-        average.copy_(found["ema"][str(i)])
-    ema.optimization_step = int(metadata["ema_step"])
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, value in found["optimizer"].items():
-        index, key = name.split(".", 1)
-        states.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-    return int(metadata["step"])
+    ema.shadow_params, ema.optimization_step = found["average"], found["average_steps"]
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": found["optimizer"]})
+    return int(found["step"])
 
 
 def load_average(path: Path, model: nn.Module) -> None:
     """Load a checkpoint's averaged weights into `model`, the same module as was trained."""
-    with safe_open(path, framework="pt") as file, torch.no_grad():
-        for i, parameter in enumerate(model.parameters()):
-            parameter.copy_(file.get_tensor(f"ema.{i}"))
+    averages = torch.load(path, map_location="cpu")["average"]
+    with torch.no_grad():
+        for parameter, average in zip(model.parameters(), averages, strict=True):
+            parameter.copy_(average)

@@ -86,7 +86,7 @@ class TrainingRun:
 
     def checkpoint(self, part: str) -> Path:
         """The checkpoint of a part in training."""
-        return self.folder / "checkpoints" / f"{part}.safetensors"
+        return self.folder / "checkpoints" / f"{part}.pt"
 
     def finished(self, part: str) -> Path:
         """The folder of a finished part; `FileNotFoundError` saying which command makes it."""
