@@ -71,7 +71,7 @@ class CfgExplorer(shared.SheetExplorer):
     def strip(self) -> None:
         """Fill a row with one image for each of eight guidance scales."""
         variants = {f"scale {scale:g}": {"guidance_scale": scale} for scale in STRIP_SCALES}
-        self.fill("sheet", len(STRIP_SCALES), variants)
+        self.run_job(self.sheet("sheet", len(STRIP_SCALES), variants))
 
     def grid(self) -> None:
         """Fill a table: guidance scales from left to right, numbers of steps from top to bottom."""
@@ -83,7 +83,7 @@ class CfgExplorer(shared.SheetExplorer):
             for num_steps in GRID_STEPS
             for scale in GRID_SCALES
         }
-        self.fill("sheet", len(GRID_SCALES), variants)
+        self.run_job(self.sheet("sheet", len(GRID_SCALES), variants))
 
     def remark(self, settings: Settings, image: Image.Image) -> str:
         asked, seen = parse_prompt(settings.prompt), judge_reading(self.sd, image)

@@ -18,7 +18,6 @@ import contextvars
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -83,19 +82,12 @@ class LatestJob(Generic[Result]):
         return not self.busy
 
     def _work(self, threads: int) -> None:
-        with _one_thread_less(threads):
-            while (job := self._next_job()) is not None:
-                try:
-                    self._run_steps(job)
-                except Exception as error:
-                    if not self._cancelled.is_set():
-                        self._report(error)
-
-    def _report(self, error: Exception) -> None:
+        torch.set_num_threads(max(1, threads - 1))  # in this Python thread only
         try:
-            self._on_error(error)
-        except Exception:  # the next job must run all the same
-            traceback.print_exc()
+            while (job := self._next_job()) is not None:
+                self._run_steps(job)
+        finally:
+            torch.set_num_threads(threads)  # which threads that start later take over
 
     def _next_job(self) -> Iterator[Result] | None:
         """The waiting job; None ends the thread."""
@@ -107,14 +99,21 @@ class LatestJob(Generic[Result]):
             return job
 
     def _run_steps(self, job: Iterator[Result]) -> None:
-        steps = isolated(job)
-        while not self._cancelled.is_set():
-            try:
-                result = next(steps)
-            except StopIteration:
-                return
+        try:
+            for result in isolated(job):
+                if not self._cancelled.is_set():
+                    self._on_result(result)
+                if self._cancelled.is_set():
+                    return
+        except Exception as error:
             if not self._cancelled.is_set():
-                self._on_result(result)
+                self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        try:
+            self._on_error(error)
+        except Exception:  # the next job must run all the same
+            traceback.print_exc()
 
 
 def isolated(job: Iterator[Result]) -> Iterator[Result]:
@@ -131,16 +130,6 @@ def isolated(job: Iterator[Result]) -> Iterator[Result]:
             except StopIteration:
                 return
         yield result
-
-
-@contextmanager
-def _one_thread_less(threads: int) -> Iterator[None]:
-    """Let torch compute with one thread less in this Python thread; other threads keep theirs."""
-    torch.set_num_threads(max(1, threads - 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)  # which threads that start later take over
 
 
 _all_jobs: WeakSet[LatestJob[Any]] = WeakSet()

@@ -97,7 +97,8 @@ class PromptMixer(shared.SheetExplorer):
 
     def _fill_strip(self, setting: str, name: str) -> None:
         shares = [i / (STRIP - 1) for i in range(STRIP)]
-        self.fill("strip", STRIP, {f"{name} {share:.2f}": {setting: share} for share in shares})
+        variants = {f"{name} {share:.2f}": {setting: share} for share in shares}
+        self.run_job(self.sheet("strip", STRIP, variants))
 
     def _both_noises(self, settings: Settings) -> Tensor:
         """The noises of the two seeds, (2, 1, 4, h, w), in float32, which angles need."""

@@ -102,8 +102,7 @@ class NoiseExplorer(shared.ImageExplorer):
         return PanelUpdate({"latents": html}, facts=facts)
 
     def _marked_charts(self, t: int, alpha_bar: Tensor) -> dict[str, str]:
-        values = {"alpha_bar": float(alpha_bar), "snr": float(snr(alpha_bar))}
-        return {name: chart.marked(t, values[name]) for name, chart in self._charts.items()}
+        return {name: chart.marked(t, alpha_bar) for name, chart in self._charts.items()}
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,9 @@ class Chart:
         across, up = point / self.figure.bbox.size
         return 100 * float(across), 100 * (1 - float(up))
 
-    def marked(self, t: int, value: float) -> str:
-        """The chart as HTML with a dashed line at t and a ring around the value."""
+    def marked(self, t: int, alpha_bar: Tensor) -> str:
+        """The chart as HTML with a dashed line at t and a ring around its value there."""
+        value = float(snr(alpha_bar) if self.name == "SNR" else alpha_bar)
         (left, top), (_, ceiling), (_, floor) = (
             self.place(t, height) for height in (value, math.inf, -math.inf)
         )

@@ -230,13 +230,10 @@ class SheetExplorer(LiveExplorer):
         """What an image's caption says beside its settings."""
         return ""
 
-    def fill(self, panel: str, columns: int, variants: dict[str, dict[str, Any]]) -> None:
-        """Fill `panel` with one small image for each variant, from its caption to its settings."""
-        self.run_job(self._filled(panel, columns, variants))
-
-    def _filled(
+    def sheet(
         self, panel: str, columns: int, variants: dict[str, dict[str, Any]]
     ) -> Iterator[PanelUpdate]:
+        """A job that fills `panel` with small images: `variants` maps captions to settings."""
         yield from self._updates_or_seen()  # the image above may not be finished
         present, images = self.current_settings(), []
         for number, (caption, changes) in enumerate(variants.items(), 1):

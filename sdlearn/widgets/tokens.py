@@ -116,26 +116,24 @@ class TokenExplorer(LiveExplorer):
             settings.word = main_word(reading)
         if settings.step > settings.num_steps:
             raise ValueError(f"step must lie in 0..{settings.num_steps}; got {settings.step}")
-        note = note_on(reading)
-        panels, facts = self._read_word(settings, reading, states[0])
-        yield PanelUpdate(panels, note)  # the facts follow with the image, all of one update
+        read_word = self._read_word(settings, reading, states[0])
+        yield replace(read_word, facts={})  # they follow with the image, all at once
         generation = self._generation(shared.without(settings, "word", "step"))
         try:
             yield from generation.finish(lambda step: {"attention": generation.preview_html(step)})
         except Exception:
             self._generation.cache_clear()  # it cannot be resumed
             raise
-        panels, more = self._look(settings, reading, generation)
-        yield PanelUpdate(panels, note, facts | more)
+        positions = reading.places(reading.named[settings.word])
+        looked = self._look(settings, positions, generation)
+        yield PanelUpdate(looked.panels, read_word.status, read_word.facts | looked.facts)
 
     def figure(self) -> Figure:
         titles = [self.facts["title"]]
         return viz.heatmap(self.facts["attention"], self.facts["image"], titles, size=256)
 
-    def _read_word(
-        self, settings: Settings, reading: Reading, states: Tensor
-    ) -> tuple[dict[str, str], dict[str, Any]]:
-        """Panels and facts that need no image."""
+    def _read_word(self, settings: Settings, reading: Reading, states: Tensor) -> PanelUpdate:
+        """What needs no image."""
         word = reading.named[settings.word]
         near = self._table.nearest(word.ids[0]) if len(word.ids) == 1 else {}
         panels = {
@@ -144,20 +142,19 @@ class TokenExplorer(LiveExplorer):
             "states": states_html(reading, word, states),
         }
         facts = {"words": reading.named, "lost": reading.lost, "states": states, "nearest": near}
-        return panels, facts
+        return PanelUpdate(panels, note_on(reading), facts)
 
     def _look(
-        self, settings: Settings, reading: Reading, generation: RecordedGeneration
-    ) -> tuple[dict[str, str], dict[str, Any]]:
-        """Panels and facts about where the U-Net looks."""
+        self, settings: Settings, positions: list[int], generation: RecordedGeneration
+    ) -> PanelUpdate:
+        """Where the U-Net looks for the tokens at these positions."""
         step, count = settings.step, len(generation.steps)
-        positions = reading.places(reading.named[settings.word])
         maps, size = generation.maps_of(step), self.sd.unet.config.sample_size
         share, image = word_maps(maps, positions, size=size), generation.image_at(step)
         title = f"“{settings.word}”, " + (f"step {step} of {count}" if step else "all steps")
         behind = f"what is in mind at step {step}" if step else "the picture"
         panels = {"attention": attention_html(image, share, title, behind)}
-        return panels, {"image": image, "attention": share, "title": title}
+        return PanelUpdate(panels, facts={"image": image, "attention": share, "title": title})
 
     def _start(self, items: tuple[tuple[str, Any], ...]) -> RecordedGeneration:
         plain = shared.start_generation(self.sd, Settings(**dict(items)))
@@ -286,7 +283,12 @@ def states_html(reading: Reading, chosen: Word, states: Tensor) -> str:
     parts = [_strip(values[:own], OWN_ROW, "the states of the prompt's tokens")]
     if own < len(values):
         parts.append(_strip(values[own:], PADDING_ROW, "the states of the padding"))
-    labels = _labels(reading, chosen) + (["padding"] if own < len(values) else [])
+    labels = [
+        f"<strong>▸ {html.escape(piece)}</strong>" if word == chosen else html.escape(piece)
+        for word in reading.words
+        for piece in word.pieces[: len(reading.places(word))]
+    ]
+    labels = ["begin", *labels, "end", *(["padding"] if own < len(values) else [])]
     lines = "".join(f'<div style="height: {OWN_ROW}em">{label}</div>' for label in labels)
     columns = f"display: grid; grid-template-columns: max-content {STATES_WIDTH}px; column-gap: 8px"
     scroll = f"max-height: 38em; overflow: auto; line-height: {OWN_ROW}em"
@@ -298,15 +300,6 @@ def states_html(reading: Reading, chosen: Word, states: Tensor) -> str:
     grid = f'<div style="{columns}"><div>{lines}</div><div>{"".join(parts)}</div></div>'
     box = f'<div role="region" aria-label="text states" tabindex="0" style="{scroll}">{grid}</div>'
     return f'<div style="margin: 4px; line-height: 1.4; max-width: 40em">{told}{box}</div>'
-
-
-def _labels(reading: Reading, chosen: Word) -> list[str]:
-    labels = ["begin"]
-    for word in reading.words:
-        for piece in word.pieces[: len(reading.places(word))]:
-            text = html.escape(piece)
-            labels.append(f"<strong>▸ {text}</strong>" if word == chosen else text)
-    return [*labels, "end"]
 
 
 def _strip(values: np.ndarray, height: float, alt: str) -> str:

@@ -1,14 +1,14 @@
 """A prompt as the tokenizer reads it, word by word, and the words nearest to one of them.
 
-Pure functions and records; what they look like on a page is `sdlearn.widgets.tokens`. Left out:
-the states of the words, which `StableDiffusion.encode_text` makes. Byte-pair encoding is Sennrich
-et al. 2016, arXiv 1508.07909.
+`sdlearn.widgets.tokens` shows them on a page. A piece is what one token stands for: a word, or a
+part of one (byte-pair encoding, Sennrich et al. 2016, arXiv 1508.07909).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -42,11 +42,11 @@ class Reading:
     """A prompt cut into words, also those that do not fit."""
 
     words: tuple[Word, ...]
-    room: int  # places for pieces, 75 between the two marks
+    room: int  # how many pieces fit between the marks of begin and end: 75
 
     @property
     def pieces(self) -> int:
-        """How many there are, without the marks."""
+        """How many pieces there are, without the marks."""
         return sum(len(word.ids) for word in self.words)
 
     @property
@@ -72,9 +72,9 @@ class Reading:
         placed = [word for word in self.words if self.places(word)]
         spoken = [word for word in placed if any(map(str.isalnum, word.text))]
         named: dict[str, Word] = {}
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for word in spoken or placed:
-            counts[word.text] = counts.get(word.text, 0) + 1
+            counts[word.text] += 1
             again = f" ({counts[word.text]})" if counts[word.text] > 1 else ""
             named[word.text + again] = word
         return named
@@ -83,19 +83,15 @@ class Reading:
 def read(tokenizer: Any, prompt: str) -> Reading:
     """The prompt's words, each with its pieces and ids."""
     ids = token_ids(tokenizer, prompt)[1:-1]  # without the marks
-    words = tuple(_words(tokenizer, ids))
-    return Reading(words, tokenizer.model_max_length - 2)
-
-
-def _words(tokenizer: Any, ids: list[int]) -> Iterator[Word]:
     pieces = tokenizer.convert_ids_to_tokens(ids)
-    first = 0
+    words, first = [], 0
     for i, piece in enumerate(pieces, start=1):
         if piece.endswith(WORD_END) or piece.startswith(MARK_START) or i == len(pieces):
             text = tokenizer.decode(ids[first:i]).strip()
             whole = tuple(one.removesuffix(WORD_END) for one in pieces[first:i])
-            yield Word(text, whole, tuple(ids[first:i]), first + 1)
+            words.append(Word(text, whole, tuple(ids[first:i]), first + 1))
             first = i
+    return Reading(tuple(words), tokenizer.model_max_length - 2)
 
 
 def main_word(reading: Reading) -> str:
@@ -116,7 +112,7 @@ def main_word(reading: Reading) -> str:
 
 
 class WordTable:
-    """The rows of the token table that stand for whole words, for looking up neighbours."""
+    """The rows of the token table that stand for whole words, to find neighbours of a word."""
 
     def __init__(self, tokenizer: Any, rows: torch.Tensor) -> None:
         """`rows` (V, D) is the table, one row for each id."""
@@ -128,7 +124,7 @@ class WordTable:
 
     @property
     def by_chance(self) -> float:
-        """About how alike the nearest of so many rows would be if all had been drawn by chance.
+        """About the cosine of the nearest of so many rows if all of them had been drawn by chance.
 
         The median of the largest of N normal numbers of spread 1/sqrt(D).
         """
