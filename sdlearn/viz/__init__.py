@@ -1,20 +1,18 @@
-"""Pictures and numbers on a page: functions that return a matplotlib `Figure`.
+"""Images and numbers on a page: functions that return a matplotlib `Figure`.
 
-Pictures may be float tensors (3, H, W) or (B, 3, H, W) in [0, 1], uint8 arrays (H, W, 3) or
-(B, H, W, 3), PIL images, and any iterable that mixes these. Enlarged pictures keep their pixels
+Images may be float tensors (3, H, W) or (B, 3, H, W) in [0, 1], uint8 arrays (H, W, 3) or
+(B, H, W, 3), PIL images, and any iterable that mixes these. Enlarged images keep their pixels
 visible. Numbers may be tensors, arrays and lists. A page shows itself in a notebook as one PNG
 with alternative text for readers who cannot see it. Nothing here calls pyplot or changes a
 setting, so no figure stays open.
 """
 
 from ..util.images import to_tensor
-from .bars import bars
-from .curves import curves
-from .figures import filmstrip, grid, show
-from .heat import heatmap
+from .charts import bars, curves
+from .figure import PALETTE, Sheet
+from .images import channels, filmstrip, grid, heatmap, show
 from .matrix import matrix
-from .parts import channels, tokens
-from .sheet import PALETTE, Sheet
+from .tokens import tokens
 
 __all__ = [
     "PALETTE",

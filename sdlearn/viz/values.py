@@ -6,6 +6,7 @@ made it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,37 +22,30 @@ def to_numbers(values: Any, name: str, dimensions: tuple[int, ...] = (1,)) -> np
 
     Raises `ValueError` naming the argument when something is no finite number or out of shape.
     """
-    array = _to_array(values, name)
+    if isinstance(values, str | bytes | dict):
+        raise ValueError(f"{name} must hold numbers; got {values!r}")
+    try:
+        array = np.asarray(_plain(values), dtype=float)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must hold numbers of one shape; got {values!r}") from error
     if array.ndim not in dimensions or 0 in array.shape:
         wanted = " or ".join(f"{count}" for count in dimensions)
         raise ValueError(
             f"{name} must have {wanted} dimensions, none of them empty; got shape {array.shape}"
         )
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must hold finite numbers only; got {_first_bad(array)}")
+        bad = float(array[~np.isfinite(array)][0])
+        raise ValueError(f"{name} must hold finite numbers only; got {bad}")
     return array
-
-
-def _to_array(values: Any, name: str) -> np.ndarray:
-    if isinstance(values, Tensor):
-        return _plain(values)
-    if isinstance(values, str | bytes | dict):
-        raise ValueError(f"{name} must hold numbers; got {values!r}")
-    try:
-        return np.asarray(values if np.isscalar(values) else _plain(list(values)), dtype=float)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} must hold numbers of one shape; got {values!r}") from error
 
 
 def _plain(values: Any) -> Any:
     """The same, however deep, without tensors: numpy reads none of a GPU and none in bfloat16."""
     if isinstance(values, Tensor):
         return values.detach().cpu().double().numpy()  # in this order: mps has no float64
-    return [_plain(v) for v in values] if isinstance(values, list | tuple) else values
-
-
-def _first_bad(array: np.ndarray) -> float:
-    return float(array[~np.isfinite(array)][0])
+    if isinstance(values, np.ndarray | str) or not isinstance(values, Iterable):
+        return values
+    return [_plain(value) for value in values]
 
 
 def check_limits(limits: Any, name: str = "limits") -> tuple[float, float]:

@@ -26,7 +26,7 @@ from torch import Tensor
 from .. import viz
 from ..inside.attention import AttentionMap, record_attention, word_maps
 from ..pipeline import StableDiffusion, Step
-from ..viz.heat import laid_over, peak_region
+from ..viz.images import laid_over, peak_region
 from . import controls, shared
 from .base import LiveExplorer, PanelUpdate, Settings
 from .shared import Generation, image_html
