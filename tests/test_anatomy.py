@@ -172,6 +172,7 @@ def test_parts_come_in_the_order_in_which_they_are_called(sd15: Anatomy):
     assert inside == ["resnets.0", "attentions.0", "resnets.1"]
 
 
+@pytest.mark.slow
 def test_it_takes_seconds_and_no_memory():
     process = psutil.Process()
     began, memory = time.process_time(), process.memory_info().rss
@@ -183,6 +184,7 @@ def test_it_takes_seconds_and_no_memory():
 # In pixels
 
 
+@pytest.mark.slow
 def test_sd15_on_pixels_costs_hundreds_of_times_more(sd15: Anatomy):
     small, large = sd15.parts["unet"], pixel_unet("sd15")
     assert large.inputs[0] == large.outputs[0] == (1, 3, 512, 512)
@@ -212,6 +214,7 @@ def configs_of(source: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_needs_configs_and_no_weights(tiny_folder: Path, folder: Path):
     found = anatomy(configs_of(tiny_folder, folder / "here"))
     assert found.parts == anatomy("here").parts
@@ -379,6 +382,7 @@ def test_all_text_of_the_figure_lies_on_the_page(model: str, request):
         assert inside, text.get_text()
 
 
+@pytest.mark.slow
 def test_matplotlib_is_loaded_to_draw_and_not_before():
     code = """
 import sys

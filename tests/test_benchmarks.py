@@ -44,6 +44,8 @@ from sdlearn.models.memory import MemoryPlan, apply_plan
 from sdlearn.models.playback import Playback
 from sdlearn.pipeline import StableDiffusion
 
+pytestmark = pytest.mark.slow
+
 MB = 10**6
 
 

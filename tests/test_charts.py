@@ -121,8 +121,8 @@ def test_all_text_lies_on_the_page(figure: Figure):
 
 
 def test_no_text_lies_on_another(figure: Figure):
-    for one, other in combinations(texts_of(figure), 2):
-        a, b = box_of(one), box_of(other)
+    boxes = [(text, box_of(text)) for text in texts_of(figure)]
+    for (one, a), (other, b) in combinations(boxes, 2):
         across = min(a.x1, b.x1) - max(a.x0, b.x0)
         up = min(a.y1, b.y1) - max(a.y0, b.y0)
         assert min(across, up) <= 2, (one, other)  # stored pixels, half of a screen's

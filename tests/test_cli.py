@@ -550,6 +550,7 @@ def test_a_name_that_the_terminal_cannot_spell_is_printed_all_the_same():
     assert Path("雪").is_dir()
 
 
+@pytest.mark.slow
 def test_training_prints_no_advice_of_its_libraries():
     done = from_the_shell("train", "export", "--workdir", "nowhere")
     assert done.returncode == 2

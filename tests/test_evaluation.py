@@ -294,6 +294,7 @@ def test_every_progress_bar_reaches_its_end(sd, untrained):
     assert all(count == total > 0 for count, total in watched.values()), watched
 
 
+@pytest.mark.slow
 def test_what_is_new_to_the_model_is_as_the_docstring_says():
     def shown(scene):
         return frozenset(scene.things), scene.ground, scene.time, scene.sky
@@ -359,6 +360,7 @@ def test_a_bad_sampling_is_refused_before_the_work_begins(sd):
 QUICKLY = ["evaluate", "--quick", "--prompts", "2", "--steps", "1", "--model"]
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_writes_the_json(tiny_folder, tmp_path, capsys):
     save_judge(Judge(), tmp_path / "judge")
     path = tmp_path / "report.json"
@@ -392,6 +394,7 @@ def test_the_command_checks_what_it_was_told_before_it_works(
     assert [path.read_text() for path in old] == ["old", "old"]
 
 
+@pytest.mark.slow
 def test_the_command_draws_what_was_measured(tiny_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     save_judge(Judge(), tmp_path / "judge")

@@ -87,6 +87,7 @@ def test_a_view_may_be_forgotten_while_it_is_asked_for(counter: Counter):
     assert counter.facts["whole"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_closing_lets_go_of_the_model(name: str, tiny_folder: Path):
     sd = load(tiny_folder, device="cpu")

@@ -93,6 +93,7 @@ def test_what_was_seen_is_shown_without_work(explorer: CfgExplorer, calls: list[
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 def test_no_more_is_kept_than_there_is_room_for(explorer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "UPDATES_KEPT", 3)
     for seed in range(6):
@@ -111,6 +112,7 @@ def test_many_quick_changes_end_on_the_last(explorer: CfgExplorer, calls: list[i
     assert len(calls) < 100  # nearly all of them were overtaken
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(explorer: CfgExplorer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "UPDATES_KEPT", 10)
     explorer.num_steps = 1
@@ -123,6 +125,7 @@ def test_memory_stays_flat(explorer: CfgExplorer, monkeypatch: pytest.MonkeyPatc
     assert used[-1] - used[30] < 20e6
 
 
+@pytest.mark.slow
 def test_the_judge_reads_what_the_prompt_names():
     made = CfgExplorer(prompt="a red house at night", num_steps=20)
     assert made.facts["verdict"] == {"subject": True, "colour": True, "time": True}
@@ -243,6 +246,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: Cf
     assert [kind for kind in data if kind.startswith("image/")] == ["image/png"]
 
 
+@pytest.mark.slow
 def test_where_somebody_can_click_the_cell_does_not_wait_for_ever(monkeypatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
     monkeypatch.setattr(base, "PATIENCE", 0.01)

@@ -212,6 +212,7 @@ print(explorer.busy)
 """
 
 
+@pytest.mark.slow
 def test_python_may_end_while_an_explorer_is_at_work(tiny_folder: Path):
     ended = subprocess.run(
         [sys.executable, "-c", ENDS, str(tiny_folder)], capture_output=True, text=True, timeout=120

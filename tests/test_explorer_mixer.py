@@ -162,6 +162,7 @@ def test_many_quick_changes_end_on_the_last(explorer: PromptMixer, calls: list[i
     assert len(calls) < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("button", "name"), [("texts", "text"), ("noises", "noise")])
 def test_a_strip_goes_from_one_end_to_the_other(explorer, button: str, name: str):
     explorer.mix = 0.0

@@ -29,7 +29,7 @@ WEIGHTS = (
     "vae/diffusion_pytorch_model",
 )
 
-pytestmark = pytest.mark.usefixtures("folder")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("folder")]
 
 
 @pytest.fixture(scope="module")

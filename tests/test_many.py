@@ -353,6 +353,7 @@ def test_one_prompt_and_a_list_exclude_each_other(capsys: pytest.CaptureFixture[
     assert "--prompts: not allowed with argument PROMPT" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_prompt_alone_starts_no_processes(model: Path):
     code = (
         "import sys; from sdlearn.cli import main\n"
