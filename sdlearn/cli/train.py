@@ -37,18 +37,17 @@ CHOICES = ("world", "vae", "clip", "judge", "unet", "export", "all")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("stage", choices=CHOICES, help="what to train")
-    parser.add_argument("--smoke", action="store_true", help="toy length: does the chain run?")
-    parser.add_argument("--steps", type=int, help="optimizer steps instead of the usual number")
-    parser.add_argument("--batch-size", type=int, help="instead of the usual one")
-    parser.add_argument("--lr", type=float, help="highest learning rate instead of the usual one")
-    parser.add_argument("--decay", type=float, help="last share of the steps with a falling rate")
-    parser.add_argument("--images", type=int, help="how many images to render and learn from")
-    parser.add_argument(
-        "--workdir", type=Path, help="images, checkpoints, parts (default: in ~/.cache/sdlearn)"
-    )
-    parser.add_argument("--output", type=Path, help="folder for the exported model")
-    parser.add_argument("--samples", type=Path, help="folder for sample sheets drawn on the way")
+    add = parser.add_argument
+    add("stage", choices=CHOICES, help="what to train")
+    add("--smoke", action="store_true", help="toy length: does the chain run?")
+    add("--steps", type=int, help="optimizer steps instead of the usual number")
+    add("--batch-size", type=int, help="instead of the usual one")
+    add("--lr", type=float, help="highest learning rate instead of the usual one")
+    add("--decay", type=float, help="last share of the steps with a falling rate")
+    add("--images", type=int, help="how many images to render and learn from")
+    add("--workdir", type=Path, help="images, checkpoints, parts (default: in ~/.cache/sdlearn)")
+    add("--output", type=Path, help="folder for the exported model")
+    add("--samples", type=Path, help="folder for sample sheets drawn on the way")
 
 
 def run(args: argparse.Namespace) -> int:
