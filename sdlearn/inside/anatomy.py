@@ -261,7 +261,7 @@ def _measure_vae(architecture: Architecture) -> tuple[Part, Part]:
 def _combine(name: str, kind: str, parts: tuple[Part, ...]) -> Part:
     """One part made of several that are called one after the other."""
     parameters = sum(part.parameters for part in parts)
-    work = {kind: sum(part.work[kind] for part in parts) for kind in KINDS_OF_WORK}
+    work = {name: sum(part.work[name] for part in parts) for name in KINDS_OF_WORK}
     return Part(name, kind, parameters, parts[0].inputs, parts[-1].outputs, work, parts)
 
 
