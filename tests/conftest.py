@@ -21,6 +21,9 @@ from sdlearn.training.clip import build_clip, train_tokenizer
 from sdlearn.training.export import export
 from sdlearn.world import caption, scenes
 
+# The files of `pytest -m core`: the maths, the loop, loading, one image.
+CORE = {"diffusion", "guidance", "noise", "schedulers", "loading", "pipeline"}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -30,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LessonChecks())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem.removeprefix("test_") in CORE and not item.get_closest_marker("slow"):
+            item.add_marker("core")
 
 
 @pytest.hookimpl(optionalhook=True)

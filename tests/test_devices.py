@@ -33,7 +33,11 @@ def pixels(images) -> np.ndarray:
 # Precisions
 
 
-@pytest.fixture(scope="module", params=[torch.bfloat16, torch.float16], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)],
+    ids=str,
+)
 def half(request, tiny_folder):
     return load(tiny_folder, device="cpu", dtype=request.param)
 

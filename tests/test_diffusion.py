@@ -10,8 +10,6 @@ from sdlearn import diffusion
 from sdlearn.diffusion.seeds import randn
 from sdlearn.training.unet import build_scheduler
 
-pytestmark = pytest.mark.core
-
 X0 = randn((4, 8, 8), [0, 1])
 NOISE = randn((4, 8, 8), [2, 3])
 ALPHAS = diffusion.alphas_cumprod(diffusion.betas())

@@ -5,8 +5,6 @@ import torch
 
 from sdlearn.diffusion.guidance import apply_guidance, check_guidance_scale
 
-pytestmark = pytest.mark.core
-
 UNCOND, COND = torch.tensor([1.0, 2.0]), torch.tensor([1.5, 1.0])
 
 

@@ -14,8 +14,6 @@ from sdlearn import load
 from sdlearn.models import loading
 from sdlearn.models.loading import damaged_weights, find_folder
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def folder(tiny_folder, tmp_path) -> Path:

@@ -7,8 +7,6 @@ import torch
 from sdlearn.diffusion.seeds import check_seeds, generators_for, randn
 from sdlearn.models.device import pick_device
 
-pytestmark = pytest.mark.core
-
 
 def test_a_seed_gives_the_same_noise_alone_and_in_any_batch():
     alone = randn((4, 16, 16), [7])

@@ -17,13 +17,7 @@ PROMPT = "a large red house on the left, on green grass"
 NEGATIVE = "snow"
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("random", marks=pytest.mark.core),
-        pytest.param("shipped", marks=pytest.mark.slow),
-    ],
-)
+@pytest.fixture(scope="module", params=["random", pytest.param("shipped", marks=pytest.mark.slow)])
 def both(request, tiny_folder):
     """Our pipeline and diffusers' on the same weights: random ones, then the shipped ones."""
     from sdlearn.models.loading import TINY

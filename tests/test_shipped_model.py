@@ -53,6 +53,7 @@ def test_no_word_of_the_world_falls_into_pieces(sd):
     assert {w for w in words if len(sd.tokenizer(w).input_ids) != 3 and "-" not in w} == set()
 
 
+@pytest.mark.slow
 def test_latents_have_unit_variance_in_every_channel(sd):
     images = to_tensor([render(scene) for scene in scenes(64, "test")])
     std = sd.encode_image(images).std(dim=(0, 2, 3))
