@@ -294,7 +294,7 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
             "negative_prompt": "Schnee ☃",
             "seed": "3",
             "num_steps": "2",
-            "guidance_scale": "the model's own",
+            "guidance_scale": "3.0",
             "scheduler": "the model's own",
             "size": "the model's own",
             "dtype": "the device's usual",

@@ -125,19 +125,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_settings(args: argparse.Namespace) -> range:
-    """The seeds. Raises for whatever can be refused without the model: loading it may take long."""
+    """The seeds. Raises for whatever can be refused without the model: loading it may take long.
+
+    Settings that were not given become the defaults, so that images remember the numbers.
+    """
     from ..diffusion import guidance, schedulers
     from ..diffusion.seeds import check_seeds
     from ..models import device, memory
+    from ..pipeline import Defaults
     from ..util import checks
 
     if args.prompt is not None:
         checks.check_not_blank(checks.check_prompts(args.prompt))
     checks.check_prompts(args.negative, "negative_prompt")
-    if args.steps is not None:
-        checks.check_num_steps(args.steps)
-    if args.guidance is not None:
-        guidance.check_guidance_scale(args.guidance)
+    args.steps = checks.check_num_steps(Defaults.num_steps if args.steps is None else args.steps)
+    args.guidance = guidance.check_guidance_scale(
+        Defaults.guidance_scale if args.guidance is None else args.guidance
+    )
     if args.size is not None:
         width, height = args.size
         checks.check_size(height, width, FACTOR)
@@ -198,8 +202,7 @@ def draw(
         scheduler=args.scheduler,
         seeds=seeds,
     )
-    num_steps = sd.defaults.num_steps if args.steps is None else args.steps
-    calls = len(fresh_scheduler(args.scheduler, sd.scheduler, num_steps).timesteps)
+    calls = len(fresh_scheduler(args.scheduler, sd.scheduler, args.steps).timesteps)
     predictions: list[Tensor] = []
     for step in tqdm(steps, label, calls, leave=False, file=sys.stderr, disable=args.quiet):
         latents = step.next_latents
@@ -218,8 +221,8 @@ def describe(job: Job, args: argparse.Namespace) -> dict[str, str]:
         "prompt": job.prompt,
         "negative_prompt": args.negative,
         "seed": str(job.seed),
-        "num_steps": OWN if args.steps is None else str(args.steps),
-        "guidance_scale": OWN if args.guidance is None else str(args.guidance),
+        "num_steps": str(args.steps),
+        "guidance_scale": str(args.guidance),
         "scheduler": args.scheduler or OWN,
         "size": "{}x{}".format(*args.size) if args.size else OWN,
         "dtype": args.dtype or "the device's usual",
