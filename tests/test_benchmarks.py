@@ -404,12 +404,14 @@ def test_the_limit_is_that_of_tf32_and_the_setting_stays(
 # memory
 
 
+@pytest.mark.slow
 def test_the_peak_is_that_of_a_process_of_its_own(task: Task):
     peak = measuring.peak_memory("sdlearn", task)
     assert peak is not None
     assert 100 * MB < peak < 4000 * MB
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_leaves_its_last_words(tmp_path: Path):
     with pytest.raises(RuntimeError, match="memory of diffusers ended with 1: FileNotFoundError:"):
         measuring.peak_memory("diffusers", Task(str(tmp_path)))
