@@ -16,7 +16,7 @@ from benchmarks.records import Task
 from sdlearn.diffusion.seeds import generators
 from sdlearn.models import layout
 from sdlearn.models.compiling import compile_parts
-from sdlearn.models.loading import find_folder, without_progress_bars
+from sdlearn.models.loading import find_folder, quiet_libraries
 from sdlearn.pipeline import StableDiffusion, load
 
 PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
@@ -53,7 +53,7 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
     folder = find_folder(task.model, task.torch_dtype)
     how = {"dtype": task.torch_dtype, "variant": variant_of(folder, task.torch_dtype)}
     checker = {"safety_checker": None, "requires_safety_checker": False}
-    with _only_errors(), without_progress_bars():
+    with _only_errors(), quiet_libraries():
         from diffusers import StableDiffusionPipeline  # which gives advice, too
 
         pipe = StableDiffusionPipeline.from_pretrained(folder, **how, **checker).to(task.device)

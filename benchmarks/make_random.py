@@ -30,7 +30,7 @@ from benchmarks.script import Parser, run_script
 from sdlearn.diffusion.seeds import generators
 from sdlearn.inside.anatomy import bytes_text
 from sdlearn.inside.architecture import ARCHITECTURES, PARTS, Architecture
-from sdlearn.models.loading import TINY, without_progress_bars
+from sdlearn.models.loading import TINY, quiet_libraries
 from sdlearn.util.files import copy_mode_to_weights, partial_path
 from sdlearn.util.progress import Progress, no_progress, progress_bar
 
@@ -170,7 +170,7 @@ def _write_part(
     total = len(list(model.parameters()))
     for _ in progress(_fill(model, dtype, generator), folder.name, total):
         pass
-    with without_progress_bars():
+    with quiet_libraries():
         model.save_pretrained(folder, variant=VARIANTS[dtype])
     copy_mode_to_weights(folder, folder / "config.json")
     model.to("meta")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+from safetensors.torch import load_file, save_file
 
 from sdlearn import load
 from sdlearn.models import loading
@@ -243,3 +245,19 @@ def test_the_hub_is_asked_for_no_pickles_and_no_more_than_needed(monkeypatch, ti
     assert "unet/diffusion_pytorch_model.safetensors" not in patterns
     assert not any(p.endswith((".bin", ".ckpt", ".py", ".pt")) for p in patterns)
     assert not any("safety_checker" in p for p in patterns)
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "unet", "vae"])
+def test_weights_under_other_names_are_refused(tiny_folder, tmp_path, capfd, part):
+    """transformers 5.23 would leave them at random, with a table of the keys in its log."""
+    folder = tmp_path / "other"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "checksums.json").unlink(missing_ok=True)
+    [weights] = (folder / part).glob("*.safetensors")
+    tensors = load_file(weights)
+    first = min(tensors)
+    tensors[f"another.{first}"] = tensors.pop(first)
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=rf"{part}.*{re.escape(first)}"):
+        load(folder, device="cpu")
+    assert capfd.readouterr().err == ""

@@ -31,7 +31,7 @@ __all__ = [
     "load_model",
     "load_parts",
     "vae_scale_factor",
-    "without_progress_bars",
+    "quiet_libraries",
     "explain_damage",
     "damaged_weights",
 ]
@@ -121,7 +121,7 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
             "(or delete checksums.json there if you changed them on purpose)"
         )
     classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
-    with without_progress_bars():
+    with quiet_libraries():
         models = {
             part: load_model(cls, folder / part, MODELS[part], dtype)
             for part, cls in classes.items()
@@ -142,20 +142,34 @@ def vae_scale_factor(vae: Any) -> int:
 def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.nn.Module:
     """A part from its folder, on the CPU; `cls` is diffusers' or transformers' class of it.
 
-    Raises `ValueError` with the folder's name when something in it is damaged.
+    Raises `ValueError` with the folder's name when something in it is damaged, and when a weight is
+    missing: transformers would leave that one at random, with no more than a line in its log.
     """
     with explain_damage(folder):
-        model = cls.from_pretrained(
-            folder, dtype=dtype, variant=pick_variant(folder, stem, dtype), use_safetensors=True
+        model, info = cls.from_pretrained(
+            folder,
+            dtype=dtype,
+            variant=pick_variant(folder, stem, dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ValueError(
+            f"the weights in {folder} do not fit: {len(missing)} tensors of {cls.__name__} are "
+            f"missing, {missing[0]!r} is one of them"
         )
     return model.eval().requires_grad_(False)
 
 
 @contextmanager
-def without_progress_bars() -> Iterator[None]:
-    """Turn off the progress bars that the libraries show for a moment while they load a model."""
+def quiet_libraries() -> Iterator[None]:
+    """Turn off what the libraries show while they load a model: progress bars, tables of keys."""
     from diffusers.utils import logging as diffusers
     from transformers.utils import logging as transformers
+
+    verbosity = transformers.get_verbosity()
+    transformers.set_verbosity_error()
 
     shown = [library for library in (diffusers, transformers) if library.is_progress_bar_enabled()]
     for library in shown:
@@ -163,6 +177,7 @@ def without_progress_bars() -> Iterator[None]:
     try:
         yield
     finally:
+        transformers.set_verbosity(verbosity)
         for library in shown:
             library.enable_progress_bar()
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..util.images import to_pil
 from .layout import CHECKER, expects_checker, missing_from_checker
-from .loading import explain_damage, load_model, without_progress_bars
+from .loading import explain_damage, load_model, quiet_libraries
 
 __all__ = ["SafetyChecker", "check_wanted", "load_safety_checker"]
 
@@ -90,7 +90,7 @@ def _load(folder: Path, dtype: torch.dtype) -> SafetyChecker:
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     [(part, stem)] = CHECKER.items()
-    with without_progress_bars():
+    with quiet_libraries():
         model = load_model(StableDiffusionSafetyChecker, folder / part, stem, dtype)
     # The one that needs Pillow alone; the other wants torchvision and warns at its import.
     with explain_damage(folder / "feature_extractor"):
