@@ -14,6 +14,8 @@ from sdlearn.pipeline import Defaults
 from sdlearn.widgets import base, shared
 from sdlearn.widgets.mixer import PromptMixer, angle, lerp, slerp
 
+pytestmark = pytest.mark.slow  # many images, drawn by the shipped model
+
 PROMPT, OTHER = "a red house by day", "a blue boat at night"
 NOISE = torch.randn(2, 1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
 

@@ -21,6 +21,8 @@ from sdlearn.widgets import base, shared, theatre
 from sdlearn.widgets.shared import OWN
 from sdlearn.widgets.theatre import DenoisingTheatre, channels_image
 
+pytestmark = pytest.mark.slow  # many images, drawn by the shipped model
+
 PROMPT = "a small blue boat on the right, on blue water, at night, under the moon"
 QUICK = {"num_steps": 3, "prompt": PROMPT}
 done = partial(explorer_tools.done, seconds=60)  # many steps are decoded
