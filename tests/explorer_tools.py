@@ -12,7 +12,7 @@ LAST_BITS = 2  # levels of 255
 
 
 def done(explorer: LiveExplorer, seconds: float = 30) -> dict:
-    """The facts, once the view is up to date."""
+    """The facts, once the panels are up to date."""
     assert explorer.wait(seconds)
     return explorer.facts
 

@@ -1,4 +1,4 @@
-"""What all explorers have from their base: views that are remembered, and an end without a rest."""
+"""The base of all explorers: updates are remembered, and closing leaves nothing behind."""
 
 import gc
 import weakref
@@ -72,7 +72,7 @@ def test_what_was_not_looked_at_for_longest_is_forgotten(
     assert show(counter, *again) == drawn
 
 
-def test_a_view_may_be_forgotten_while_it_is_asked_for(counter: Counter):
+def test_an_update_may_be_forgotten_while_it_is_asked_for(counter: Counter):
     class Hasty(type(counter._seen)):
         """Another thread forgets everything as soon as somebody has looked."""
 

@@ -109,7 +109,7 @@ def test_many_quick_changes_end_on_the_last(explorer: CfgExplorer, calls: list[i
     assert done(explorer)["title"] == "guidance 4.2, 2 steps, seed 7"
     [expected] = load("tiny").generate(PROMPT, seeds=[7], num_steps=2, guidance_scale=4.2)
     assert same(explorer.facts["image"], expected)
-    assert len(calls) < 100  # nearly all of them were overtaken
+    assert len(calls) < 100  # nearly all of them were cancelled
 
 
 @pytest.mark.slow
@@ -222,7 +222,7 @@ def test_strip_and_grid_are_filled_with_true_pictures(explorer, monkeypatch):
     assert sources[3] in explorer.panels["sheet"].value
 
 
-def test_a_change_overtakes_a_strip(explorer: CfgExplorer):
+def test_a_change_cancels_a_strip(explorer: CfgExplorer):
     explorer.strip()
     explorer.seed = 3
     assert done(explorer)["title"] == "guidance 3, 2 steps, seed 3"

@@ -59,7 +59,7 @@ def test_it_does_not_keep_the_caller(log: Log):
     assert log.work.wait(5)
 
 
-def test_a_newer_job_overtakes_the_one_that_runs(log: Log):
+def test_a_newer_job_cancels_the_one_that_runs(log: Log):
     log.work.run(slow("a", 1000))
     until(lambda: log.came)
     log.work.run(slow("b", 2))
@@ -78,7 +78,7 @@ def test_jobs_that_wait_are_replaced_and_never_begun(log: Log):
     assert {name[0] for name in begun} == {"a", "d"}
 
 
-def test_200_quick_wishes_end_on_the_last_one(log: Log):
+def test_200_quick_jobs_end_on_the_last_one(log: Log):
     for i in range(200):
         log.work.run(slow(f"job {i}, step ", 3))
     assert log.work.wait(5)
@@ -87,7 +87,7 @@ def test_200_quick_wishes_end_on_the_last_one(log: Log):
     assert order == sorted(order)
 
 
-def test_no_result_of_an_overtaken_step_is_delivered(log: Log):
+def test_no_result_of_a_cancelled_job_is_delivered(log: Log):
     inside, go_on = threading.Event(), threading.Event()
 
     def blocked() -> Iterator[str]:
@@ -115,7 +115,7 @@ def test_stop_drops_what_runs_and_what_waits(log: Log):
     assert log.came[-1] == "again"
 
 
-def test_an_error_is_told_and_the_next_job_runs(log: Log):
+def test_an_error_is_reported_and_the_next_job_runs(log: Log):
     def broken() -> Iterator[str]:
         yield "begun"
         raise ValueError("no such thing")
@@ -129,7 +129,7 @@ def test_an_error_is_told_and_the_next_job_runs(log: Log):
     assert log.came[-1] == "next"
 
 
-def test_who_cannot_be_told_of_an_error_does_not_stop_the_next_job(capsys):
+def test_an_error_that_cannot_be_reported_does_not_stop_the_next_job(capsys):
     came: list[str] = []
 
     def deaf(error: Exception) -> None:
@@ -144,7 +144,7 @@ def test_who_cannot_be_told_of_an_error_does_not_stop_the_next_job(capsys):
     assert came == ["next"]
 
 
-def test_the_error_of_an_overtaken_job_is_nobodys_business(log: Log):
+def test_the_error_of_a_cancelled_job_is_not_reported(log: Log):
     inside, go_on = threading.Event(), threading.Event()
 
     def broken() -> Iterator[str]:
@@ -161,7 +161,7 @@ def test_the_error_of_an_overtaken_job_is_nobodys_business(log: Log):
     assert log.came == ["fresh"]
 
 
-def test_two_of_them_run_side_by_side(log: Log):
+def test_jobs_of_two_explorers_run_side_by_side(log: Log):
     other, both = Log(), threading.Barrier(2)
 
     def meeting(name: str) -> Iterator[str]:

@@ -192,7 +192,7 @@ def test_a_strip_leaves_no_picture_undone(explorer: PromptMixer):
     assert explorer.panels["strip"].value.count("<img") == 7
 
 
-def test_a_change_overtakes_a_strip(explorer: PromptMixer):
+def test_a_change_cancels_a_strip(explorer: PromptMixer):
     explorer.strip()
     while not explorer.panels["strip"].value:
         assert not explorer.wait(0.01)

@@ -287,6 +287,15 @@ def test_a_word_that_is_not_there_is_refused(explorer: TokenExplorer):
     assert explorer.word == buttons(explorer).value == "cat"
 
 
+def test_a_step_beyond_the_last_is_told(explorer: TokenExplorer):
+    explorer.step = 9
+    done(explorer)
+    assert explorer.status == "step must lie in 0..3; got 9"
+    explorer.num_steps = 4
+    explorer.step = 4
+    assert done(explorer)["title"] == "“cat”, step 4 of 4"
+
+
 def test_a_blank_prompt_is_told_and_the_next_one_works(explorer: TokenExplorer):
     explorer.prompt = "  "
     done(explorer)
