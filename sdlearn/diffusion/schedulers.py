@@ -2,9 +2,10 @@
 
 The solvers are diffusers' own, with the grids of `grid`. This module avoids more of their traps. A
 scheduler keeps state from one run to the next, so every run gets a new one. `from_config` and
-diffusers' pipeline fill in or change what was left to a default, so here no field is left to a
-default. And some options end in NaN or in noise at some numbers of steps: each is tried first with
-perfect predictions on a few numbers, and refused if that does not lead to the clean latents.
+diffusers' pipeline fill in or change what was left to a default, so here every field is given,
+also the defaults. And some options end in NaN or in noise at some numbers of steps: each is tried
+first with perfect predictions on a few numbers, and refused if that does not lead to the clean
+latents.
 
 Left out: distilled models. "lcm" gives sharp images in four steps only with a model that was
 trained for it; with any other model it runs all the same, which shows what distillation is for.
@@ -66,101 +67,21 @@ NOISE_SCHEDULE = (
 # table 2). SD 1.x's "leading" starts too clean: one step at t = 1, 600 steps at t = 600. The
 # offset has no effect here; diffusers' pipeline would change any other value to 1.
 _GRID = {"timestep_spacing": "trailing", "steps_offset": 1}
-_NO_CLIPPING = {"clip_sample": False, "clip_sample_range": 1.0}  # latents are not held to ±1
-_NO_THRESHOLD = {
-    "thresholding": False,
-    "dynamic_thresholding_ratio": 0.995,
-    "sample_max_value": 1.0,
-}
-_ANY_SNR = {"rescale_betas_zero_snr": False}
-_PLAIN_SIGMAS = {
-    "use_karras_sigmas": False,
-    "use_exponential_sigmas": False,
-    "use_beta_sigmas": False,
-}
-_NO_FLOW = {
-    "use_flow_sigmas": False,
-    "flow_shift": 1.0,
-    "use_dynamic_shifting": False,
-    "time_shift_type": "exponential",
-}
-_DPM = {
-    **_GRID,
-    **_NO_THRESHOLD,
-    **_ANY_SNR,
-    **_PLAIN_SIGMAS,
-    **_NO_FLOW,
-    "solver_order": 2,
-    "algorithm_type": "dpmsolver++",
-    "solver_type": "midpoint",
-    "lower_order_final": True,
-    "euler_at_final": False,
-    "use_lu_lambdas": False,
-    "final_sigmas_type": "zero",
-    "lambda_min_clipped": -float("inf"),
-    "variance_type": None,
-}
+# Latents are not limited to -1..1 as images are, so no predicted x_0 is clipped.
+_DDIM = {"clip_sample": False, "set_alpha_to_one": False}
 
-# Name → diffusers' class and every field of it but the noise schedule.
+# Name → diffusers' class, and the fields that differ from the defaults of the class.
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ddim": (
-        "DDIMScheduler",
-        {**_GRID, **_NO_CLIPPING, **_NO_THRESHOLD, **_ANY_SNR, "set_alpha_to_one": False},
-    ),
-    "ddpm": (
-        "DDPMScheduler",
-        {**_GRID, **_NO_CLIPPING, **_NO_THRESHOLD, **_ANY_SNR, "variance_type": "fixed_small"},
-    ),
-    "pndm": ("PNDMScheduler", {**_GRID, "skip_prk_steps": True, "set_alpha_to_one": False}),
-    "euler": (
-        "EulerDiscreteScheduler",
-        {
-            **_GRID,
-            **_ANY_SNR,
-            **_PLAIN_SIGMAS,
-            "interpolation_type": "linear",
-            "sigma_min": None,
-            "sigma_max": None,
-            "timestep_type": "discrete",
-            "final_sigmas_type": "zero",
-        },
-    ),
-    "euler_a": ("EulerAncestralDiscreteScheduler", {**_GRID, **_ANY_SNR}),
-    "heun": ("HeunDiscreteScheduler", {**_GRID, **_NO_CLIPPING, **_PLAIN_SIGMAS}),
-    "dpm++": ("DPMSolverMultistepScheduler", _DPM),
-    "dpm++_karras": ("DPMSolverMultistepScheduler", {**_DPM, "use_karras_sigmas": True}),
-    "unipc": (
-        "UniPCMultistepScheduler",
-        {
-            **_GRID,
-            **_NO_THRESHOLD,
-            **_ANY_SNR,
-            **_PLAIN_SIGMAS,
-            **_NO_FLOW,
-            "solver_order": 2,
-            "predict_x0": True,
-            "solver_type": "bh2",
-            "lower_order_final": True,
-            "disable_corrector": [],
-            "solver_p": None,
-            "final_sigmas_type": "zero",
-            "sigma_min": None,
-            "sigma_max": None,
-            "shift_terminal": None,
-        },
-    ),
-    "lcm": (
-        "LCMScheduler",
-        {
-            **_GRID,
-            **_NO_CLIPPING,
-            **_NO_THRESHOLD,
-            **_ANY_SNR,
-            "original_inference_steps": 50,
-            "set_alpha_to_one": False,
-            "timestep_scaling": 10.0,
-        },
-    ),
+    "ddim": ("DDIMScheduler", _DDIM),
+    "ddpm": ("DDPMScheduler", {"clip_sample": False}),
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": False}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {"clip_sample": False}),
+    "dpm++": ("DPMSolverMultistepScheduler", {}),
+    "dpm++_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "lcm": ("LCMScheduler", _DDIM),
 }
 _CLASSES = {cls for cls, _ in SCHEDULERS.values()}
 
@@ -200,8 +121,10 @@ def build_scheduler(name: str, like: Scheduler) -> Scheduler:
     """
     check_scheduler(name)
     class_name, fields = SCHEDULERS[name]
+    cls = _class_of(class_name)
+    defaults = {name: field.default for name, field in inspect.signature(cls).parameters.items()}
     trained = {field: getattr(like.config, field, None) for field in NOISE_SCHEDULE}
-    return _class_of(class_name)(**trained, **copy.deepcopy(fields))
+    return cls(**copy.deepcopy(defaults | _GRID | fields | trained))
 
 
 def _class_of(name: str) -> Any:
