@@ -32,19 +32,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = [
-    "SCHEDULES",
-    "add_noise",
-    "alphas_cumprod",
-    "betas",
-    "ddim_step",
-    "ddpm_step",
-    "posterior",
-    "pred_eps",
-    "pred_x0",
-    "snr",
-]
-
 # The usual range of betas: DDPM's own, Stable Diffusion's own, and none for the cosine.
 SCHEDULES: dict[str, tuple[float, float] | None] = {
     "linear": (0.0001, 0.02),

@@ -21,8 +21,6 @@ from numbers import Real
 
 from torch import Tensor
 
-__all__ = ["apply_guidance", "check_guidance_scale"]
-
 
 def apply_guidance(eps_uncond: Tensor, eps_cond: Tensor, guidance_scale: float) -> Tensor:
     """Combine two noise predictions of one shape; the result has the same shape.

@@ -8,8 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["angle", "lerp", "slerp"]
-
 
 def lerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     """The point on the straight line from `a` (share 0) to `b` (share 1)."""

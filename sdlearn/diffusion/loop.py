@@ -22,8 +22,6 @@ from .equations import pred_x0
 from .guidance import apply_guidance
 from .schedulers import alpha_bars
 
-__all__ = ["NoisePredictor", "Step", "denoise_steps", "predict_noise_with_guidance"]
-
 NoisePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t, t, text states) → eps
 
 

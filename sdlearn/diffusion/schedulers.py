@@ -38,17 +38,6 @@ from torch import Tensor
 from .equations import pred_eps
 from .seeds import generators, randn
 
-__all__ = [
-    "SCHEDULERS",
-    "alpha_bars",
-    "build_scheduler",
-    "check_scheduler",
-    "draws_noise",
-    "fresh_scheduler",
-    "load_scheduler",
-    "noise_left",
-]
-
 MOST_LEFT = 0.2  # of the noise; a sound run leaves 0.03 or less
 _X0 = torch.linspace(-1, 1, 64).view(1, 4, 4, 4)  # the clean latents of perfect runs
 _known_to_arrive: dict[tuple, bool] = {}

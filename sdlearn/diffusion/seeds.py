@@ -16,13 +16,6 @@ from torch import Generator, Tensor
 
 from ..util.checks import check_whole
 
-__all__ = [
-    "check_seeds",
-    "generators",
-    "generators_for",
-    "randn",
-]
-
 HIGHEST_SEED = 2**63 - 1
 
 

@@ -21,8 +21,6 @@ from torch import Tensor
 from ..models.compiling import as_written
 from .own_calls import own_calls
 
-__all__ = ["SKIPS", "with_fixed_timestep", "without_skips"]
-
 SKIPS = "res_hidden_states_tuple"  # diffusers' name for what a block of the way up is given
 
 

@@ -28,8 +28,6 @@ from ..models.tokenizing import token_ids
 from ..util.checks import check_count, check_whole
 from .own_calls import own_calls
 
-__all__ = ["AttentionMap", "record_attention", "token_positions", "word_maps"]
-
 CROSS_ATTENTION = "attn2"  # how diffusers names these layers
 
 

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["own_calls"]
-
 _OPEN_BLOCKS: ContextVar[frozenset[object]] = ContextVar("open_blocks", default=frozenset())
 
 
