@@ -8,16 +8,16 @@
 # 2. `pipe.enable_group_offload(..., offload_to_disk_path=folder)` gives all parts of the pipeline one folder.
 #    The layers of a ControlNet and of its U-Net have the same names, so one of them runs with layers of the other,
 #    in a new, empty folder, in a single documented call.
-# No exception, no warning. The pull request that brought the names in is #11767; no report of this was found.
+# No exception, no warning. The names came in with pull request #11767 (2025); no report of this was found.
 #
 # A good engineer's guess: the folder is a swap space; a model puts its own weights there, and overwrites old ones.
 #
-# Seen (numbers are the largest difference of outputs of size 1 to 4; they depend on the random weights):
-#     model A, folder new:          from A 0.000, from B 1.333
-#     model B, folder of A:         from A 0.000, from B 1.333   <- B draws with A's weights
-#     model B, folder of its own:   from A 1.333, from B 0.000
+# Seen (the largest difference of outputs, whose numbers are of size 1; other random weights give other values):
+#     model A, folder new:          from A 0.000, from B 1.700
+#     model B, folder of A:         from A 0.000, from B 1.700   <- B draws with A's weights
+#     model B, folder of its own:   from A 1.700, from B 0.000
 #     U-Net + ControlNet, a folder for each:    from no offloading 0.000
-#     U-Net + ControlNet, one call, new folder: from no offloading 2.226
+#     U-Net + ControlNet, one call, new folder: from no offloading 3.204
 #     warnings logged: 0
 # Way round: an empty folder for each model of each run (tempfile.TemporaryDirectory).
 # The script keeps the layers on the CPU; the code that reads and writes the files is the same for CUDA.

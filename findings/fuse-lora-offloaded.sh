@@ -11,12 +11,12 @@
 #
 # A good engineer's guess: fused under offloading is fused, as under `enable_group_offload` to memory; or it raises.
 #
-# Seen (largest difference of latents of size 1 to 4; `far` is the effect of the LoRA):
-#     effect of the LoRA:                              3.6
-#     no offloading:         fused, from LoRA 0.000, from plain 3.6
-#     group, to memory:      fused, from LoRA 0.000, from plain 3.6
-#     sequential:            with LoRA, from LoRA 0.000; fused, from LoRA 3.6, from plain 0.000
-#     group, to disk:        with LoRA, from LoRA 0.000; fused, from LoRA 3.6, from plain 0.000
+# Seen (the largest difference of latents, whose numbers are of size 1):
+#     effect of the LoRA: 7.724
+#     no offloading:    with LoRA, from LoRA 0.000; fused, from LoRA 0.000, from plain 7.724; fused_loras {'style'}
+#     group, to memory: with LoRA, from LoRA 0.000; fused, from LoRA 0.000, from plain 7.724; fused_loras {'style'}
+#     sequential:       with LoRA, from LoRA 0.000; fused, from LoRA 7.724, from plain 0.000; fused_loras {'style'}
+#     group, to disk:   with LoRA, from LoRA 0.000; fused, from LoRA 7.724, from plain 0.000; fused_loras {'style'}
 #     warnings logged: 0
 # Way round: fuse before offloading.
 set -euo pipefail

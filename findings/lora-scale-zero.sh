@@ -9,10 +9,10 @@
 #
 # A good engineer's guess: `scale` acts on this call only (it is a keyword of the call, and with 0.5 it is so), and 0 is the documented value for "without the LoRA".
 #
-# Seen (largest difference of latents of size 1 to 4):
-#     strength 0.3 drawn again after scale 0.5:   from strength 0.3 0.000, from strength 1 3.3
+# Seen (the largest difference of latents, whose numbers are of size 1):
+#     strength 0.3 drawn again after scale 0.5:   from strength 0.3 0.000, from strength 1 6.967
 #     the image at scale 0:                       from the plain model 0.000
-#     strength 0.3 drawn again after scale 0:     from strength 0.3 3.3, from strength 1 0.000
+#     strength 0.3 drawn again after scale 0:     from strength 0.3 6.967, from strength 1 0.000
 # Way round: `disable_lora()` and `enable_lora()`, or `set_adapters` once more after every call with scale 0.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -13,12 +13,12 @@
 # A good engineer's guess: unfuse undoes fuse ("Reverses the effect of fuse_lora").
 #
 # Seen (latents; `like x` is the strength of a fresh LoRA that gives the same image to 0.001):
-#     round 1: fused like 0.5, unfused like 0.5
-#     round 2: fused like 0.25, unfused like 0.25
-#     round 3: fused like 0.125, unfused like 0.125
-#     fuse at 0.5, unfuse, unload:                  from the plain model 0.000
-#     fuse at 0.5, set 1.0, unfuse, unload:         from the plain model 1.7
-#     the same with a strength of 1.0 for both:     from the plain model 0.000
+#     round 1: fused like [0.5], unfused like [0.5]
+#     round 2: fused like [0.25], unfused like [0.25]
+#     round 3: fused like [0.125], unfused like [0.125]
+#     fuse at 0.5, unfuse, unload:              from the plain model 0.000
+#     fuse at 0.5, set 1.0, unfuse, unload:     from the plain model 2.225
+#     the same with a strength of 1.0 for both: from the plain model 0.000
 # Way round: set the strength before fusing, touch nothing until unfused, set it again after.
 set -euo pipefail
 dir=$(mktemp -d)

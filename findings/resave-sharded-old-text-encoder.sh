@@ -6,16 +6,16 @@
 # them in opposite orders: diffusers takes the index first, transformers the single file. So after
 # `pipe.save_pretrained(folder)`, training, `pipe.save_pretrained(folder, max_shard_size=...)`, the U-Net and the VAE
 # load from the new parts, the text encoder from the old file, although all three were saved. With a `variant` the
-# same. The other way round (parts first, then one file) the text encoder is new, and the U-Net raises because the
-# old index names parts that were removed. No warning at saving; none at loading in the first case.
+# same. The other way round (parts first, then one file) the text encoder is new, and the U-Net and the VAE raise
+# because the old index names parts that were removed. No warning at saving; none at loading in the first case.
 #
 # A good engineer's guess: what was saved last is what loads.
 #
 # Seen:
-#     one file, then parts:       unet new, vae new, text_encoder OLD
-#     the same, variant="fp16":   unet new, vae new, text_encoder OLD
-#     a new folder, parts:        unet new, vae new, text_encoder new
-#     parts, then one file:       OSError: ... does not appear to have a file named ... diffusion_pytorch_model-00001-of-...
+#     one file, then parts:      unet new, vae new, text_encoder OLD
+#     the same, variant="fp16":  unet new, vae new, text_encoder OLD
+#     a new folder, parts:       unet new, vae new, text_encoder new
+#     parts, then one file:      OSError, missing: vae/diffusion_pytorch_model-00001-of-00019.safetensors
 # Way round: save into an empty folder.
 set -euo pipefail
 dir=$(mktemp -d)
