@@ -27,8 +27,7 @@ from sdlearn.world import (
     scene_at,
     scenes,
 )
-from sdlearn.world.dataset import SPLITS
-from sdlearn.world.palette import COLOUR_RGB, HORIZON, lit_thing
+from sdlearn.world.render import COLOUR_RGB, HORIZON, lit_thing
 from sdlearn.world.scene import (
     COLOURS,
     GROUNDS,
@@ -38,6 +37,7 @@ from sdlearn.world.scene import (
     SIZES,
     SKIES,
     SKIES_BY_TIME,
+    SPLITS,
     SUBJECTS,
     TIMES,
 )

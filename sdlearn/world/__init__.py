@@ -4,20 +4,18 @@ What the world holds is listed in `scene`. Each item has one place where it is d
 it is worded:
 
     subject         the function of its name in `subjects`; synonyms in `caption`
-    colour, ground  `palette`, and what lies on a ground in `render`; `caption`
-    time, sky item  `palette` and `sky`; `caption`
+    colour, ground, time, sky item  `render`; `caption`
     weather         not yet: a layer that `render` draws over the things
-    drawing style   not yet: `Pen` decides how every edge and area is drawn, `palette` the colours
+    drawing style   not yet: `Pen` decides how every edge and area is drawn, `render` the colours
 
 `parse` finds the words of `caption` again in a prompt. A new word of any kind makes the judge and
 the U-Net out of date: see `sdlearn train`.
 """
 
 from .caption import caption, full_caption
-from .dataset import sample_scene, scene_at, scenes
 from .parse import parse_prompt
 from .render import IMAGE_SIZE, render
-from .scene import Scene, Thing, is_held_out
+from .scene import Scene, Thing, is_held_out, sample_scene, scene_at, scenes
 
 __all__ = [
     "IMAGE_SIZE",

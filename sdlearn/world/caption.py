@@ -6,13 +6,9 @@ learner's own "a red house" works too. Several wordings and synonyms for each at
 the tower from learning one template by heart.
 """
 
-from __future__ import annotations
-
 import random
 
 from .scene import SUBJECTS, Scene, Thing, check_scene
-
-__all__ = ["caption", "full_caption"]
 
 SUBJECT_WORDS: dict[str, tuple[str, ...]] = {subject: (subject,) for subject in SUBJECTS}
 SUBJECT_WORDS |= {
@@ -80,32 +76,26 @@ def _write(scene: Scene, rng: random.Random, drop: float) -> str:
 
 
 def _named(thing: Thing, rng: random.Random, with_size: bool, with_colour: bool = True) -> str:
-    words = [
-        *([rng.choice(SIZE_WORDS[thing.size])] if with_size else []),
-        *([thing.colour] if with_colour else []),
-        rng.choice(SUBJECT_WORDS[thing.subject]),
-    ]
+    words = [rng.choice(SIZE_WORDS[thing.size])] if with_size else []
+    words += [thing.colour] if with_colour else []
+    words.append(rng.choice(SUBJECT_WORDS[thing.subject]))
     return f"{'an' if words[0][0] in 'aeiou' else 'a'} {' '.join(words)}"
 
 
 def _single(thing: Thing, rng: random.Random, drop: float) -> str:
-    name = _named(
-        thing, rng, with_size=rng.random() >= drop, with_colour=rng.random() >= drop * 0.5
-    )
-    if rng.random() < drop:
-        return name
-    return f"{name} {rng.choice(POSITION_WORDS[thing.position])}"
+    with_size, with_colour = rng.random() >= drop, rng.random() >= drop * 0.5
+    name = _named(thing, rng, with_size, with_colour)
+    return name if rng.random() < drop else f"{name} {rng.choice(POSITION_WORDS[thing.position])}"
 
 
 def _pair(things: tuple[Thing, ...], rng: random.Random) -> str:
     first, second = things
     one, two = _named(first, rng, with_size=False), _named(second, rng, with_size=False)
     side, other_side = first.position, second.position
-    return rng.choice(
-        (
-            f"{one} {side} of {two}",
-            f"{one} to the {side} of {two}",
-            f"{one} on the {side} and {two} on the {other_side}",
-            f"{one} on the {side}, {two} on the {other_side}",
-        )
+    wordings = (
+        f"{one} {side} of {two}",
+        f"{one} to the {side} of {two}",
+        f"{one} on the {side} and {two} on the {other_side}",
+        f"{one} on the {side}, {two} on the {other_side}",
     )
+    return rng.choice(wordings)

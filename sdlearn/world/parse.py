@@ -4,30 +4,19 @@ The counterpart of `caption`: it finds the words that captions are made of. So "
 for nothing, as there are no dragons. Left out: grammar, negation, and a third thing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 
 from .caption import SIZE_WORDS, SUBJECT_WORDS
-from .scene import COLOURS
-
-__all__ = ["parse_prompt"]
+from .scene import COLOURS, SKIES
 
 # Whole words that tell an attribute; captions use them in longer phrases.
 _TELLING: dict[str, dict[str, str]] = {
     "ground": {"grass": "grass|meadow", "snow": "snow", "sand": "sandy?", "water": "water|sea"},
     "time": {"day": "day|daylight", "sunset": "sunset|evening|dusk", "night": "night|dark"},
-    "sky": {
-        "none": "(?:empty|clear) sky",
-        "sun": "sun",
-        "moon": "moon",
-        "cloud": "clouds?",
-        "rainbow": "rainbow",
-        "balloon": "balloon",
-    },
+    "sky": {sky: sky for sky in SKIES} | {"none": "(?:empty|clear) sky", "cloud": "clouds?"},
 }
-_OF_ONE: dict[str, dict[str, str]] = {
+_OF_ONE = {
     "size": {size: "|".join(words) for size, words in SIZE_WORDS.items()},
     "position": {"left": "left", "middle": "middle|cent(?:re|er)", "right": "right"},
 }
@@ -65,9 +54,6 @@ def _named(thing: re.Match[str]) -> dict[str, str | None]:
 
 def _first(words: Mapping[str, str], text: str) -> str | None:
     """The word whose pattern comes first in the text."""
-    places = {
-        word: match.start()
-        for word, pattern in words.items()
-        if (match := re.search(rf"\b(?:{pattern})\b", text))
-    }
+    matches = {word: re.search(rf"\b(?:{pattern})\b", text) for word, pattern in words.items()}
+    places = {word: match.start() for word, match in matches.items() if match}
     return min(places, key=lambda word: places[word], default=None)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 from PIL import ImageDraw
 
-__all__ = ["INK", "RGB", "Pen", "Point", "blend"]
-
 RGB = tuple[int, int, int]
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # two opposite corners: x, y, x, y
 INK: RGB = (52, 42, 48)
 
 
@@ -39,69 +38,43 @@ class Pen:
         """A pen standing at image pixel (x, y), measuring in `height`s, y upwards."""
         return replace(self, x=x, y=y, unit=height, up=-1.0)
 
-    def _xy(self, x: float, y: float) -> tuple[float, float]:
-        return (
-            (self.x + x * self.unit) * self.scale,
-            (self.y + self.up * y * self.unit) * self.scale,
-        )
+    def _xy(self, point: Point) -> Point:
+        x, y = self.x + point[0] * self.unit, self.y + self.up * point[1] * self.unit
+        return x * self.scale, y * self.scale
 
-    def _box(self, x0: float, y0: float, x1: float, y1: float) -> list[float]:
-        (ax, ay), (bx, by) = self._xy(x0, y0), self._xy(x1, y1)
-        return [min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)]
+    def _box(self, box: Box) -> Box:
+        (ax, ay), (bx, by) = self._xy(box[:2]), self._xy(box[2:])
+        return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)
 
-    def _outline(self) -> int:
-        return round(1.1 * self.scale)
+    def _width(self, edge: RGB | None) -> int:
+        return round(1.1 * self.scale) if edge else 0
 
-    def polygon(
-        self, points: Sequence[tuple[float, float]], fill: RGB, edge: RGB | None = None
-    ) -> None:
+    def polygon(self, points: Sequence[Point], fill: RGB, edge: RGB | None = None) -> None:
         """A filled polygon."""
-        corners = [self._xy(*p) for p in points]
+        corners = [self._xy(point) for point in points]
         self.draw.polygon(corners, fill=fill)
-        if edge is not None:
-            self.draw.line([*corners, corners[0]], fill=edge, width=self._outline(), joint="curve")
+        if edge:
+            self.draw.line([*corners, corners[0]], edge, self._width(edge), joint="curve")
 
-    def rectangle(
-        self, x0: float, y0: float, x1: float, y1: float, fill: RGB, edge: RGB | None = None
-    ) -> None:
+    def rectangle(self, box: Box, fill: RGB, edge: RGB | None = None) -> None:
         """A filled rectangle between two corners."""
-        width = self._outline() if edge else 0
-        self.draw.rectangle(self._box(x0, y0, x1, y1), fill=fill, outline=edge, width=width)
+        self.draw.rectangle(self._box(box), fill, edge, self._width(edge))
 
-    def ellipse(
-        self, x0: float, y0: float, x1: float, y1: float, fill: RGB | int, edge: RGB | None = None
-    ) -> None:
+    def ellipse(self, box: Box, fill: RGB | int, edge: RGB | None = None) -> None:
         """A filled ellipse in the box between two corners."""
-        width = self._outline() if edge else 0
-        self.draw.ellipse(self._box(x0, y0, x1, y1), fill=fill, outline=edge, width=width)
+        self.draw.ellipse(self._box(box), fill, edge, self._width(edge))
 
     def circle(
         self, x: float, y: float, radius: float, fill: RGB | int, edge: RGB | None = None
     ) -> None:
         """A filled circle."""
-        self.ellipse(x - radius, y - radius, x + radius, y + radius, fill, edge)
+        self.ellipse((x - radius, y - radius, x + radius, y + radius), fill, edge)
 
-    def arc(
-        self,
-        x0: float,
-        y0: float,
-        x1: float,
-        y1: float,
-        start: float,
-        end: float,
-        fill: RGB,
-        width: float,
-    ) -> None:
+    def arc(self, box: Box, start: float, end: float, fill: RGB, width: float) -> None:
         """A piece of an ellipse's outline, from `start` to `end` degrees."""
-        self.draw.arc(
-            self._box(x0, y0, x1, y1), start, end, fill=fill, width=round(width * self.scale)
-        )
+        self.draw.arc(self._box(box), start, end, fill, round(width * self.scale))
 
-    def line(self, points: Sequence[tuple[float, float]], fill: RGB, width: float) -> None:
+    def line(self, points: Sequence[Point], fill: RGB, width: float) -> None:
         """A line through points; `width` in image pixels."""
-        self.draw.line(
-            [self._xy(*p) for p in points],
-            fill=fill,
-            width=round(width * self.scale),
-            joint="curve",
-        )
+        corners = [self._xy(point) for point in points]
+        self.draw.line(corners, fill, round(width * self.scale), joint="curve")

@@ -5,30 +5,64 @@ Everything that is not in the caption (shifts, hills, stars) follows `scene.vari
 same scene is the same image on any machine.
 """
 
-from __future__ import annotations
-
 import random
+from functools import lru_cache
 
+import numpy as np
 from PIL import Image, ImageDraw
 
-from .palette import (
-    BASELINE,
-    CENTRES,
-    COLOUR_RGB,
-    GROUND_GRADIENTS,
-    HEIGHTS,
-    HORIZON,
-    IMAGE_SIZE,
-    SKY_GRADIENTS,
-    lit_ground,
-    lit_thing,
-)
-from .pen import RGB, Pen, blend
-from .scene import Scene, Thing, check_scene
-from .sky import SUPERSAMPLING, draw_sky, draw_sky_item, draw_stars, gradient
+from .pen import INK, RGB, Pen, blend
+from .scene import POSITIONS, Scene, Thing, check_scene
 from .subjects import DRAWERS
 
-__all__ = ["IMAGE_SIZE", "render"]
+IMAGE_SIZE = 128  # pixels
+SUPERSAMPLING = 3  # canvas pixels per image pixel, for smooth edges
+CANVAS = IMAGE_SIZE * SUPERSAMPLING
+
+HEIGHTS = {"small": 34, "medium": 44, "large": 58}  # pixels: what survives 48x compression
+CENTRES = {"left": 33, "middle": 64, "right": 95}
+HORIZON = 82
+BASELINE = 108  # where subjects stand
+
+COLOUR_RGB: dict[str, RGB] = {
+    "red": (214, 40, 40),
+    "orange": (246, 130, 25),
+    "yellow": (250, 212, 40),
+    "green": (38, 150, 66),
+    "blue": (36, 98, 215),
+    "purple": (128, 56, 176),
+    "pink": (248, 140, 190),
+    "white": (246, 246, 244),
+}
+SKY_GRADIENTS: dict[str, tuple[RGB, RGB]] = {  # top, horizon
+    "day": ((82, 160, 232), (206, 234, 250)),
+    "sunset": ((104, 72, 150), (255, 172, 98)),
+    "night": ((12, 16, 50), (54, 64, 118)),
+}
+GROUND_GRADIENTS: dict[str, tuple[RGB, RGB]] = {  # horizon, bottom
+    "grass": ((134, 196, 86), (70, 142, 58)),
+    "snow": ((246, 249, 253), (208, 222, 240)),
+    "sand": ((244, 220, 158), (216, 180, 108)),
+    "water": ((70, 150, 204), (24, 84, 150)),
+}
+GROUND_LIGHT: dict[str, tuple[RGB, float]] = {  # colour of the light and its strength
+    "day": ((255, 255, 255), 0.0),
+    "sunset": ((226, 110, 84), 0.24),
+    "night": ((16, 22, 66), 0.45),
+}
+THING_LIGHT: dict[str, tuple[RGB, float]] = {  # weaker, so that colours can be told apart
+    "day": ((255, 255, 255), 0.0),
+    "sunset": ((240, 120, 80), 0.08),
+    "night": ((20, 26, 74), 0.16),
+}
+RAINBOW = (
+    (226, 60, 60),
+    (246, 150, 50),
+    (250, 224, 80),
+    (86, 186, 96),
+    (70, 130, 220),
+    (146, 84, 190),
+)
 
 
 def render(scene: Scene) -> Image.Image:
@@ -47,6 +81,126 @@ def render(scene: Scene) -> Image.Image:
     return image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.LANCZOS)
 
 
+def lit_ground(colour: RGB, time: str) -> RGB:
+    """A colour of the ground at a time of day."""
+    return blend(colour, *GROUND_LIGHT[time])
+
+
+def lit_thing(colour: RGB, time: str) -> RGB:
+    """A colour of a thing at a time of day."""
+    return blend(colour, *THING_LIGHT[time])
+
+
+# The sky
+
+
+@lru_cache(maxsize=64)
+def gradient(top: RGB, bottom: RGB, height: int) -> Image.Image:
+    """A vertical gradient over the canvas width, `height` canvas pixels high."""
+    ramp = np.linspace(0, 1, height)[:, None, None]
+    rows = np.asarray(top) * (1 - ramp) + np.asarray(bottom) * ramp
+    return Image.fromarray(np.repeat(rows.round().astype(np.uint8), CANVAS, axis=1))
+
+
+@lru_cache(maxsize=3)
+def draw_sky(time: str) -> Image.Image:
+    """The bare sky on a full canvas; shared, so copy it before drawing on it."""
+    top, bottom = SKY_GRADIENTS[time]
+    sky = Image.new("RGB", (CANVAS, CANVAS), bottom)
+    sky.paste(gradient(top, bottom, (HORIZON + 6) * SUPERSAMPLING), (0, 0))
+    return sky
+
+
+def draw_stars(pen: Pen, rng: random.Random) -> None:
+    """A handful of stars above the horizon."""
+    for _ in range(14):
+        x, y, radius = rng.uniform(2, 126), rng.uniform(3, 66), rng.choice((0.8, 1.0, 1.3))
+        pen.circle(x, y, radius, (255, 248, 214))
+
+
+def draw_sky_item(image: Image.Image, pen: Pen, scene: Scene, rng: random.Random) -> None:
+    """Draw the sky item where the subject leaves room for it."""
+    taken = {thing.position for thing in scene.things}
+    free = [p for p in POSITIONS if p not in taken] or ["middle"]
+    x = CENTRES[rng.choice(free)] + rng.uniform(-6, 6)
+    y = rng.uniform(22, 28)
+    if scene.sky == "sun":
+        _glow(image, x, y, 30, (255, 240, 170) if scene.time == "day" else (255, 214, 120))
+        pen.circle(x, y, 12, (255, 226, 80) if scene.time == "day" else (255, 150, 60))
+    elif scene.sky == "moon":
+        _glow(image, x, y, 26, (210, 214, 240))
+        _moon(pen, x, y)
+    elif scene.sky == "cloud":
+        _cloud(pen, x, y, scene.time)
+        if not scene.is_pair:
+            _cloud(pen, x + (44 if x < 64 else -44), y - 8, scene.time, 0.75)
+    elif scene.sky == "rainbow":
+        _rainbow(image, scene.time, rng.uniform(-5, 5))
+    elif scene.sky == "balloon":
+        _balloon(pen, x, y, scene.time)
+
+
+@lru_cache(maxsize=8)
+def _glow_mask(radius: int) -> Image.Image:
+    size = 2 * radius * SUPERSAMPLING
+    axis = np.linspace(-1, 1, size)
+    distance = np.hypot(axis[:, None], axis[None, :])
+    return Image.fromarray((150 * np.clip(1 - distance, 0, 1) ** 1.6).astype(np.uint8))
+
+
+def _glow(image: Image.Image, x: float, y: float, radius: int, colour: RGB) -> None:
+    mask = _glow_mask(radius)
+    corner = (round((x - radius) * SUPERSAMPLING), round((y - radius) * SUPERSAMPLING))
+    image.paste(Image.new("RGB", mask.size, colour), corner, mask)
+
+
+def _moon(pen: Pen, x: float, y: float) -> None:
+    """A crescent: the outer arc back along the inner one."""
+    turn = np.linspace(-np.pi * 0.62, np.pi * 0.62, 40)
+    outer = [(x - 12 * np.cos(a), y + 12 * np.sin(a)) for a in turn]
+    bulge = [(x + 3.4 - 9.6 * np.cos(a), y + 12 * np.sin(a) * 0.82) for a in turn[::-1]]
+    pen.polygon([*outer, *bulge], (252, 244, 202))
+
+
+def _cloud(pen: Pen, x: float, y: float, time: str, scale: float = 1.0) -> None:
+    white = {"day": (255, 255, 255), "sunset": (255, 214, 196), "night": (146, 154, 190)}[time]
+    shade = blend(white, SKY_GRADIENTS[time][0], 0.22)
+    puffs = ((-12, 2, 7.5), (-3, -4, 9.5), (8, -1, 8.5), (15, 3, 5.5))
+    for colour, drop in ((shade, 2.2), (white, 0.0)):
+        for dx, dy, radius in puffs:
+            pen.circle(x + dx * scale, y + dy * scale + drop, radius * scale, colour)
+        top, bottom = y + 2 * scale + drop, y + 8.5 * scale + drop
+        pen.rectangle((x - 12 * scale, top, x + 15 * scale, bottom), colour)
+
+
+def _rainbow(image: Image.Image, time: str, shift: float) -> None:
+    band, strength = 4.0, {"day": 0.85, "sunset": 0.8}[time]
+    layer = image.copy()
+    pen = Pen(ImageDraw.Draw(layer), SUPERSAMPLING)
+    x, y, outer = 64 + shift, HORIZON + 14.0, 88.0
+    for i, colour in enumerate(RAINBOW):
+        pen.circle(x, y, outer - i * band, colour)
+    mask = Image.new("L", image.size, 0)
+    mask_pen = Pen(ImageDraw.Draw(mask), SUPERSAMPLING)
+    mask_pen.circle(x, y, outer, round(255 * strength))
+    mask_pen.circle(x, y, outer - len(RAINBOW) * band, 0)
+    image.paste(layer, (0, 0), mask)
+
+
+def _balloon(pen: Pen, x: float, y: float, time: str) -> None:
+    cream, teal = (lit_thing(c, time) for c in ((252, 240, 210), (24, 150, 150)))
+    pen.line([(x - 7, y + 4), (x - 2.6, y + 19)], INK, 0.8)
+    pen.line([(x + 7, y + 4), (x + 2.6, y + 19)], INK, 0.8)
+    pen.ellipse((x - 12.5, y - 16, x + 12.5, y + 10), teal)
+    pen.ellipse((x - 7.2, y - 16, x + 7.2, y + 10), cream)
+    pen.ellipse((x - 2.6, y - 16, x + 2.6, y + 10), teal)
+    pen.polygon([(x - 9, y + 4.6), (x + 9, y + 4.6), (x + 3, y + 13), (x - 3, y + 13)], teal)
+    pen.rectangle((x - 3.4, y + 17, x + 3.4, y + 22), (128, 84, 48))
+
+
+# The ground and what stands on it
+
+
 def _hills(pen: Pen, scene: Scene, rng: random.Random) -> None:
     """Soft far hills between sky and ground, for depth."""
     _, bottom = GROUND_GRADIENTS[scene.ground]
@@ -54,15 +208,13 @@ def _hills(pen: Pen, scene: Scene, rng: random.Random) -> None:
     for i in range(3):
         x = 22 + 42 * i + rng.uniform(-10, 10)
         width, height = rng.uniform(34, 50), rng.uniform(7, 13)
-        pen.ellipse(x - width, HORIZON - height, x + width, HORIZON + 40, far)
+        pen.ellipse((x - width, HORIZON - height, x + width, HORIZON + 40), far)
 
 
 def _ground(image: Image.Image, pen: Pen, scene: Scene, rng: random.Random) -> None:
     horizon, bottom = (lit_ground(c, scene.time) for c in GROUND_GRADIENTS[scene.ground])
-    image.paste(
-        gradient(horizon, bottom, (IMAGE_SIZE - HORIZON) * SUPERSAMPLING),
-        (0, HORIZON * SUPERSAMPLING),
-    )
+    ground = gradient(horizon, bottom, (IMAGE_SIZE - HORIZON) * SUPERSAMPLING)
+    image.paste(ground, (0, HORIZON * SUPERSAMPLING))
     light, dark = blend(horizon, (255, 255, 255), 0.25), blend(bottom, (0, 0, 0), 0.14)
     if scene.ground == "grass":
         for _ in range(9):
@@ -74,7 +226,7 @@ def _ground(image: Image.Image, pen: Pen, scene: Scene, rng: random.Random) -> N
         for _ in range(4):
             x, y = rng.uniform(0, 128), rng.uniform(88, 122)
             width = rng.uniform(16, 30)
-            pen.arc(x - width, y, x + width, y + 12, 200, 340, blend(bottom, dark, 0.4), 1.4)
+            pen.arc((x - width, y, x + width, y + 12), 200, 340, blend(bottom, dark, 0.4), 1.4)
 
 
 def _tuft(pen: Pen, x: float, y: float, colour: RGB) -> None:
@@ -83,8 +235,8 @@ def _tuft(pen: Pen, x: float, y: float, colour: RGB) -> None:
 
 
 def _wave(pen: Pen, x: float, y: float, colour: RGB) -> None:
-    pen.arc(x - 6, y - 3, x, y + 2, 20, 160, colour, 1.3)
-    pen.arc(x, y - 3, x + 6, y + 2, 20, 160, colour, 1.3)
+    pen.arc((x - 6, y - 3, x, y + 2), 20, 160, colour, 1.3)
+    pen.arc((x, y - 3, x + 6, y + 2), 20, 160, colour, 1.3)
 
 
 def _thing(pen: Pen, thing: Thing, scene: Scene, rng: random.Random) -> None:
@@ -92,11 +244,8 @@ def _thing(pen: Pen, thing: Thing, scene: Scene, rng: random.Random) -> None:
     base = BASELINE + rng.uniform(-2, 2)
     height = HEIGHTS[thing.size] * rng.uniform(0.97, 1.05)
     _footing(pen, thing, scene, x, base, height)
-    DRAWERS[thing.subject](
-        pen.at(x, base, height),
-        lit_thing(COLOUR_RGB[thing.colour], scene.time),
-        scene.time == "night",
-    )
+    colour = lit_thing(COLOUR_RGB[thing.colour], scene.time)
+    DRAWERS[thing.subject](pen.at(x, base, height), colour, scene.time == "night")
 
 
 def _footing(pen: Pen, thing: Thing, scene: Scene, x: float, base: float, height: float) -> None:
@@ -105,11 +254,11 @@ def _footing(pen: Pen, thing: Thing, scene: Scene, x: float, base: float, height
     half = height * {"rocket": 0.34, "lighthouse": 0.36, "tree": 0.4}.get(thing.subject, 0.54)
     if scene.ground == "water" and thing.subject != "boat":
         sand = lit_ground((226, 196, 130), scene.time)
-        pen.ellipse(x - half - 6, base - 4, x + half + 6, base + 7, blend(sand, (70, 50, 20), 0.25))
-        pen.ellipse(x - half - 6, base - 5, x + half + 6, base + 5, sand)
+        wet = blend(sand, (70, 50, 20), 0.25)
+        pen.ellipse((x - half - 6, base - 4, x + half + 6, base + 7), wet)
+        pen.ellipse((x - half - 6, base - 5, x + half + 6, base + 5), sand)
     elif scene.ground == "water":
-        pen.ellipse(
-            x - half - 2, base - 3, x + half + 2, base + 4, blend(near, (255, 255, 255), 0.35)
-        )
+        foam = blend(near, (255, 255, 255), 0.35)
+        pen.ellipse((x - half - 2, base - 3, x + half + 2, base + 4), foam)
     else:
-        pen.ellipse(x - half, base - 3.5, x + half * 1.12, base + 4, blend(near, (0, 0, 0), 0.28))
+        pen.ellipse((x - half, base - 3.5, x + half * 1.12, base + 4), blend(near, (0, 0, 0), 0.28))

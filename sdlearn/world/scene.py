@@ -7,10 +7,16 @@ so the truth about every image is known and prompt adherence can be *measured*.
 Held-out combinations never appear in training (`is_held_out`): what a model does with
 them shows whether it composes what it knows or only remembers
 (the design of Okawa et al. 2023, arXiv 2310.09336).
+
+The world is also an indexed, seeded set of random scenes, in `SPLITS`. The same split and index
+give the same scene on any machine. `train` never holds a held-out combination. `test` has the same
+distribution but other scenes. `held_out` has single subjects in combinations that `train` never
+shows; `pairs` has two subjects each, none held out. `single` is the same with one subject; `judge`
+holds every combination, in and out, for the training of the judge alone.
 """
 
-from __future__ import annotations
-
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = [
@@ -22,12 +28,16 @@ __all__ = [
     "SIZES",
     "SKIES",
     "SKIES_BY_TIME",
+    "SPLITS",
     "SUBJECTS",
     "TIMES",
     "Scene",
     "Thing",
     "check_scene",
     "is_held_out",
+    "sample_scene",
+    "scene_at",
+    "scenes",
 ]
 
 SUBJECTS = ("house", "tree", "boat", "car", "castle", "cat", "rocket", "lighthouse")
@@ -42,26 +52,25 @@ PAIR_SIZE = "medium"  # two subjects share the image, so both have this one size
 # What cannot be is not drawn: no sun or rainbow at night, no moon by day.
 SKIES_BY_TIME = {
     "day": ("none", "sun", "cloud", "rainbow", "balloon"),
-    "sunset": ("none", "sun", "moon", "cloud", "rainbow", "balloon"),
+    "sunset": SKIES,
     "night": ("none", "moon", "cloud", "balloon"),
 }
 
-# One colour for each subject and one for each position. A learner can still ask for them.
-HELD_OUT_COLOUR_SUBJECTS = frozenset(
-    {
-        ("green", "house"),
-        ("purple", "tree"),
-        ("pink", "boat"),
-        ("white", "car"),
-        ("orange", "castle"),
-        ("blue", "cat"),
-        ("yellow", "rocket"),
-        ("red", "lighthouse"),
-    }
-)
-HELD_OUT_COLOUR_POSITIONS = frozenset(
-    {("orange", "left"), ("purple", "middle"), ("green", "right")}
-)
+# One colour for each subject and one for each position, in their order. A learner can still ask
+# for them.
+HELD_OUT_COLOURS = ("green", "purple", "pink", "white", "orange", "blue", "yellow", "red")
+HELD_OUT_COLOUR_SUBJECTS = frozenset(zip(HELD_OUT_COLOURS, SUBJECTS, strict=True))
+HELD_OUT_COLOUR_POSITIONS = frozenset(zip(("orange", "purple", "green"), POSITIONS, strict=True))
+
+PAIR_SHARE = 0.25  # of sampled scenes have two subjects
+SPLITS: dict[str, dict[str, bool | None]] = {  # split → what `sample_scene` is asked for
+    "train": {},
+    "test": {},
+    "single": {"pair": False},
+    "pairs": {"pair": True},
+    "held_out": {"pair": False, "held_out": True},
+    "judge": {"held_out": None},
+}
 
 
 def _require(value: str, allowed: tuple[str, ...], name: str) -> None:
@@ -141,3 +150,49 @@ def is_held_out(scene: Scene) -> bool:
         or (thing.colour, thing.position) in HELD_OUT_COLOUR_POSITIONS
         for thing in scene.things
     )
+
+
+def scene_at(index: int, split: str = "train") -> Scene:
+    """Scene number `index` (0, 1, 2, ...) of a split (one of `SPLITS`)."""
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
+    return sample_scene(random.Random(f"{split} {index}"), **SPLITS[split])
+
+
+def scenes(count: int, split: str = "train") -> Iterator[Scene]:
+    """The first `count` scenes of a split."""
+    return (scene_at(index, split) for index in range(count))
+
+
+def sample_scene(
+    rng: random.Random, *, pair: bool | None = None, held_out: bool | None = False
+) -> Scene:
+    """A random scene; the same state of `rng` gives the same scene on any machine.
+
+    `pair` asks for one subject (False) or two (True); None leaves it to chance (`PAIR_SHARE`).
+    `held_out` asks for a held-out combination (True) or for any other (False); None takes both.
+    """
+    is_pair = rng.random() < PAIR_SHARE if pair is None else pair  # before any rejection
+    while True:  # about a quarter of all single scenes are held out, so this ends soon
+        time = rng.choice(TIMES)
+        scene = Scene(
+            things=_sample_pair(rng) if is_pair else _sample_single(rng),
+            ground=rng.choice(GROUNDS),
+            time=time,
+            sky=rng.choice(SKIES_BY_TIME[time]),
+            variant=rng.getrandbits(32),
+        )
+        if held_out in (None, is_held_out(scene)):
+            return scene
+
+
+def _sample_single(rng: random.Random) -> tuple[Thing]:
+    return (Thing(*(rng.choice(words) for words in (SUBJECTS, COLOURS, SIZES, POSITIONS))),)
+
+
+def _sample_pair(rng: random.Random) -> tuple[Thing, ...]:
+    """Two different subjects in two different colours, or the caption would be no test."""
+    subjects, colours = rng.sample(SUBJECTS, 2), rng.sample(COLOURS, 2)
+    sides = ("left", "right") if rng.random() < 0.5 else ("right", "left")
+    pair = zip(subjects, colours, sides, strict=True)
+    return tuple(Thing(subject, colour, PAIR_SIZE, side) for subject, colour, side in pair)
