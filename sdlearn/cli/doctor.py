@@ -24,8 +24,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Finding", "add_arguments", "examine", "run"]
-
 MEMORY = 1.5  # GB a lesson may need
 DISK = 1.0  # GB
 WIDGETS = "@jupyter-widgets/jupyterlab-manager"

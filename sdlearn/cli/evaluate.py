@@ -27,8 +27,6 @@ from .output import check_writable
 if TYPE_CHECKING:
     from ..evaluation import Settings
 
-__all__ = ["add_arguments", "run"]
-
 QUICK = {"prompts": 24, "vae_images": 32, "diversity_prompts": 2, "diversity_seeds": 4}
 
 

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     import ipywidgets
     import nbformat
 
-__all__ = ["EXPLORERS", "Shown", "add_arguments", "page", "pick_port", "run", "tabs"]
-
 
 class Shown(NamedTuple):
     """An explorer of `sdlearn.widgets` and how it is announced."""

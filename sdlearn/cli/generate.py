@@ -36,17 +36,6 @@ if TYPE_CHECKING:
 
     from ..pipeline import StableDiffusion
 
-__all__ = [
-    "Job",
-    "add_arguments",
-    "check_settings",
-    "describe",
-    "draw",
-    "load_model",
-    "run",
-    "save",
-]
-
 FRAMES = 6  # images in a filmstrip
 FACTOR = 8  # pixels of a side for one latent, in all of Stable Diffusion 1.x
 PIXELS_AT_ONCE = 8 * 128 * 128  # more images than that are drawn one batch after the other

@@ -22,8 +22,6 @@ from pathlib import Path
 
 from .. import course
 
-__all__ = ["add_arguments", "command", "run"]
-
 DEFAULT_FOLDER = Path("sdlearn-lessons")
 
 

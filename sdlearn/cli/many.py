@@ -29,8 +29,6 @@ from .generate import Job
 if TYPE_CHECKING:
     from ..pipeline import StableDiffusion
 
-__all__ = ["is_done", "make_jobs", "make_plan", "read_prompts", "run"]
-
 WIDTH = 4  # digits of a prompt's number and of a seed in a file's name: 0003-a-red-house-seed0007
 PATIENCE = timedelta(days=30)  # how long a process waits at the end for the slowest one
 

@@ -13,8 +13,6 @@ from ..util.files import partial_path, write_atomically
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["check_writable", "plan_paths", "read_png_text", "save_image", "slug"]
-
 LONGEST_NAME = 48  # characters of the prompt in a file's name
 
 

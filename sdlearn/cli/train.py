@@ -30,8 +30,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..training.run import RunConfig, StageProgress
 
-__all__ = ["add_arguments", "run"]
-
 CHOICES = ("world", "vae", "clip", "judge", "unet", "export", "all")
 
 

@@ -20,8 +20,6 @@ import numpy as np
 
 from .exercises import Exercise, OpenExercise
 
-__all__ = ["difference", "feedback", "kind"]
-
 UNTOUCHED = "Not yet tried."
 LONGEST_ERROR = 160  # characters
 RELATIVE = 1e-5  # how far off an answer may be, as a share of its size

@@ -18,8 +18,6 @@ from typing import Any
 from ..util.notebook import is_interactive
 from .catalogue import LESSONS
 
-__all__ = ["Question", "Quiz", "clickable", "questions", "self_check"]
-
 WIDTH = 88  # columns of the text; notebooks break longer lines within words
 
 

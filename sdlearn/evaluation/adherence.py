@@ -20,8 +20,6 @@ from ..world import Scene, full_caption
 from .intervals import Rate
 from .judge import Judge, Reading, labels, load_judge
 
-__all__ = ["PAIR_COLUMNS", "SINGLE_COLUMNS", "adherence", "checks", "judge_images", "tally"]
-
 BACKDROP = ("ground", "time", "sky")
 SINGLE_COLUMNS = ("subject", "colour", "size", "position", *BACKDROP, "all_right")
 BOTH = ("both_subjects", "both_colours", "both_subjects_and_colours", "colours_swapped")

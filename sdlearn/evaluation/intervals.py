@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Rate", "mean_interval", "wilson"]
-
 Z = 1.959963984540054  # 97.5 % of a normal distribution lie below it
 RESAMPLES = 10_000
 

@@ -21,8 +21,6 @@ from ..pipeline import StableDiffusion
 from ..util.checks import check_images
 from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES, SUBJECTS, TIMES, Scene
 
-__all__ = ["ATTRIBUTES", "Judge", "Reading", "find_judge", "labels", "load_judge", "save_judge"]
-
 # For a pair "subject" and "colour" are the left one's, the "second" ones the right one's.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "subject": SUBJECTS,

@@ -26,8 +26,6 @@ from ..util.images import to_tensor
 from ..world import Scene, full_caption, render
 from .intervals import mean_interval
 
-__all__ = ["Fidelity", "diversity", "fidelity", "pixel_distance", "psnr", "world_diversity"]
-
 
 @dataclass(frozen=True)
 class Fidelity:

@@ -35,8 +35,6 @@ from .intervals import Rate, mean_interval
 from .judge import Judge
 from .measures import Fidelity, diversity, fidelity, render_batches, round_trips, world_diversity
 
-__all__ = ["Report", "Sampling", "Settings", "evaluate", "format_report", "to_json"]
-
 TITLES = {
     "single": "one subject",
     "held_out": "one subject, held-out combinations",

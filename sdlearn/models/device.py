@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["pick_device", "pick_dtype"]
-
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
     """`device` if torch can use it here, or the best there is: cuda, then mps, then the CPU.

@@ -21,8 +21,6 @@ from .layout import (
     weights_file,
 )
 
-__all__ = ["from_hub"]
-
 SD15_SIZES = "2.7 GB in half precision, 5.5 GB in full"
 
 

@@ -14,18 +14,6 @@ from pathlib import Path
 
 import torch
 
-__all__ = [
-    "CHECKER",
-    "MODELS",
-    "require_complete",
-    "lacks_expected_checker",
-    "missing_from_checker",
-    "expects_checker",
-    "pick_variant",
-    "weight_variants",
-    "weights_file",
-]
-
 MODELS = {  # part → what the names of its weight files begin with
     "text_encoder": "model",
     "unet": "diffusion_pytorch_model",

@@ -23,19 +23,6 @@ from ..util.out_of_memory import is_out_of_memory
 from .hub import from_hub
 from .layout import MODELS, pick_variant, require_complete
 
-__all__ = [
-    "SD15",
-    "TINY",
-    "Parts",
-    "find_folder",
-    "load_model",
-    "load_parts",
-    "vae_scale_factor",
-    "quiet_libraries",
-    "explain_damage",
-    "damaged_weights",
-]
-
 TINY = Path(__file__).parents[1] / "weights" / "tiny"
 # The first that answers is taken; the original runwayml repository is gone since August 2024.
 SD15 = (

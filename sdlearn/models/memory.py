@@ -23,19 +23,6 @@ import torch
 
 from .loading import vae_scale_factor
 
-__all__ = [
-    "ALL_ON_DEVICE",
-    "MemoryPlan",
-    "bytes_of",
-    "choose_plan",
-    "plan_memory",
-    "free_memory",
-    "gigabytes",
-    "parse_memory",
-    "parse_size",
-    "apply_plan",
-]
-
 GB = 10**9
 UNITS = {"MB": 10**6, "GB": GB}
 # Published, not measured by us: peaks of diffusers' pipeline with SD 1.x at 512x512 in fp16 with

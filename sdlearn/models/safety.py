@@ -24,8 +24,6 @@ from ..util.images import to_pil
 from .layout import CHECKER, expects_checker, missing_from_checker
 from .loading import explain_damage, load_model, quiet_libraries
 
-__all__ = ["SafetyChecker", "check_wanted", "load_safety_checker"]
-
 
 @dataclass(frozen=True)
 class SafetyChecker:

@@ -17,8 +17,6 @@ from ..util.checks import check_prompts
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["padded_ids", "token_ids"]
-
 _TOKENIZER_LOCK = threading.Lock()
 LONGEST_QUOTE = 80  # characters of the words that were cut off
 

@@ -31,8 +31,6 @@ from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUB
 from .data import RenderedImages, new_wording, rng_for_words
 from .loop import Batch, TrainingConfig
 
-__all__ = ["CONFIG", "CLIPObjective", "build_clip", "make_batch", "near_miss", "train_tokenizer"]
-
 CONFIG = TrainingConfig(
     steps=2_700, batch_size=128, lr=1e-3, warmup=100, decay=0.6, betas=(0.9, 0.98), ema=0.99
 )

@@ -14,8 +14,6 @@ from torch import Tensor
 from ..util.files import write_atomically
 from ..world import IMAGE_SIZE, Scene, render, scene_at
 
-__all__ = ["RenderedImages", "new_wording", "render_all", "rng_for_words"]
-
 
 def render_all(path: Path, count: int, split: str = "train") -> Iterator[int]:
     """Render the first `count` scenes of a split into `path`; yields how many are done.

@@ -17,8 +17,6 @@ from ..evaluation.judge import Judge, save_judge
 from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
-__all__ = ["checksums", "export"]
-
 KEPT = ("README.md",)  # written by hand, not part of what training makes
 
 

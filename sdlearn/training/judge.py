@@ -18,8 +18,6 @@ from .data import RenderedImages
 from .loop import Batch, TrainingConfig
 from .vae import round_trip
 
-__all__ = ["CONFIG", "SPLIT", "JudgeObjective", "make_batch", "round_trips", "truth_table"]
-
 SPLIT = "judge"  # scenes of its own, held-out combinations included
 CONFIG = TrainingConfig(steps=2_000, batch_size=64, lr=2e-3, warmup=100, decay=0.7, ema=0.99)
 

@@ -23,8 +23,6 @@ from torch import Tensor, nn
 
 from ..util.files import write_atomically
 
-__all__ = ["Batch", "Record", "TrainingConfig", "learning_rate", "load_average", "train_model"]
-
 Batch = dict[str, Tensor]
 
 

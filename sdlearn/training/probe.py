@@ -16,8 +16,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..world import Scene, full_caption, scene_at
 
-__all__ = ["probe", "probe_text_tower", "summaries"]
-
 # split that is read → split that the probe was trained on
 EXAMS = {"single": "single", "pairs": "pairs", "held_out": "single"}
 

@@ -20,8 +20,6 @@ from . import clip, judge, unet, vae
 from .data import RenderedImages
 from .loop import Batch, TrainingConfig, train_model
 
-__all__ = ["FULL", "SMOKE", "RunConfig", "StageProgress", "TrainingRun", "default_folder"]
-
 LOG_EVERY = 20  # steps
 PARTS = {"vae": vae.CONFIG, "clip": clip.CONFIG, "judge": judge.CONFIG, "unet": unet.CONFIG}
 

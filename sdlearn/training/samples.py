@@ -23,8 +23,6 @@ from .data import RenderedImages
 from .loop import load_average
 from .run import StageProgress, TrainingRun
 
-__all__ = ["PROMPTS", "write_strip", "write_unet_sheet", "write_vae_sheet"]
-
 SHEETS = 8  # in a whole training
 GROWTH = 1.6  # from one row of the strip to the next: what changes, changes early
 LABEL_WIDTH = 104  # pixels

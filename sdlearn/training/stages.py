@@ -25,8 +25,6 @@ from .probe import probe_text_tower
 from .run import StageProgress, TrainingRun
 from .samples import write_strip, write_unet_sheet, write_vae_sheet
 
-__all__ = ["STAGES", "export_stage", "train_all"]
-
 
 def world_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Render the images that everything is trained on."""

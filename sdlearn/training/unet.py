@@ -18,8 +18,6 @@ from ..world import caption, scene_at
 from .data import RenderedImages, new_wording, rng_for_words
 from .loop import Batch, TrainingConfig
 
-__all__ = ["CONFIG", "UNetObjective", "build_scheduler", "build_unet", "encode_all", "make_batch"]
-
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
 NUM_TIMESTEPS = 1000

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from .data import RenderedImages
 from .loop import Batch, TrainingConfig
 
-__all__ = ["CONFIG", "VAEObjective", "build_vae", "fold_normalisation", "make_batch", "round_trip"]
-
 LATENT_CHANNELS = 4
 SCALING_FACTOR = 0.18215  # SD 1.x's own; `fold_normalisation` makes it right for ours
 KL_WEIGHT = 2e-5  # of the KL per latent number

@@ -14,20 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "DTYPES",
-    "check_count",
-    "check_images",
-    "check_latents",
-    "check_not_blank",
-    "check_num_steps",
-    "check_prompts",
-    "check_size",
-    "check_states",
-    "check_timestep",
-    "check_whole",
-]
-
 DTYPES = ("float32", "float16", "bfloat16")  # what the command line lets a model run in
 TOLERANCE = 1e-3  # by which images may leave [0, 1]
 

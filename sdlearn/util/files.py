@@ -9,14 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = [
-    "copy_mode_to_weights",
-    "partial_path",
-    "remove_partials",
-    "sha256",
-    "write_atomically",
-]
-
 
 def partial_path(path: Path) -> Path:
     """The hidden file beside `path` that this process writes to before it is renamed to `path`."""

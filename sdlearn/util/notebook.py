@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["is_interactive"]
-
 
 def is_interactive() -> bool:
     """Whether a person can use the widgets that the running cell shows.

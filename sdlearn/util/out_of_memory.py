@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["explain_out_of_memory", "is_out_of_memory"]
-
 WORDS = (
     "out of memory",  # cuda, mps
     "DefaultCPUAllocator",  # the CPU, whatever the system

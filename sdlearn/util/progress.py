@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-__all__ = ["Progress", "no_progress", "progress_bar"]
-
 T = TypeVar("T")
 
 
