@@ -28,6 +28,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
@@ -93,20 +94,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:  # --help, --version, or a wrong argument: argparse has said it
         return int(done.code or 0)
-    if args.version:
-        print(f"sdlearn {__version__}")
-    elif args.command is None:
+    if args.command is None:
         parser.print_help()
-    else:
-        return _run(args)
-    return 0
+        return 0
+    return _run(args)
 
 
 def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
     """The parser that knows `commands`."""
     how: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = _Parser(prog="sdlearn", **_help(__doc__, "first steps:"), **how)
-    parser.add_argument("-V", "--version", action="store_true", help="print the version")
+    version = f"sdlearn {__version__}"
+    parser.add_argument(
+        "-V", "--version", action="version", version=version, help="print the version"
+    )
     parser.set_defaults(parser=parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in commands:
@@ -160,13 +161,7 @@ def _sentence(error: BaseException) -> str:
 @contextmanager
 def _warnings_as_sentences() -> Iterator[None]:
     """Print every warning as one line on stderr, and the same one only once."""
-    said: set[str] = set()
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        if str(message) not in said:
-            said.add(str(message))
-            print(f"sdlearn: {message}", file=sys.stderr)
-
+    say = cache(lambda sentence: print(f"sdlearn: {sentence}", file=sys.stderr))
     with warnings.catch_warnings():
-        warnings.showwarning = show
+        warnings.showwarning = lambda message, *_, **__: say(str(message))
         yield

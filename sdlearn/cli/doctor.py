@@ -24,8 +24,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-MEMORY = 1.5  # GB a lesson may need
-DISK = 1.0  # GB
 WIDGETS = "@jupyter-widgets/jupyterlab-manager"
 
 
@@ -129,12 +127,12 @@ def _memory() -> Iterator[Finding]:
     import psutil
 
     free = psutil.virtual_memory().available
-    yield _enough("memory", free, MEMORY, "close other programs or notebooks that still run")
+    yield _enough("memory", free, 1.5, "close other programs or notebooks that still run")
 
 
 def _disk() -> Iterator[Finding]:
     free = shutil.disk_usage(os.getcwd()).free
-    yield _enough("disk", free, DISK, "make room where your notebooks are kept")
+    yield _enough("disk", free, 1.0, "make room where your notebooks are kept")
 
 
 def _enough(what: str, free: int, needed: float, mend: str) -> Finding:
@@ -161,8 +159,8 @@ def _weights() -> Iterator[Finding]:
         yield Finding("fail", "weights", f"damaged or missing: {', '.join(wrong)}", mend)
     else:
         sizes = [path.stat().st_size for path in folder.rglob("*.safetensors")]
-        detail = f"{len(sizes)} files, {sum(sizes) / 1e6:.0f} MB, all as made"
-        yield Finding("ok", "weights", detail)
+        size = f"{sum(sizes) / 1e6:.0f} MB"
+        yield Finding("ok", "weights", f"{len(sizes)} files, {size}, all as made")
 
 
 def _widgets() -> Iterator[Finding]:

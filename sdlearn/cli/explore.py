@@ -81,8 +81,17 @@ def run(args: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix="sdlearn-explore-") as folder:
         notebook = Path(folder) / "sdlearn explore.ipynb"
         notebook.write_text(json.dumps(page(args.name)), encoding="utf-8")
-        token = secrets.token_urlsafe(16)  # keeps out other users of this computer
-        server.initialize(_voila_arguments(notebook, port, token, tracebacks=args.debug))
+        words = [
+            str(notebook),
+            f"--port={port}",
+            f"--token={secrets.token_urlsafe(16)}",  # keeps out other users of this computer
+            "--Voila.port_retries=0",
+            f"--Voila.ip={HOST}",
+            f"--Voila.connection_dir_root={folder}",
+            "--Application.log_level=ERROR",
+            f"--show_tracebacks={args.debug}",
+        ]
+        server.initialize(words)
         server.start()  # until it is stopped
     return 0
 
@@ -146,19 +155,6 @@ def pick_port(wanted: int | None = None) -> int:
             continue
     which = f"port {wanted}" if wanted is not None else f"every port from {FIRST_PORT} on"
     raise ValueError(f"{which} is taken or not allowed; choose another one with --port")
-
-
-def _voila_arguments(notebook: Path, port: int, token: str, *, tracebacks: bool) -> list[str]:
-    return [
-        str(notebook),
-        f"--port={port}",
-        f"--token={token}",
-        "--Voila.port_retries=0",
-        f"--Voila.ip={HOST}",
-        f"--Voila.connection_dir_root={notebook.parent}",
-        "--Application.log_level=ERROR",
-        f"--show_tracebacks={tracebacks}",
-    ]
 
 
 def _server(*, browser: bool) -> Any:

@@ -27,8 +27,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..util.checks import DTYPES
-from . import output
+from ..util import checks
+from .output import plan_paths, save_image, strip_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar")
     add = parser.add_argument_group("the machine").add_argument
     add("--device", metavar="NAME", help="cuda, mps or cpu (default: the first that is here)")
-    add("--dtype", choices=DTYPES, help="default: float16 on cuda, float32 elsewhere")
+    add("--dtype", choices=checks.DTYPES, help="default: float16 on cuda, float32 elsewhere")
     add("--memory", metavar="8GB", help="what it may take on cuda (default: what is free there)")
     add("--compile", action="store_true", help="later images faster, the first one much slower")
     add("--no-safety-checker", action="store_true", help=UNSAFE)
@@ -98,9 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
         return many.run(args)
     seeds = check_settings(args)
-    paths = output.plan_paths(
-        args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip
-    )
+    paths = plan_paths(args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip)
     jobs = [Job(args.prompt, seed, path) for seed, path in zip(seeds, paths, strict=True)]
     sd = load_model(args)
     size = batch_size(sd, args)
@@ -122,15 +120,13 @@ def check_settings(args: argparse.Namespace) -> range:
     from ..diffusion.seeds import check_seeds
     from ..models import device, memory
     from ..pipeline import Defaults
-    from ..util import checks
 
     if args.prompt is not None:
         checks.check_not_blank(checks.check_prompts(args.prompt))
     checks.check_prompts(args.negative, "negative_prompt")
     args.steps = checks.check_num_steps(Defaults.num_steps if args.steps is None else args.steps)
-    args.guidance = guidance.check_guidance_scale(
-        Defaults.guidance_scale if args.guidance is None else args.guidance
-    )
+    scale = Defaults.guidance_scale if args.guidance is None else args.guidance
+    args.guidance = guidance.check_guidance_scale(scale)
     if args.size is not None:
         width, height = args.size
         checks.check_size(height, width, FACTOR)
@@ -225,7 +221,7 @@ def save(image: Image, job: Job, args: argparse.Namespace) -> None:
     from .. import __version__
 
     text = {**describe(job, args), "Software": f"sdlearn {__version__}"}
-    output.save_image(image, job.path, text, force=args.force)
+    save_image(image, job.path, text, force=args.force)
 
 
 def _save_both(image: Image, strip: Image | None, job: Job, args: argparse.Namespace) -> None:
@@ -238,10 +234,10 @@ def _save_both(image: Image, strip: Image | None, job: Job, args: argparse.Names
     except FileExistsError:
         if args.output is not None:
             raise
-        [free] = output.plan_paths(args.prompt, [job.seed], strips=args.filmstrip)
+        [free] = plan_paths(args.prompt, [job.seed], strips=args.filmstrip)
         return _save_both(image, strip, job._replace(path=free), args)
     print(job.path)
     if strip is not None:
-        path = output.strip_path(job.path)
+        path = strip_path(job.path)
         save(strip, job._replace(path=path), args)
         print(path)

@@ -22,8 +22,6 @@ from pathlib import Path
 
 from .. import course
 
-DEFAULT_FOLDER = Path("sdlearn-lessons")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -41,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
             "jupyterlab ipywidgets"
         )
     stay = course.in_checkout() and args.folder is None and not args.copy_only
-    folder = course.lessons_folder() if stay else args.folder or DEFAULT_FOLDER
+    folder = course.lessons_folder() if stay else args.folder or Path("sdlearn-lessons")
     if not stay:
         _tell(course.copy_lessons(folder), folder)
     if args.copy_only:

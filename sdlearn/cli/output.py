@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import count
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,13 +54,9 @@ def plan_paths(
 
 
 def _free(path: Path, strips: bool) -> Path:
-    """`path`, or the first of path-2, path-3 ... that is not taken."""
+    """`path`, or the first of path-2, path-3 ... that is not taken, not even by a broken link."""
     tries = (path if n == 1 else path.with_stem(f"{path.stem}-{n}") for n in count(1))
-    return next(p for p in tries if not (_taken(p) or (strips and _taken(strip_path(p)))))
-
-
-def _taken(path: Path) -> bool:
-    return os.path.lexists(path)  # `exists` overlooks a link to nowhere
+    return next(p for p in tries if not (lexists(p) or (strips and lexists(strip_path(p)))))
 
 
 def strip_path(path: Path) -> Path:
@@ -81,7 +77,7 @@ def check_writable(
         raise ValueError(f"{name} must be a file, not a folder; got {str(path)!r}")
     if not path.parent.is_dir():
         raise ValueError(f"{name}'s folder must exist; there is no folder {str(path.parent)!r}")
-    if _taken(path) and not force:
+    if lexists(path) and not force:  # `exists` overlooks a link to nowhere
         raise _refusal(path)
     probe = partial_path(path)
     try:

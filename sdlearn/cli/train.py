@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, groupby
@@ -30,13 +29,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..training.run import RunConfig, StageProgress
 
-CHOICES = ("world", "vae", "clip", "judge", "unet", "export", "all")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    add("stage", choices=CHOICES, help="what to train")
+    stages = ("world", "vae", "clip", "judge", "unet", "export", "all")
+    add("stage", choices=stages, help="what to train")
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")
     add("--batch-size", type=int, help="instead of the usual one")
@@ -98,15 +96,12 @@ def _show(stages: Iterator[StageProgress]) -> None:
     from accelerate import PartialState
     from tqdm import tqdm
 
+    hidden = not PartialState().is_main_process
     for stage, steps in groupby(stages, lambda progress: progress.stage):
         first = next(steps)
+        before = first.done - 1
         with tqdm(
-            total=first.total,
-            desc=stage,
-            initial=first.done - 1,
-            disable=not PartialState().is_main_process,
-            file=sys.stderr,
-            mininterval=1.0,
+            desc=stage, total=first.total, initial=before, disable=hidden, mininterval=1
         ) as bar:
             for progress in chain([first], steps):
                 numbers = {k: f"{v:.4f}" for k, v in progress.numbers.items()}

@@ -12,6 +12,7 @@ import dis
 import inspect
 import math
 import textwrap
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -119,12 +120,9 @@ def _described(error: BaseException) -> str:
 
 def _place(error: BaseException, function: Any) -> str:
     """Where in the learner's own code an error came up."""
-    code, line, trace = getattr(function, "__code__", None), 0, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is code:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f", in line {line} of the cell" if line else ""
+    code, steps = getattr(function, "__code__", None), traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in steps if frame.f_code is code]
+    return f", in line {lines[-1]} of the cell" if lines else ""
 
 
 # Is an answer still the `...` that the lesson came with?

@@ -78,10 +78,7 @@ class Quiz:
         self._lesson, self._questions, self._answers = lesson, questions, answers
 
     def __repr__(self) -> str:
-        parts = [*self._lines()]
-        if not self._answers:
-            parts.append(f'The answers in words: course.self_check("{self._lesson}", answers=True)')
-        return "\n".join(parts)
+        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         for number, question in enumerate(self._questions, start=1):
@@ -91,6 +88,8 @@ class Quiz:
                 if self._answers:
                     yield from _wrapped("      ", explanation)
             yield ""
+        if not self._answers:
+            yield f'The answers in words: course.self_check("{self._lesson}", answers=True)'
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The text, and the widget where a person can answer; stored notebooks keep the text."""

@@ -38,16 +38,10 @@ WEIGHTS = "judge.safetensors"
 
 def labels(scene: Scene) -> dict[str, str]:
     """The truth about a scene in the judge's words."""
-    things = sorted(scene.things, key=lambda thing: POSITIONS.index(thing.position))
-    first, second = things[0], things[1] if scene.is_pair else None
-    return {
-        **vars(first),  # subject, colour, size, position
-        "ground": scene.ground,
-        "time": scene.time,
-        "sky": scene.sky,
-        "second_subject": second.subject if second else "none",
-        "second_colour": second.colour if second else "none",
-    }
+    first, *others = sorted(scene.things, key=lambda thing: POSITIONS.index(thing.position))
+    found = {**vars(first), "ground": scene.ground, "time": scene.time, "sky": scene.sky}
+    subject, colour = (others[0].subject, others[0].colour) if others else ("none", "none")
+    return {**found, "second_subject": subject, "second_colour": colour}
 
 
 @dataclass(frozen=True)
@@ -72,9 +66,8 @@ class Judge(nn.Module):
         for before, after in zip(widths, widths[1:], strict=False):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after)]
             layers += [nn.SiLU()]
-        self.trunk = nn.Sequential(
-            *layers, nn.Flatten(), nn.Linear(16 * widths[-1], 256), nn.SiLU()
-        )
+        layers += [nn.Flatten(), nn.Linear(16 * widths[-1], 256), nn.SiLU()]
+        self.trunk = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({n: nn.Linear(256, len(w)) for n, w in ATTRIBUTES.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -87,10 +80,9 @@ class Judge(nn.Module):
         """Read a batch of images, (B, 3, H, W) in [0, 1]; other sizes are scaled to 128."""
         check_images(images)
         device = next(self.parameters()).device
-        small = F.interpolate(
-            images.to(device, torch.float32), size=(128, 128), mode="bilinear", antialias=True
-        )
-        tables = {name: logits.softmax(dim=1).max(dim=1) for name, logits in self(small).items()}
+        x = images.to(device, torch.float32)
+        x = F.interpolate(x, size=(128, 128), mode="bilinear", antialias=True)
+        tables = {name: logits.softmax(dim=1).max(dim=1) for name, logits in self(x).items()}
         return [
             Reading(
                 {n: ATTRIBUTES[n][int(best.indices[i])] for n, best in tables.items()},

@@ -158,6 +158,7 @@ def evaluate(
 ) -> Report:
     """Measure `sd` as `settings` say. Bad samplings are refused before the work begins."""
     _check_samplings(sd, settings)
+    rows = [row for split in settings.splits for row in _rows(sd, judge, split, settings, progress)]
     trips = round_trips(sd, list(scenes(settings.vae_images, "test")), settings.batch_size)
     total = math.ceil(settings.vae_images / settings.batch_size)
     return Report(
@@ -167,10 +168,8 @@ def evaluate(
         dtype=str(sd.dtype),
         versions=_versions(),
         settings=settings,
-        rows=[
-            row for split in settings.splits for row in _rows(sd, judge, split, settings, progress)
-        ],
-        diversity=list(_diversities(sd, settings, progress)),
+        rows=rows,
+        diversity=list(_diversity(sd, settings, progress)),
         autoencoder=fidelity(progress(trips, "VAE", total)),
     )
 
@@ -211,9 +210,7 @@ def _rows(
     yield Row(split, "shuffled captions", settings.samplings[0], floor, {})
 
 
-def _diversities(
-    sd: StableDiffusion, settings: Settings, progress: Progress
-) -> Iterator[Diversity]:
+def _diversity(sd: StableDiffusion, settings: Settings, progress: Progress) -> Iterator[Diversity]:
     asked = list(scenes(settings.diversity_prompts, "single"))
     seeds = range(settings.seed, settings.seed + settings.diversity_seeds)
     found = world_diversity(asked, len(seeds))

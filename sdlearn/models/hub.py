@@ -12,14 +12,7 @@ from typing import Any
 
 import torch
 
-from .layout import (
-    CHECKER,
-    MODELS,
-    lacks_expected_checker,
-    require_complete,
-    weight_variants,
-    weights_file,
-)
+from . import layout
 
 SD15_SIZES = "2.7 GB in half precision, 5.5 GB in full"
 
@@ -38,7 +31,7 @@ def from_hub(ids: tuple[str, ...], dtype: torch.dtype, *, checker: bool = False)
             folder = _fetch(repo, dtype, checker, local_files_only=True)
         except (LocalEntryNotFoundError, FileNotFoundError):
             continue  # not in the cache, or not complete
-        if not (checker and lacks_expected_checker(folder)):
+        if not (checker and layout.lacks_expected_checker(folder)):
             return folder
         without = without or folder
     try:
@@ -69,12 +62,13 @@ def _fetch(repo: str, dtype: torch.dtype, checker: bool, **how: Any) -> Path:
     from huggingface_hub import snapshot_download
 
     incomplete = None
-    parts = {**MODELS, **CHECKER} if checker else MODELS
-    for variant in weight_variants(dtype):
-        weights = [f"{part}/{weights_file(stem, variant)}" for part, stem in parts.items()]
+    parts = {**layout.MODELS, **layout.CHECKER} if checker else layout.MODELS
+    for variant in layout.weight_variants(dtype):
+        weights = [f"{part}/{layout.weights_file(stem, variant)}" for part, stem in parts.items()]
         wanted = ["model_index.json", "*/*.json", "*/*.txt", *weights]
         try:
-            return require_complete(Path(snapshot_download(repo, allow_patterns=wanted, **how)))
+            folder = Path(snapshot_download(repo, allow_patterns=wanted, **how))
+            return layout.require_complete(folder)
         except FileNotFoundError as error:
             incomplete = error
     assert incomplete is not None

@@ -151,22 +151,22 @@ def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.n
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Turn off what the libraries show while they load a model: progress bars, tables of keys."""
+    """Turn off what the libraries show by themselves: progress bars, tables of keys, warnings."""
     from diffusers.utils import logging as diffusers
     from transformers.utils import logging as transformers
 
-    verbosity = transformers.get_verbosity()
-    transformers.set_verbosity_error()
-
-    shown = [library for library in (diffusers, transformers) if library.is_progress_bar_enabled()]
-    for library in shown:
+    libraries: tuple[Any, ...] = (diffusers, transformers)
+    before = [(lib, lib.get_verbosity(), lib.is_progress_bar_enabled()) for lib in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
         library.disable_progress_bar()
     try:
         yield
     finally:
-        transformers.set_verbosity(verbosity)
-        for library in shown:
-            library.enable_progress_bar()
+        for library, verbosity, has_bar in before:
+            library.set_verbosity(verbosity)
+            if has_bar:
+                library.enable_progress_bar()
 
 
 @contextmanager

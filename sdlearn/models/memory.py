@@ -92,7 +92,7 @@ def plan_memory(
     free = free_memory(device)
     asked = memory if isinstance(memory, int) else None
     limit = min((size for size in (asked, free) if size is not None), default=None)
-    weights = {name: bytes_of(model) for name, model in models.items()}
+    weights = {name: model.get_memory_footprint() for name, model in models.items()}
     unet = models["unet"]
     pixels = (unet.config.sample_size * vae_scale_factor(models["vae"])) ** 2
     scale = pixels / 512**2 * unet.dtype.itemsize / 2
@@ -113,12 +113,6 @@ def free_memory(device: torch.device) -> int | None:
     return torch.cuda.mem_get_info(device)[0] + cached
 
 
-def bytes_of(model: torch.nn.Module) -> int:
-    """The bytes of a part's parameters and buffers."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
 def choose_plan(
     weights: Mapping[str, int], limit: int | None, device_type: str, *, scale: float = 1.0
 ) -> MemoryPlan:
@@ -137,9 +131,7 @@ def choose_plan(
     return replace(plan, limit=limit, reason=scarce)
 
 
-def _plans(
-    weights: Mapping[str, int], scale: float, device_type: str
-) -> list[tuple[float, MemoryPlan]]:
+def _plans(weights: Mapping[str, int], scale: float, kind: str) -> list[tuple[float, MemoryPlan]]:
     """Plans and the bytes that each of them needs, the fastest first."""
     every, largest = sum(weights.values()), max(weights.values())
     one, more = scale * ONE_IMAGE, scale * NEXT_IMAGE
@@ -147,7 +139,7 @@ def _plans(
     sliced = replace(stay, vae_slicing=True, reason=f"{stay.reason}, pictures decoded one by one")
     frugal = replace(sliced, vae_tiling=True)
     plans = [(every + one + (MANY - 1) * more, stay), (every + one, sliced)]
-    if device_type != "cuda":
+    if kind != "cuda":
         reason = f"{sliced.reason} and large ones in tiles, attention in slices"
         return [*plans, (math.inf, replace(frugal, attention_slicing=True, reason=reason))]
     model = replace(frugal, offload="model", reason="parts come to the device one at a time")

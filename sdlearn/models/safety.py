@@ -9,10 +9,7 @@ The tiny model has no safety checker and needs none. Letters: B images, H W pixe
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +33,7 @@ class SafetyChecker:
     def __call__(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1], with flagged ones black; warns if there are any."""
         prepared = self.processor(to_pil(images), return_tensors="pt").pixel_values
-        with _without_warning():
+        with quiet_libraries():  # diffusers' own warning does not say what a user can do
             checked, flagged = self.model(
                 clip_input=prepared.to(images.device, images.dtype), images=images.clone()
             )
@@ -94,14 +91,3 @@ def _load(folder: Path, dtype: torch.dtype) -> SafetyChecker:
     with explain_damage(folder / "feature_extractor"):
         processor = CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
     return SafetyChecker(model, processor)
-
-
-@contextmanager
-def _without_warning() -> Iterator[None]:
-    """Without diffusers' own warning, which does not say what a user can do."""
-    logger = logging.getLogger("diffusers.pipelines.stable_diffusion.safety_checker")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before

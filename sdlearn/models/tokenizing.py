@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from ..util.checks import check_prompts
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _TOKENIZER_LOCK = threading.Lock()
 LONGEST_QUOTE = 80  # characters of the words that were cut off

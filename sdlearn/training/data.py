@@ -37,8 +37,7 @@ class RenderedImages:
     """Rendered images as float batches: `images[rows]` is (B, 3, H, W) in [-1, 1]."""
 
     def __init__(self, path: Path) -> None:
-        raw = np.memmap(path, dtype=np.uint8, mode="r")
-        self._raw = raw.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
+        self._raw = np.memmap(path, np.uint8, mode="r").reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
 
     def __len__(self) -> int:
         return len(self._raw)

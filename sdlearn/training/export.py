@@ -17,7 +17,7 @@ from ..evaluation.judge import Judge, save_judge
 from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
-KEPT = ("README.md",)  # written by hand, not part of what training makes
+README = "README.md"  # written by hand, not part of what training makes
 
 
 def export(
@@ -46,9 +46,8 @@ def export(
     clip.save_pretrained(building / "clip")
     save_judge(judge, building / "judge")
     copy_mode_to_weights(building, building / "model_index.json")
-    for name in KEPT:
-        if (folder / name).exists():
-            shutil.copy2(folder / name, building / name)
+    if (folder / README).exists():
+        shutil.copy2(folder / README, building)
     _forget_where_it_was_made(building)
     sums = json.dumps(checksums(building), indent=1)
     (building / "checksums.json").write_text(sums + "\n", encoding="utf-8")
@@ -70,5 +69,5 @@ def checksums(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in files
-        if path.name not in (*KEPT, "checksums.json")
+        if path.name not in (README, "checksums.json")
     }

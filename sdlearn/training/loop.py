@@ -20,6 +20,7 @@ import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 from ..util.files import write_atomically
 
@@ -73,9 +74,7 @@ def train_model(
     """
     accelerator = Accelerator()
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
-    )
+    optimizer = AdamW(trained, config.lr, config.betas, weight_decay=config.weight_decay)
     model.to(accelerator.device)
     ema = EMAModel(trained, decay=config.ema)
     start = 0
@@ -110,7 +109,7 @@ def _own_rows(batch: Batch, accelerator: Accelerator) -> Batch:
 
 
 def _save_checkpoint(
-    path: Path, step: int, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer
+    path: Path, step: int, model: nn.Module, ema: EMAModel, optimizer: Optimizer
 ) -> None:
     """Write everything needed to continue after `step` steps."""
     found = {
@@ -125,9 +124,7 @@ def _save_checkpoint(
         torch.save(found, partial)
 
 
-def _load_checkpoint(
-    path: Path, model: nn.Module, ema: EMAModel, optimizer: torch.optim.Optimizer
-) -> int:
+def _load_checkpoint(path: Path, model: nn.Module, ema: EMAModel, optimizer: Optimizer) -> int:
     """Load what `_save_checkpoint` wrote and return its step.
 
     Raises `ValueError` when the file belongs to a model of another shape.

@@ -69,8 +69,8 @@ def probe_text_tower(
         states, labels = learned[taught]
         test_states, test_labels = _read(text_encoder, tokenizer, split, half, count)
         for name, words in labels.items():
-            accuracy = probe(states, words, test_states, test_labels[name])
-            accuracies[f"{split}: {name}"] = accuracy
+            found = probe(states, words, test_states, test_labels[name])
+            accuracies[f"{split}: {name}"] = found
     return accuracies
 
 

@@ -18,7 +18,6 @@ from .loop import Batch, TrainingConfig
 LATENT_CHANNELS = 4
 SCALING_FACTOR = 0.18215  # SD 1.x's own; `fold_normalisation` makes it right for ours
 KL_WEIGHT = 2e-5  # of the KL per latent number
-EDGE_WEIGHT = 1.0
 
 CONFIG = TrainingConfig(steps=9_000, batch_size=4, lr=8e-4, warmup=300, decay=0.75, ema=0.999)
 
@@ -55,7 +54,7 @@ class VAEObjective(nn.Module):
         l1, l2 = error.abs().mean(), error.square().mean()
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        loss = l1 + l2 + EDGE_WEIGHT * edges + KL_WEIGHT * kl
+        loss = l1 + l2 + edges + KL_WEIGHT * kl
         return {"loss": loss, "l1": l1, "l2": l2, "edges": edges, "kl": kl}
 
 

@@ -31,10 +31,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explain_out_of_memory(
-    device: torch.device,
-    dtype: torch.dtype,
-    shape: Sequence[int] = (),
-    factor: int = 1,
+    device: torch.device, dtype: torch.dtype, shape: Sequence[int] = (), factor: int = 1
 ) -> Iterator[None]:
     """Turn what torch raises when memory runs out into a `MemoryError` of one sentence.
 
