@@ -38,8 +38,6 @@ from ..util.out_of_memory import is_out_of_memory
 __all__ = ["COMMANDS", "entry", "main"]
 
 COMMANDS = ("generate", "lab", "explore", "doctor", "evaluate", "train")
-UNREAD = 141  # as the shell has it for a program that writes to a closed pipe, such as `| head`
-MISTAKES = (ValueError, OSError, ImportError, MemoryError, RuntimeError)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,7 +57,7 @@ def entry() -> NoReturn:
         sys.stderr.flush()
         code = _flush(sys.stdout) or code
     except BrokenPipeError:
-        code = UNREAD
+        code = 141  # as the shell has it for a program that writes to a closed pipe (`| head`)
     os._exit(code)
 
 
@@ -137,7 +135,7 @@ def _run(args: argparse.Namespace) -> int:
         return 130
     except BrokenPipeError:  # nobody reads any more; `entry` ends without a message
         raise
-    except MISTAKES as error:
+    except (ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
         if args.debug:
             raise
         print(f"sdlearn: {_sentence(error)}", file=sys.stderr)

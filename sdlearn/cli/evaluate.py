@@ -18,14 +18,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..util.files import write_atomically
 from ..util.progress import progress_bar
 from .output import check_writable
-
-if TYPE_CHECKING:
-    from ..evaluation import Settings
 
 QUICK = {"prompts": 24, "vae_images": 32, "diversity_prompts": 2, "diversity_seeds": 4}
 
@@ -51,13 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate with a progress bar, print the table and write the JSON."""
-    settings = _settings(args)
-    _check_paths(args)  # before the work, which may take an hour
-    from ..evaluation import evaluate, format_report, to_json
+    from ..evaluation import Settings, evaluate, format_report, to_json
     from ..evaluation.judge import load_judge
     from ..evaluation.plots import figures
     from ..pipeline import load
 
+    chosen: dict[str, Any] = dict(QUICK) if args.quick else {}  # else as `Settings` has it
+    for field in fields(Settings):
+        if (value := getattr(args, field.name, None)) is not None:
+            chosen[field.name] = tuple(value) if isinstance(value, list) else value
+    settings = Settings(**chosen)
+    _check_paths(args)  # before the work, which may take an hour
     report = evaluate(load(args.model), load_judge(args.judge), settings, progress=progress_bar)
     print(format_report(report))
     if args.json is not None:
@@ -82,14 +83,3 @@ def _check_paths(args: argparse.Namespace) -> None:
         args.figures.mkdir(parents=True, exist_ok=True)
         for name in NAMES:
             check_writable(args.figures / f"{name}.png", name="figures", force=args.force)
-
-
-def _settings(args: argparse.Namespace) -> Settings:
-    """What was asked for; everything else is as `Settings` has it."""
-    from ..evaluation import Settings
-
-    chosen: dict[str, Any] = dict(QUICK) if args.quick else {}
-    for field in fields(Settings):
-        if (value := getattr(args, field.name, None)) is not None:
-            chosen[field.name] = tuple(value) if isinstance(value, list) else value
-    return Settings(**chosen)

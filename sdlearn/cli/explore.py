@@ -59,7 +59,6 @@ EXPLORERS = {
     "painter": Shown("LatentPainter", "painter", "What is in a latent?"),
 }
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
-TEMPLATES = Path(__file__).parent / "voila"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +169,7 @@ def _server(*, browser: bool) -> Any:
 
         def setup_template_dirs(self) -> None:
             super().setup_template_dirs()
-            self.template_paths.insert(0, str(TEMPLATES))
+            self.template_paths.insert(0, str(Path(__file__).parent / "voila"))
 
         def launch_browser(self) -> None:
             address = f"{self.connection_url}?token={self.token}"

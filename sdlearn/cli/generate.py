@@ -22,7 +22,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -189,7 +188,7 @@ def draw(
     )
     calls = len(fresh_scheduler(args.scheduler, sd.scheduler, args.steps).timesteps)
     predictions: list[Tensor] = []
-    for step in tqdm(steps, label, calls, leave=False, file=sys.stderr, disable=args.quiet):
+    for step in tqdm(steps, label, calls, leave=False, disable=args.quiet):
         latents = step.next_latents
         if args.filmstrip:
             predictions.append(step.pred_x0)

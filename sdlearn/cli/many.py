@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             plan = make_plan(args)
             if not all(plan.values()):
-                sd = _load(args, state)  # before the others: it may have to be downloaded
+                # before the others: it may have to be downloaded
+                sd = generate.load_model(args, args.device or state.device)
             args.output.mkdir(exist_ok=True)
             remove_partials(args.output, (job.path.name for job in plan))
         except Exception as error:  # the others wait: they are told before it is raised
@@ -78,10 +79,6 @@ def _process_state(args: argparse.Namespace) -> Any:
     if started > 1 and args.device is not None:
         raise ValueError("device is chosen by 'accelerate launch'; leave --device out")
     return state
-
-
-def _load(args: argparse.Namespace, state: Any) -> StableDiffusion:
-    return generate.load_model(args, args.device or state.device)
 
 
 def make_plan(args: argparse.Namespace) -> dict[Job, bool]:
@@ -175,7 +172,7 @@ def _draw_share(
         )
     if all(plan.values()):
         return
-    sd = sd or _load(args, state)
+    sd = sd or generate.load_model(args, args.device or state.device)
     args.quiet |= not state.is_main_process
     jobs, size = list(plan), generate.batch_size(sd, args)
     batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]

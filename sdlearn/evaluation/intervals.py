@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 Z = 1.959963984540054  # 97.5 % of a normal distribution lie below it
-RESAMPLES = 10_000
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
@@ -41,7 +40,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """
     if len(values) < 2:
         raise ValueError(f"values must hold at least two numbers; got {len(values)}")
-    samples = np.random.default_rng(0).choice(values, (RESAMPLES, len(values)))
+    samples = np.random.default_rng(0).choice(values, (10_000, len(values)))
     low, high = np.quantile(samples.mean(axis=1), (0.025, 0.975))
     return float(low), float(high)
 

@@ -51,8 +51,7 @@ HEADINGS = {
     "colours_swapped": "swapped",
     "all_right": "all",
 }
-WIDTH = 99  # a label and eight columns
-LABEL_WIDTH, COLUMN_WIDTH = 27, 9
+LABEL_WIDTH, COLUMN_WIDTH = 27, 9  # a label and eight columns fill 99 characters
 NOTES = """\
 Per cent of the images, with Wilson's 95 % interval below. renders: images drawn by the world,
 what the judge can read. VAE round trips: the ceiling. shuffled captions: the floor, chance.
@@ -226,7 +225,7 @@ def format_report(report: Report) -> str:
     heading = (
         f"model {report.model}\n"
         f"{report.device}, {report.dtype}, own scheduler {report.own_scheduler}, "
-        f"seeds from {report.settings.seed}\n{textwrap.fill(versions, WIDTH)}"
+        f"seeds from {report.settings.seed}\n{textwrap.fill(versions, 99)}"
     )
     tables = ["\n".join(_table(report, split)) for split in dict.fromkeys(report.settings.splits)]
     return "\n\n".join([heading, *tables, NOTES, "\n".join(_means(report))])

@@ -29,8 +29,6 @@ from .tokenizing import padded_ids
 
 __all__ = ["CLIP", "load_clip"]
 
-WEIGHTS = "clip/model.safetensors"
-
 
 @dataclass(frozen=True)
 class CLIP:
@@ -78,7 +76,7 @@ def load_clip(folder: Path | None = None) -> CLIP:
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
     folder = folder or TINY
-    path = folder / WEIGHTS
+    path = folder / "clip" / "model.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"no CLIP at {path}; give a folder that 'sdlearn train' exported")
     model = CLIPModel(CLIPConfig.from_pretrained(path.parent)).float()

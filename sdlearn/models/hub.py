@@ -31,7 +31,8 @@ def from_hub(ids: tuple[str, ...], dtype: torch.dtype, *, checker: bool = False)
             folder = _fetch(repo, dtype, checker, local_files_only=True)
         except (LocalEntryNotFoundError, FileNotFoundError):
             continue  # not in the cache, or not complete
-        if not (checker and layout.lacks_expected_checker(folder)):
+        expected = checker and layout.expects_checker(folder)
+        if not (expected and layout.missing_from_checker(folder)):
             return folder
         without = without or folder
     try:

@@ -64,11 +64,6 @@ def expects_checker(folder: Path) -> bool:
         raise ValueError(f"{path} is damaged and cannot be read ({error})") from error
 
 
-def lacks_expected_checker(folder: Path) -> bool:
-    """Whether the model names a safety checker whose files are missing, all or some of them."""
-    return expects_checker(folder) and bool(missing_from_checker(folder))
-
-
 def weight_variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
     """Which weight files to look for, in this order: None is the file in full precision."""
     return (None, "fp16") if dtype == torch.float32 else ("fp16", None)

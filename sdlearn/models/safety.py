@@ -66,15 +66,13 @@ def load_safety_checker(
     missing = missing_from_checker(folder)
     if not missing:
         return _load(folder, dtype)
+    found = f"missing in {folder}: {', '.join(missing)}"
     if wanted:
-        raise ValueError(
-            "safety_checker=True needs a model that has one; missing in "
-            f"{folder}: {', '.join(missing)}"
-        )
+        raise ValueError(f"safety_checker=True needs a model that has one; {found}")
     if expects_checker(folder):
         warnings.warn(
-            f"pictures are not checked, as the model's safety checker is not here; missing in "
-            f"{folder}: {', '.join(missing)}; load(..., safety_checker=False) if that is meant",
+            f"pictures are not checked, as the model's safety checker is not here; {found}; "
+            "load(..., safety_checker=False) if that is meant",
             stacklevel=3,
         )
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
@@ -25,4 +24,4 @@ def progress_bar(items: Iterable[T], label: str, total: int) -> Iterable[T]:
     """The `Progress` that draws a bar on stderr, and removes it when the work is done."""
     from tqdm import tqdm
 
-    return tqdm(items, desc=label, total=total, file=sys.stderr, leave=False, mininterval=0.5)
+    return tqdm(items, desc=label, total=total, leave=False, mininterval=0.5)
