@@ -168,8 +168,7 @@ def _widgets() -> Iterator[Finding]:
     from jupyter_core.paths import jupyter_path
 
     places = [Path(folder, WIDGETS, "package.json") for folder in jupyter_path("labextensions")]
-    found = [path for path in places if path.is_file()]
-    if found:
+    if found := [path for path in places if path.is_file()]:
         version = json.loads(found[0].read_text(encoding="utf-8"))["version"]
         yield Finding("ok", "widgets", f"front end {version}")
     else:

@@ -50,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
 def command(folder: Path, *, browser: bool = True, port: int | None = None) -> list[str]:
     """The command line that opens `folder`, at its first lesson, in JupyterLab."""
     words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
-    notebooks = course.lessons()
-    if notebooks:
+    if notebooks := course.lessons():
         words.append(f"--LabApp.default_url=/lab/tree/{notebooks[0].path.name}")
     if not browser:
         words.append("--no-browser")

@@ -21,7 +21,6 @@ import numpy as np
 
 from .exercises import Exercise, OpenExercise
 
-UNTOUCHED = "Not yet tried."
 LONGEST_ERROR = 160  # characters
 RELATIVE = 1e-5  # how far off an answer may be, as a share of its size
 FAILURES = (Exception, SystemExit)  # what an answer may stop with
@@ -46,11 +45,10 @@ def feedback(exercise: Exercise, answer: Any, namespace: Mapping[str, Any]) -> s
     """
     try:
         if _is_untouched(answer):
-            return UNTOUCHED
+            return "Not yet tried."
     except RecursionError:
         return "Not yet: your answer contains itself, or more lists within lists than can be read."
-    missing = [name for name in exercise.needs if name not in namespace]
-    if missing:
+    if missing := [name for name in exercise.needs if name not in namespace]:
         return f"Not yet: first run the cells above, which make {' and '.join(missing)}."
     if isinstance(exercise, OpenExercise):
         problem = _judged(exercise, answer, namespace)
@@ -83,7 +81,10 @@ def _compared(exercise: Exercise, answer: Any, namespace: Mapping[str, Any]) -> 
         return f"first run the cells above again ({_described(error)})"
     try:
         problem = _first_difference(given, truth, exercise.tolerance)
-        return problem and (_known_mistake(exercise, given, namespace) or problem)
+        for mistake in exercise.known_mistakes(namespace) if problem else ():
+            if _first_difference(given, mistake.results, exercise.tolerance) is None:
+                return mistake.feedback
+        return problem
     except Exception as error:  # a sparse tensor, 10**400
         return _unfit(given[0], error)
 
@@ -96,16 +97,6 @@ def _first_difference(given: Sequence[Any], truth: Sequence[Any], tolerance: flo
         return wrong[0] if wrong else None
     right = len(problems) - len(wrong)
     return f"right in {right} of {len(problems)} cases, but in another {wrong[0]}"
-
-
-def _known_mistake(
-    exercise: Exercise, given: Sequence[Any], namespace: Mapping[str, Any]
-) -> str | None:
-    """What the catalogue says about an answer that gives the same as a mistake in it."""
-    for mistake in exercise.known_mistakes(namespace):
-        if _first_difference(given, mistake.results, exercise.tolerance) is None:
-            return mistake.feedback
-    return None
 
 
 def _unfit(answer: Any, error: BaseException) -> str:

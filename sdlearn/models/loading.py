@@ -101,8 +101,7 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
     from transformers.models.clip.modeling_clip import CLIPTextModel
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-    damaged = damaged_weights(folder)
-    if damaged:
+    if damaged := damaged_weights(folder):
         raise ValueError(
             f"damaged weights in {folder}: {', '.join(damaged)}; install sdlearn again "
             "(or delete checksums.json there if you changed them on purpose)"
@@ -140,8 +139,7 @@ def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.n
             use_safetensors=True,
             output_loading_info=True,
         )
-    missing = sorted(info["missing_keys"])
-    if missing:
+    if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"the weights in {folder} do not fit: {len(missing)} tensors of {cls.__name__} are "
             f"missing, {missing[0]!r} is one of them"

@@ -169,7 +169,11 @@ def apply_plan(models: Mapping[str, Any], plan: MemoryPlan, device: torch.device
     elif plan.offload == "model":
         _one_part_at_a_time(models.values(), device)
     else:
-        _one_layer_at_a_time(models.values(), device)
+        from accelerate import cpu_offload
+
+        for model in models.values():  # a layer's weights are on "meta" but for its own call
+            has_own_weights = bool(model._parameters)  # then its buffers must move with them
+            cpu_offload(model, device, offload_buffers=has_own_weights)
 
 
 def _one_part_at_a_time(models: Iterable[Any], device: torch.device) -> None:
@@ -194,15 +198,6 @@ def _one_part_at_a_time(models: Iterable[Any], device: torch.device) -> None:
         add_hook_to_module(model, hook, append=True)
         hooks.append(UserCpuOffloadHook(model, hook))
     hooks[0].hook.prev_module_hook = hooks[-1]  # the next image begins with the first part
-
-
-def _one_layer_at_a_time(models: Iterable[Any], device: torch.device) -> None:
-    """Move a layer's weights to the device for its call; otherwise they are on "meta"."""
-    from accelerate import cpu_offload
-
-    for model in models:
-        has_own_weights = bool(model._parameters)  # then its buffers must move with them
-        cpu_offload(model, device, offload_buffers=has_own_weights)
 
 
 def gigabytes(size: float) -> str:

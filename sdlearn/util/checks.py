@@ -91,10 +91,9 @@ def check_size(height: int, width: int, factor: int) -> tuple[int, int]:
 def check_latents(latents: Tensor, part: Any, channels: int) -> Tensor:
     """Latents (B, `channels`, h, w) of the same dtype as `part`, the network that gets them."""
     _check_tensor("latents", latents, next(part.parameters()).dtype)
-    if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape:
-        raise ValueError(
-            f"latents must have shape (B, {channels}, h, w); got {tuple(latents.shape)}"
-        )
+    shape = tuple(latents.shape)
+    if len(shape) != 4 or shape[1] != channels or 0 in shape:
+        raise ValueError(f"latents must have shape (B, {channels}, h, w); got {shape}")
     return latents
 
 
