@@ -92,20 +92,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as done:  # --help, --version, or a wrong argument: argparse has said it
         return int(done.code or 0)
-    if args.command is None:
+    if args.version:  # argparse's own "version" would overlook a closed pipe
+        print(f"sdlearn {__version__}")
+    elif args.command is None:
         parser.print_help()
-        return 0
-    return _run(args)
+    else:
+        return _run(args)
+    return 0
 
 
 def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
     """The parser that knows `commands`."""
     how: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = _Parser(prog="sdlearn", **_help(__doc__, "first steps:"), **how)
-    version = f"sdlearn {__version__}"
-    parser.add_argument(
-        "-V", "--version", action="version", version=version, help="print the version"
-    )
+    parser.add_argument("-V", "--version", action="store_true", help="print the version")
     parser.set_defaults(parser=parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in commands:

@@ -26,7 +26,7 @@ CONFIG = TrainingConfig(steps=5_500, batch_size=32, lr=1e-3, warmup=200, decay=0
 
 
 def build_scheduler() -> DDIMScheduler:
-    """SD 1.x's noise schedule.
+    """SD 1.x's noise schedule with every field written out, so that nothing is left to defaults.
 
     One field differs from SD 1.x: "trailing" steps begin at the noisiest timestep, however few
     they are (Lin et al., arXiv 2305.08891); "leading" ones would begin at t = 1 for a single step.
@@ -36,11 +36,17 @@ def build_scheduler() -> DDIMScheduler:
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
+        trained_betas=None,
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
         prediction_type="epsilon",
+        thresholding=False,
+        dynamic_thresholding_ratio=0.995,
+        clip_sample_range=1.0,
+        sample_max_value=1.0,
         timestep_spacing="trailing",
+        rescale_betas_zero_snr=False,
     )
 
 
