@@ -35,19 +35,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from .ablation import SKIPS
 from .architecture import Architecture, Loaded, architecture_of
 
-__all__ = [
-    "Anatomy",
-    "Level",
-    "Part",
-    "Skip",
-    "aligned",
-    "anatomy",
-    "bytes_text",
-    "flops_text",
-    "pixel_unet",
-    "share_text",
-]
-
 Shape: TypeAlias = "tuple[int, ...]"
 
 CROSS_ATTENTION = "CrossAttention"  # the kind of a part that looks at the text
@@ -216,12 +203,9 @@ def pixel_unet(model: str | Path | Loaded = "sd15") -> Part:
     """
     architecture = architecture_of(model)
     channels = architecture.vae["in_channels"]
-    config = architecture.unet | {
-        "in_channels": channels,
-        "out_channels": channels,
-        "sample_size": architecture.unet["sample_size"] * architecture.factor,
-    }
-    unet, inputs = _unet(replace(architecture, unet=config))
+    side = architecture.unet["sample_size"] * architecture.factor
+    changed = {"in_channels": channels, "out_channels": channels, "sample_size": side}
+    unet, inputs = _unet(replace(architecture, unet=architecture.unet | changed))
     return _measure("unet", unet, **inputs)
 
 
@@ -252,10 +236,8 @@ def _measure_vae(architecture: Architecture) -> tuple[Part, Part]:
     decoder = _measure("decoder", vae.decoder, latents)
     before = _measure("post_quant_conv", vae.post_quant_conv, latents)
     after = _measure("quant_conv", vae.quant_conv, moments)
-    return (
-        _combine("vae_encoder", "Encoder", (encoder, after)),
-        _combine("vae_decoder", "Decoder", (before, decoder)),
-    )
+    encoding = _combine("vae_encoder", "Encoder", (encoder, after))
+    return encoding, _combine("vae_decoder", "Decoder", (before, decoder))
 
 
 def _combine(name: str, kind: str, parts: tuple[Part, ...]) -> Part:
@@ -289,8 +271,7 @@ def _measure(name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Part:
         for operation, flops in counts.get(path, {}).items():
             work[KIND_OF_OPERATION[str(operation)]] += flops
         parameters = sum(p.numel() for p in module.parameters())
-        children = list(_children(module, path, calls))
-        children.sort(key=lambda child: order.get(child[1], 0))
+        children = sorted(_children(module, path, calls), key=lambda child: order.get(child[1], 0))
         inputs, outputs = calls.get(module, ((), ()))
         inside = tuple(part(*child) for child in children)
         return Part(name, _kind(module), parameters, inputs, outputs, work, inside)
@@ -398,14 +379,9 @@ def share_text(share: float) -> str:
 def aligned(rows: Sequence[tuple[str, ...]], left: set[int]) -> str:
     """Columns two spaces apart; those in `left` begin flush, the others end flush."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(
-            text.ljust(width) if i in left else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    sides = ["<" if i in left else ">" for i in range(len(widths))]
+    line = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return "\n".join(line.format(*row).rstrip() for row in rows)
 
 
 def _anatomy_table(a: Anatomy) -> str:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:  # matplotlib is imported when a figure is drawn: the tables d
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["anatomy_figure"]
-
 WIDTH, HEIGHT = 840, 590
 LEFT, MIDDLE, RIGHT = 86, 407, 760  # centres of the three columns
 TOP, BOX = 126, 44  # centre of the U-Net's first level; height of a box
@@ -36,16 +34,12 @@ def anatomy_figure(a: Anatomy) -> Figure:
     from ..viz import Sheet
 
     sheet = Sheet(WIDTH, HEIGHT, _describe(a))
-    ax = sheet.add_axes((0, 0, 1, 1))
+    ax = sheet.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     ax.set_axis_off()
-    ax.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     _write(ax, 12, 20, f"The anatomy of {a.name}", bold=True, fontsize=13, ha="left")
     _write(ax, WIDTH - 12, 20, f"{a.parameters:,} parameters", fontsize=11, ha="right")
-    _draw_text_encoder(ax, a)
-    _draw_unet(ax, a)
-    _draw_loop(ax, a)
-    _draw_decoder(ax, a)
-    _draw_shares(ax, a)
+    for draw in (_draw_text_encoder, _draw_unet, _draw_loop, _draw_decoder, _draw_shares):
+        draw(ax, a)
     return sheet
 
 
@@ -101,8 +95,7 @@ def _block(ax: Axes, x: float, y: float, width: float, shape: Shape, crosses: in
 
 def _draw_loop(ax: Axes, a: Anatomy) -> None:
     """Noisy latents in, predicted noise out, a step of the scheduler, and round again."""
-    noise = np.random.default_rng(0).standard_normal((4, 16, 16))
-    _channels(ax, 83, 105, noise)
+    _channels(ax, 83, 105, np.random.default_rng(0).standard_normal((4, 16, 16)))
     _write(ax, 83, 166, f"latents {_times(a.parts['unet'].inputs[0])}", "at first pure noise")
     _arrow(ax, (128, TOP), (206, TOP))
     _arrow(ax, (608, TOP), (692, TOP))

@@ -1,12 +1,11 @@
 """Architectures: what must be known of a model to build it without weights.
 
-That of Stable Diffusion 1.5 is written out here, with a narrow sibling for quick tests; that of
-any other model is read from its folder or from the loaded model. Sources: CompVis
+That of Stable Diffusion 1.5 is written out here as far as it differs from the defaults of diffusers
+and transformers, with a narrow sibling for quick tests; that of any other model is read from its
+folder or from the loaded model. Sources: CompVis
 `configs/stable-diffusion/v1-inference.yaml`, in the words that diffusers and transformers have for
 the same things; CLIP ViT-L/14, Radford et al. 2021, arXiv 2103.00020, table 20.
 """
-
-from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
@@ -17,9 +16,6 @@ import torch
 from torch import nn
 
 from ..models.loading import TINY
-
-__all__ = ["ARCHITECTURES", "PARTS", "SD15", "Architecture", "Loaded", "architecture_of"]
-
 
 _NEEDED = {  # without defaults here; all else is left to the libraries' defaults
     "text_encoder": ("hidden_size", "max_position_embeddings"),
@@ -80,11 +76,9 @@ class Architecture:
 SD15 = Architecture(
     "sd15",
     text_encoder={  # the text tower of CLIP ViT-L/14
-        "vocab_size": 49408,
         "max_position_embeddings": 77,  # tokens of a prompt
         "hidden_size": 768,  # width of a text state
         "intermediate_size": 3072,  # width between the two layers of an MLP
-        "num_hidden_layers": 12,
         "num_attention_heads": 12,
         "projection_dim": 768,  # of CLIP's loss; not used to draw
         "pad_token_id": 49407,
@@ -92,42 +86,26 @@ SD15 = Architecture(
     unet={
         "sample_size": 64,  # latents are 64x64
         "in_channels": 4,
-        "out_channels": 4,
         "block_out_channels": (320, 640, 1280, 1280),  # one for each level
-        "layers_per_block": 2,
-        "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
-        "mid_block_type": "UNetMidBlock2DCrossAttn",
-        "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
         "cross_attention_dim": 768,  # width of a text state
-        "attention_head_dim": 8,  # diffusers' name for the number of heads
-        "norm_num_groups": 32,
     },
     vae={
         "sample_size": 512,  # images are 512x512
         "in_channels": 3,
-        "out_channels": 3,
         "latent_channels": 4,
         "block_out_channels": (128, 256, 512, 512),  # four: halved three times, 8x in all
         "layers_per_block": 2,
         "down_block_types": ("DownEncoderBlock2D",) * 4,
         "up_block_types": ("UpDecoderBlock2D",) * 4,
-        "norm_num_groups": 32,
-        "scaling_factor": 0.18215,  # latents times this have a spread of about 1
     },
 )
 
 # Every level, block and head of SD 1.5, at about a tenth of its widths; 4 channels to a group.
+_TEXT = {"hidden_size": 72, "intermediate_size": 288, "projection_dim": 72}
+_UNET = {"block_out_channels": (32, 64, 128, 128), "cross_attention_dim": 72, "norm_num_groups": 8}
+_VAE = {"block_out_channels": (16, 32, 64, 64), "norm_num_groups": 4}
 SD15_NARROW = Architecture(
-    "sd15-narrow",
-    text_encoder=SD15.text_encoder
-    | {"hidden_size": 72, "intermediate_size": 288, "projection_dim": 72},
-    unet=SD15.unet
-    | {
-        "block_out_channels": (32, 64, 128, 128),
-        "cross_attention_dim": 72,
-        "norm_num_groups": 8,
-    },
-    vae=SD15.vae | {"block_out_channels": (16, 32, 64, 64), "norm_num_groups": 4},
+    "sd15-narrow", SD15.text_encoder | _TEXT, SD15.unet | _UNET, SD15.vae | _VAE
 )
 
 ARCHITECTURES = {each.name: each for each in (SD15, SD15_NARROW)}
@@ -161,10 +139,8 @@ def _read(name: str, folder: Path) -> Architecture:
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing; a Stable Diffusion folder has one config.json in each of "
-            f"{', '.join(PARTS)}"
-        )
+        folders = f"a Stable Diffusion folder has one config.json in each of {', '.join(PARTS)}"
+        raise FileNotFoundError(f"{path} is missing; {folders}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -3,8 +3,6 @@
 Curves are told apart by colour and by line style. `marks` are vertical dashed lines with a name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -16,9 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from .figure import FAINT, INK, LARGE, PALETTE, Sheet, figure_of, lay_out, set_title, wrap
-from .values import check_limits, format_number, format_short, to_numbers
-
-__all__ = ["bars", "curves", "spread"]
+from .values import Pair, check_limits, format_number, format_short, to_numbers
 
 Curve = tuple[np.ndarray, np.ndarray]  # x and y, as long as each other
 
@@ -27,15 +23,12 @@ Curve = tuple[np.ndarray, np.ndarray]  # x and y, as long as each other
 COLOURS = tuple(PALETTE[i] for i in (4, 5, 2, 6, 0, 1, 7))
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (6, 2, 1, 2)))
 MARKERS = "osD^vPX"
-DASHED = (0, (4, 3))
-GRID = "#E6E6E6"
 LINE = 17  # pixels from one line of text to the next
 FEW = 25  # points, up to which each gets a marker
 TICKS = 6  # on an axis, at most
 LEADER = 15  # points from the end of a curve to its name
 LEAST = (120, 80)  # pixels of a page, or there is nothing to see of a chart
-LOGS = ("", "x", "y", "xy")
-BAR_PITCH, BAR_SHARE = 34, 0.66  # pixels from one bar to the next; share that is bar
+BAR_PITCH = 34  # pixels from one bar to the next
 BAR_WIDTH, BAR_FRAME = 560, 68  # the page, and what of it is above and below the bars
 NAME_WIDTH = 190  # pixels of a bar's name, in lines
 
@@ -49,8 +42,8 @@ def curves(
     title: str = "",
     log: str = "",
     marks: Mapping[str, float] | None = None,
-    limits: tuple[float, float] | None = None,
-    size: tuple[float, float] = (560, 300),
+    limits: Pair | None = None,
+    size: Pair = (560, 300),
     alt: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -78,7 +71,9 @@ def curves(
     if own:
         ax.set_title(title, **LARGE)
         if len(lines) > 1 or places:
-            _legend(ax)
+            legend = ax.legend(frameon=False, fontsize=LARGE["fontsize"], labelcolor=INK)
+            for text in legend.get_texts():
+                text.set_parse_math(False)
     else:
         set_title(figure_of(ax), title, size[0])
         names = _name_ends(ax, lines, 0.26 * size[0])
@@ -91,9 +86,9 @@ def bars(
     values: Mapping[str, float],
     *,
     xlabel: str,
-    limits: tuple[float, float] | None = None,
+    limits: Pair | None = None,
     marks: Mapping[str, float] | None = None,
-    size: tuple[float, float] | None = None,
+    size: Pair | None = None,
     alt: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -127,7 +122,7 @@ def bars(
     return figure_of(ax)
 
 
-def _new_axes(size: tuple[float, float], alt: str) -> Axes:
+def _new_axes(size: Pair, alt: str) -> Axes:
     if size[0] < LEAST[0] or size[1] < LEAST[1]:
         raise ValueError(f"size must leave room for a chart beside its texts; got {size}")
     return Sheet(*size, alt, few_colours=True).add_subplot()
@@ -137,7 +132,7 @@ def _dressed(ax: Axes, grid: Literal["x", "y"]) -> Axes:
     """The axes in our own colours, whatever style is set."""
     ax.set_facecolor("white")
     ax.set_axisbelow(True)
-    ax.grid(True, axis=grid, color=GRID, linewidth=0.8, linestyle="-")
+    ax.grid(True, axis=grid, color="#E6E6E6", linewidth=0.8, linestyle="-")
     ax.spines[:].set(color=FAINT, linewidth=0.8)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=LARGE["fontsize"], colors=FAINT, labelcolor=INK, length=3)
@@ -154,9 +149,7 @@ def _plain_ticks(ax: Axes, axis: Literal["x", "y"]) -> None:
         ticks.set_minor_formatter(LogFormatter())
 
 
-def _draw_curves(
-    ax: Axes, lines: dict[str, Curve], log: str, limits: tuple[float, float] | None
-) -> None:
+def _draw_curves(ax: Axes, lines: dict[str, Curve], log: str, limits: Pair | None) -> None:
     ax.set_xscale("log" if "x" in log else "linear")
     ax.set_yscale("log" if "y" in log else "linear")
     _plain_ticks(ax, "x")
@@ -173,7 +166,7 @@ def _draw_curves(
 def _draw_bars(ax: Axes, names: list[str], numbers: list[float]) -> None:
     """Bars with their numbers: right of a positive bar, right of 0 beside a negative one."""
     rows = range(len(names))
-    ax.barh(rows, numbers, height=BAR_SHARE, color=COLOURS[0])
+    ax.barh(rows, numbers, height=0.66, color=COLOURS[0])
     ax.axvline(0, color=FAINT, linewidth=0.8)
     ax.set_yticks(rows, names, parse_math=False)
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -187,14 +180,8 @@ def _draw_bars(ax: Axes, names: list[str], numbers: list[float]) -> None:
 
 
 def _draw_marks(ax: Axes, marks: dict[str, float]) -> None:
-    style: Any = {"color": FAINT, "linewidth": 1.2, "linestyle": DASHED, "clip_on": False}
     for name, x in marks.items():
-        ax.axvline(x, label=name, **style)
-
-
-def _legend(ax: Axes) -> None:
-    for text in ax.legend(frameon=False, fontsize=LARGE["fontsize"], labelcolor=INK).get_texts():
-        text.set_parse_math(False)
+        ax.axvline(x, label=name, color=FAINT, lw=1.2, ls=(0, (4, 3)), clip_on=False)
 
 
 def _name_marks(ax: Axes, marks: dict[str, float]) -> None:
@@ -260,29 +247,25 @@ def _pair(x: Any, series: Mapping[str, Sequence[float]]) -> dict[str, Curve]:
     if not isinstance(series, Mapping) or not 1 <= len(series) <= len(COLOURS):
         came = len(series) if isinstance(series, Mapping) else type(series).__name__
         raise ValueError(f"series must map 1 to {len(COLOURS)} names to numbers; got {came}")
-    if isinstance(x, Mapping) and set(x) != set(series):
-        raise ValueError(f"x must have the names of series, {list(series)}; got {list(x)}")
     x = x if isinstance(x, Mapping) else dict.fromkeys(series, to_numbers(x, "x"))
+    if set(x) != set(series):
+        raise ValueError(f"x must have the names of series, {list(series)}; got {list(x)}")
     lines = {}
     for name, values in series.items():
         xs = to_numbers(x[name], "x")
         ys = to_numbers(values, f"series[{name!r}]")
         if len(xs) != len(ys):
-            raise ValueError(
-                f"series[{name!r}] must have one number for each of {len(xs)} in x; got {len(ys)}"
-            )
+            wanted = f"one number for each of {len(xs)} in x"
+            raise ValueError(f"series[{name!r}] must have {wanted}; got {len(ys)}")
         lines[str(name)] = (xs, ys)
     return lines
 
 
 def _check_log(
-    log: str,
-    lines: dict[str, Curve],
-    marks: dict[str, float],
-    limits: tuple[float, float] | None,
+    log: str, lines: dict[str, Curve], marks: dict[str, float], limits: Pair | None
 ) -> None:
-    if log not in LOGS:
-        raise ValueError(f"log must be one of {', '.join(map(repr, LOGS))}; got {log!r}")
+    if log not in ("", "x", "y", "xy"):
+        raise ValueError(f"log must be one of '', 'x', 'y', 'xy'; got {log!r}")
     shown = {
         "x": [*(xs.min() for xs, _ in lines.values()), *marks.values()],
         "y": [*(ys.min() for _, ys in lines.values()), *(limits or ())],
@@ -297,13 +280,11 @@ def _check_marks(marks: Mapping[str, float] | None) -> dict[str, float]:
     """Names and places of marks; raises `ValueError` when a place is no finite number."""
     if not isinstance(marks, Mapping | None):
         raise ValueError(f"marks must map names to numbers; got {marks!r}")
-    return {
-        str(name): float(to_numbers(place, f"marks[{name!r}]", (0,)))
-        for name, place in (marks or {}).items()
-    }
+    pairs = (marks or {}).items()
+    return {str(name): float(to_numbers(x, f"marks[{name!r}]", (0,))) for name, x in pairs}
 
 
-def _bar_limits(shown: list[float], limits: tuple[float, float] | None) -> tuple[float, float]:
+def _bar_limits(shown: list[float], limits: Pair | None) -> Pair:
     low, high = min(shown), max(shown)
     if limits is None:
         return low, high if high > low else low + 1

@@ -21,8 +21,6 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-__all__ = ["PALETTE", "Sheet"]
-
 # orange, sky blue, green, yellow, blue, vermilion, purple, black: Okabe and Ito (2008), told
 # apart by readers with any common form of colour blindness
 PALETTE = (

@@ -20,9 +20,9 @@ from PIL import Image
 
 from ..util.images import Images, to_arrays
 from .figure import FAINT, INK, PAGE_WIDTH, TEXT, Sheet, as_texts, figure_of, wrap
-from .values import check_limits, format_number, format_short, to_numbers
+from .values import Pair, check_limits, format_number, format_short, to_numbers
 
-__all__ = ["channels", "filmstrip", "grid", "heatmap", "show"]
+Titles = Iterable[object] | None
 
 SIZES = (256, 192, 128, 96, 64, 32)  # widths at which 128 pixels are enlarged evenly, or nearly
 LONGEST_ROW = 6  # images, unless `columns` says otherwise
@@ -38,7 +38,7 @@ LATENT_LIMIT = 3  # latents of a trained model are scaled to a spread of about 1
 
 def show(
     images: Images,
-    titles: Iterable[object] | None = None,
+    titles: Titles = None,
     *,
     columns: int | None = None,
     size: float | None = None,
@@ -67,11 +67,7 @@ def show(
 
 
 def filmstrip(
-    images: Images,
-    titles: Iterable[object] | None = None,
-    *,
-    size: float | None = None,
-    alt: str | None = None,
+    images: Images, titles: Titles = None, *, size: float | None = None, alt: str | None = None
 ) -> Figure:
     """Images in one row, close together, above an arrow from the first to the last.
 
@@ -85,8 +81,7 @@ def filmstrip(
     sheet.supxlabel(" ", fontsize=9)  # room for the arrow
     sheet.fit_cells(len(arrays), *cell, gap=4)
     first, last = sheet.axes[0].get_position(), sheet.axes[-1].get_position()
-    y, head = first.y0 / 2, {"arrowstyle": "->", "color": FAINT}
-    place = "figure fraction"
+    y, head, place = first.y0 / 2, {"arrowstyle": "->", "color": FAINT}, "figure fraction"
     sheet.axes[0].annotate("", (last.x1, y), (first.x0, y), place, place, arrowprops=head)
     return sheet
 
@@ -123,11 +118,11 @@ def grid(
 def heatmap(
     values: Any,
     pictures: Images | None = None,
-    titles: Iterable[object] | None = None,
+    titles: Titles = None,
     *,
     columns: int | None = None,
     size: float | None = None,
-    limits: tuple[float, float] | None = None,
+    limits: Pair | None = None,
     alt: str | None = None,
 ) -> Figure:
     """Maps of numbers, (h, w) or (N, h, w), side by side on one scale, with a colour bar.
@@ -155,11 +150,7 @@ def heatmap(
 
 
 def channels(
-    latents: Any,
-    titles: Iterable[object] | None = None,
-    *,
-    size: float | None = None,
-    alt: str | None = None,
+    latents: Any, titles: Titles = None, *, size: float | None = None, alt: str | None = None
 ) -> Figure:
     """The channels of one latent, (C, h, w) or (1, C, h, w), side by side as colours.
 
@@ -168,12 +159,10 @@ def channels(
     """
     numbers = to_numbers(latents, "latents", (3, 4)).astype(np.float32)
     if numbers.ndim == 4 and len(numbers) != 1:
-        shape = numbers.shape
-        raise ValueError(f"latents must have shape (C, h, w) or (1, C, h, w); got {shape}")
+        raise ValueError(f"latents must have shape (C, h, w) or (1, C, h, w); got {numbers.shape}")
     values = list(numbers.reshape(-1, *numbers.shape[-2:]))  # C times (h, w)
-    if titles is None:
-        titles = [f"channel {i + 1}" for i in range(len(values))]
-    texts = as_texts(titles, "titles", len(values))
+    names = [f"channel {i + 1}" for i in range(len(values))]
+    texts = as_texts(names if titles is None else titles, "titles", len(values))
     cell = _cell_size(values, len(values), 128 if size is None else size)
     alt = alt or f"{len(values)} channels of numbers as coloured cells"
     norm = Normalize(-LATENT_LIMIT, LATENT_LIMIT)
@@ -192,8 +181,8 @@ def _checked_columns(columns: int | None, count: int) -> int:
 
 
 def _cell_size(
-    arrays: Sequence[np.ndarray], columns: int, size: float | None, room: float = PAGE_WIDTH
-) -> tuple[float, float]:
+    arrays: list[np.ndarray], columns: int, size: float | None, room: float = PAGE_WIDTH
+) -> Pair:
     """Width and height of the cells that hold `arrays`; without `size`, as large as fits `room`."""
     if size is not None and not 1 <= size <= 4096:
         raise ValueError(f"size must be a number of pixels from 1 to 4096; got {size}")
@@ -203,12 +192,7 @@ def _cell_size(
 
 
 def _page(
-    arrays: Sequence[np.ndarray],
-    texts: Sequence[str],
-    columns: int,
-    cell: tuple[float, float],
-    alt: str,
-    **style: Any,
+    arrays: list[np.ndarray], texts: list[str], columns: int, cell: Pair, alt: str, **style: Any
 ) -> Sheet:
     """Arrays in rows of `columns` under their texts, still to be fitted to the size of a cell."""
     rows = -(-len(arrays) // columns)
@@ -238,7 +222,7 @@ def colour_bar(ax: Axes, width: float, shown: ScalarMappable) -> None:
     bar.spines[:].set_visible(False)
 
 
-def _scale(maps: np.ndarray) -> tuple[float, float]:
+def _scale(maps: np.ndarray) -> Pair:
     low, high = min(0.0, float(maps.min())), float(maps.max())
     return low, high if high > low else low + 1
 

@@ -24,8 +24,6 @@ from .figure import GAP, INK, LETTER, PAGE_WIDTH, TEXT, Sheet, as_texts, set_tit
 from .images import BAR_ROOM, colour_bar
 from .values import MINUS, format_number, to_numbers
 
-__all__ = ["matrix"]
-
 COLOURS = colormaps["cividis"]
 NUMBER_FONT, NUMBER_LETTER = 10, 8.5  # points; pixels of a digit
 LINE_HEIGHT = 15  # pixels
@@ -107,11 +105,9 @@ def _cell_width(texts: list[list[str]], heads: Sequence[str], room: float, thumb
     longest = max(len(text) for row in texts for text in row)
     least = longest * NUMBER_LETTER + 10 if longest else 4
     if room < least:
+        came = f"{len(heads)}: give digits=None to leave the numbers out"
         most = int(room * len(heads) / least)
-        raise ValueError(
-            f"columns must be at most {most} for numbers to fit; got {len(heads)}: "
-            "give digits=None to leave the numbers out"
-        )
+        raise ValueError(f"columns must be at most {most} for numbers to fit; got {came}")
     wanted = max(least, LOW_CELL, min(_longest_word(heads) + 4, WIDE_CELL), thumbnail)
     return int(min(wanted, room))
 

@@ -1,7 +1,5 @@
 """The pieces that a tokenizer makes of a text, as boxes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .figure import FAINT, INK, PAGE_WIDTH, TEXT, Sheet
-
-__all__ = ["tokens"]
 
 WORD_END, MARK_START = "</w>", "<|"
 MARK_COLOUR, WORD_COLOURS = "#E4E4E4", ("#FBE3B5", "#CDE8F8")  # pale orange, pale sky blue

@@ -4,15 +4,13 @@ What is no number, or not finite, is refused rather than left out: a gap in a cu
 made it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-__all__ = ["check_limits", "format_number", "format_short", "to_numbers"]
+Pair = tuple[float, float]  # (low, high), or (width, height)
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -29,12 +27,10 @@ def to_numbers(values: Any, name: str, dimensions: tuple[int, ...] = (1,)) -> np
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} must hold numbers of one shape; got {values!r}") from error
     if array.ndim not in dimensions or 0 in array.shape:
-        wanted = " or ".join(f"{count}" for count in dimensions)
-        raise ValueError(
-            f"{name} must have {wanted} dimensions, none of them empty; got shape {array.shape}"
-        )
+        wanted = f"{' or '.join(map(str, dimensions))} dimensions, none of them empty"
+        raise ValueError(f"{name} must have {wanted}; got shape {array.shape}")
     if not np.isfinite(array).all():
-        bad = float(array[~np.isfinite(array)][0])
+        bad = array[~np.isfinite(array)][0]
         raise ValueError(f"{name} must hold finite numbers only; got {bad}")
     return array
 
@@ -48,11 +44,11 @@ def _plain(values: Any) -> Any:
     return [_plain(value) for value in values]
 
 
-def check_limits(limits: Any, name: str = "limits") -> tuple[float, float]:
+def check_limits(limits: Any) -> Pair:
     """`limits` as (low, high); raises `ValueError` unless low is below high."""
-    pair = to_numbers(limits, name)
+    pair = to_numbers(limits, "limits")
     if pair.shape != (2,) or pair[0] >= pair[1]:
-        raise ValueError(f"{name} must be a pair (low, high) with low < high; got {limits!r}")
+        raise ValueError(f"limits must be a pair (low, high) with low < high; got {limits!r}")
     return float(pair[0]), float(pair[1])
 
 
@@ -67,5 +63,5 @@ def format_number(number: float) -> str:
 
 
 def format_short(number: float) -> str:
-    """`say` for places with little room: millions as "860 M"."""
+    """`format_number` for places with little room: millions as "860 M"."""
     return f"{format_number(number / 1e6)} M" if abs(number) >= 1e6 else format_number(number)

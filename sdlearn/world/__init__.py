@@ -4,7 +4,7 @@ What the world holds is listed in `scene`. Each item has one place where it is d
 it is worded:
 
     subject         the function of its name in `subjects`; synonyms in `caption`
-    colour, ground, time, sky item  `render`; `caption`
+    ground, time    `render`; `caption`; so are the colours and the items of the sky
     weather         not yet: a layer that `render` draws over the things
     drawing style   not yet: `Pen` decides how every edge and area is drawn, `render` the colours
 

@@ -4,8 +4,6 @@ A module holds `EXERCISES` and is imported when it is asked for. The questions o
 Markdown, which `quiz` reads.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 
 from ..exercises import Exercise

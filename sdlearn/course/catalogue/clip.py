@@ -1,7 +1,5 @@
 """Exercises of lesson 02: texts as numbers (CLIP, arXiv 2103.00020)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -10,8 +8,6 @@ from torch.nn.functional import cross_entropy
 
 from ...diffusion.seeds import randn
 from ..exercises import Cases, Exercise, Mistakes
-
-__all__ = ["EXERCISES"]
 
 
 class Tokens(Exercise, name="clip.tokens"):

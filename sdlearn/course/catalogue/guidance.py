@@ -1,7 +1,5 @@
 """Exercises of lesson 06: classifier-free guidance (arXiv 2207.12598)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

@@ -1,14 +1,10 @@
 """Exercises of lesson 01: noise added to pictures (DDPM, arXiv 2006.11239)."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ...diffusion.equations import add_noise, betas
 from ...diffusion.seeds import randn
 from ..exercises import Cases, Exercise, Mistakes
-
-__all__ = ["EXERCISES"]
 
 
 class AddNoise(Exercise, name="noise.add_noise"):

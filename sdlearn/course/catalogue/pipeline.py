@@ -1,15 +1,11 @@
 """Exercises of lesson 05: the whole loop (DDIM, arXiv 2010.02502)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor
 
 from ...diffusion.seeds import randn
 from ..exercises import Cases, Exercise, Mistakes
-
-__all__ = ["EXERCISES"]
 
 
 class Shape(Exercise, name="pipeline.shape"):

@@ -1,7 +1,5 @@
 """Exercises of lesson 00: a first picture, its latent, and what the words do."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...viz import to_tensor

@@ -1,15 +1,11 @@
 """Exercises of lesson 03: the noise that the U-Net guesses, and where it looks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor
 
 from ...diffusion.seeds import randn
 from ..exercises import Cases, Exercise, Mistakes
-
-__all__ = ["EXERCISES"]
 
 
 class Error(Exercise, name="unet.error"):

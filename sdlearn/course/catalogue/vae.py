@@ -1,7 +1,5 @@
 """Exercises of lesson 04: what the VAE keeps, its latents, and what they save."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -9,8 +7,6 @@ from torch import Tensor
 
 from ...diffusion.seeds import randn
 from ..exercises import Cases, Exercise, Mistakes
-
-__all__ = ["EXERCISES"]
 
 
 class Psnr(Exercise, name="vae.psnr"):
