@@ -30,15 +30,9 @@ class Tokens(Exercise, name="clip.tokens"):
 
     def mistakes(self, prompt: str, *, sd: Any) -> Mistakes:
         yield len(prompt.split())
-        yield (
-            "you counted words: commas and the pieces of unknown words are tokens too, "
-            "and so are the two marks"
-        )
+        yield "you counted words: commas, pieces of unknown words and the two marks are tokens too"
         yield len(prompt.split()) + 2
-        yield (
-            "the marks are in, but you counted words: "
-            "an unknown word is several tokens, a comma one"
-        )
+        yield "the marks are in, but you counted words: unknown ones are several tokens, commas one"
         yield len(sd.tokenizer(prompt).input_ids) - 2
         yield "begin and end take a place each: leave them in"
         yield sd.tokenize(prompt).shape[1]
@@ -144,15 +138,9 @@ class Contrastive(Exercise, name="clip.contrastive"):
         logits = scale * similarity
         right = torch.arange(len(similarity))
         yield cross_entropy(logits, right)
-        yield (
-            "that is one direction: each text finds its picture. "
-            "Each picture must find its text as well"
-        )
+        yield "that is each text finding its picture: each picture must find its text as well"
         yield cross_entropy(logits.T, right)
-        yield (
-            "that is one direction: each picture finds its text. "
-            "Each text must find its picture as well"
-        )
+        yield "that is each picture finding its text: each text must find its picture as well"
         yield cross_entropy(logits, right) + cross_entropy(logits.T, right)
         yield "both directions are there, but you added them up: their mean is wanted"
         yield self.answer(similarity, 1)

@@ -8,8 +8,6 @@ from ...diffusion.seeds import randn
 from ..answers import kind
 from ..exercises import Cases, Exercise, Mistakes, OpenExercise
 
-__all__ = ["EXERCISES"]
-
 ENOUGH = 4  # right images of 8, for the hard exercise
 
 
@@ -36,10 +34,7 @@ class Guide(Exercise, name="guidance.guide"):
         yield eps_cond + guidance_scale * (eps_uncond - eps_cond)
         yield "cond and uncond are swapped, so more guidance would lead away from the words"
         yield eps_cond + guidance_scale * (eps_cond - eps_uncond)
-        yield (
-            "you started at eps_cond: that is the paper's form, "
-            "whose weight is w = guidance_scale - 1"
-        )
+        yield "you started at eps_cond, as the paper does: its weight is w = guidance_scale - 1"
         yield eps_uncond + (guidance_scale - 1) * (eps_cond - eps_uncond)
         yield "that mixes two conventions: from eps_uncond it is the whole guidance_scale"
         yield eps_uncond + guidance_scale * eps_cond

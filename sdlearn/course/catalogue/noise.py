@@ -114,10 +114,7 @@ class Copies(Exercise, name="noise.copies"):
     def mistakes(self, *, alphas_cumprod: Tensor) -> Mistakes:
         left = float(alphas_cumprod[-1])
         yield round(((1 - left) / left) ** 0.5)
-        yield (
-            "the noise is that many times stronger, but averaging N copies weakens it only by "
-            "the root of N: square your number"
-        )
+        yield "averaging N copies weakens the noise by the root of N only: square your number"
         yield round(1 / left)
         yield "close: the noise has the share 1 - alpha_bar, not 1"
         yield (1 - left) / left

@@ -6,8 +6,6 @@ from ...viz import to_tensor
 from ..answers import kind
 from ..exercises import Exercise, Mistakes, OpenExercise
 
-__all__ = ["EXERCISES"]
-
 WANTED = {"subject": "boat", "colour": "purple", "time": "night", "sky": "moon"}
 
 

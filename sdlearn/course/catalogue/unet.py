@@ -67,9 +67,7 @@ class PictureError(Exercise, name="unet.picture_error"):
         yield ((1 - alpha_bar) / alpha_bar) ** 0.5 * eps_error
         yield "the error is squared, so the roots of the formula are squared as well: no root here"
         yield alpha_bar / (1 - alpha_bar) * eps_error
-        yield (
-            "yours is upside down: with much noise, alpha_bar near 0, the picture's error is large"
-        )
+        yield "yours is upside down: where alpha_bar is near 0, the picture's error is large"
         yield (1 - alpha_bar) * eps_error
         yield "one step is missing: x0 is divided by sqrt(alpha_bar) in the end"
         yield eps_error / alpha_bar

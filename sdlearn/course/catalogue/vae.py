@@ -143,10 +143,7 @@ class Cost(Exercise, name="vae.cost"):
     def mistakes(self, *, large: Any) -> Mistakes:
         unet, decoder = large.parts["unet"].flops, large.parts["vae_decoder"].flops
         yield 100 * decoder / (20 * unet + decoder)
-        yield (
-            "with guidance the U-Net works through two latents in each step, "
-            "with the words and without"
-        )
+        yield "with guidance each step works through two latents, with the words and without"
         yield 100 * decoder / (40 * unet)
         yield "the decoder is part of the whole: the sum of both goes below the line"
         yield 100 * decoder / (unet + decoder)
