@@ -15,10 +15,12 @@ the U-Net out of date: see `sdlearn train`.
 from .caption import caption, full_caption
 from .parse import parse_prompt
 from .render import IMAGE_SIZE, render
-from .scene import Scene, Thing, is_held_out, sample_scene, scene_at, scenes
+from .scene import COLOURS, SUBJECTS, Scene, Thing, is_held_out, sample_scene, scene_at, scenes
 
 __all__ = [
+    "COLOURS",
     "IMAGE_SIZE",
+    "SUBJECTS",
     "Scene",
     "Thing",
     "caption",

@@ -60,12 +60,12 @@ class Pen:
         """A filled rectangle between two corners."""
         self.draw.rectangle(self._box(box), fill, edge, self._width(edge))
 
-    def ellipse(self, box: Box, fill: RGB | int, edge: RGB | None = None) -> None:
+    def ellipse(self, box: Box, fill: RGB | str | int, edge: RGB | None = None) -> None:
         """A filled ellipse in the box between two corners."""
         self.draw.ellipse(self._box(box), fill, edge, self._width(edge))
 
     def circle(
-        self, x: float, y: float, radius: float, fill: RGB | int, edge: RGB | None = None
+        self, x: float, y: float, radius: float, fill: RGB | str | int, edge: RGB | None = None
     ) -> None:
         """A filled circle."""
         self.ellipse((x - radius, y - radius, x + radius, y + radius), fill, edge)

@@ -55,14 +55,7 @@ THING_LIGHT: dict[str, tuple[RGB, float]] = {  # weaker, so that colours can be 
     "sunset": ((240, 120, 80), 0.08),
     "night": ((20, 26, 74), 0.16),
 }
-RAINBOW = (
-    (226, 60, 60),
-    (246, 150, 50),
-    (250, 224, 80),
-    (86, 186, 96),
-    (70, 130, 220),
-    (146, 84, 190),
-)
+RAINBOW = ("#E23C3C", "#F69632", "#FAE050", "#56BA60", "#4682DC", "#9254BE")  # red to violet
 
 
 def render(scene: Scene) -> Image.Image:

@@ -19,27 +19,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = [
-    "COLOURS",
-    "GROUNDS",
-    "HELD_OUT_COLOUR_POSITIONS",
-    "HELD_OUT_COLOUR_SUBJECTS",
-    "POSITIONS",
-    "SIZES",
-    "SKIES",
-    "SKIES_BY_TIME",
-    "SPLITS",
-    "SUBJECTS",
-    "TIMES",
-    "Scene",
-    "Thing",
-    "check_scene",
-    "is_held_out",
-    "sample_scene",
-    "scene_at",
-    "scenes",
-]
-
 SUBJECTS = ("house", "tree", "boat", "car", "castle", "cat", "rocket", "lighthouse")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
 GROUNDS = ("grass", "snow", "sand", "water")
