@@ -222,11 +222,9 @@ def _diversity(sd: StableDiffusion, settings: Settings, progress: Progress) -> I
 def format_report(report: Report) -> str:
     """The report as a table for a terminal of 100 columns."""
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
-    heading = (
-        f"model {report.model}\n"
-        f"{report.device}, {report.dtype}, own scheduler {report.own_scheduler}, "
-        f"seeds from {report.settings.seed}\n{textwrap.fill(versions, 99)}"
-    )
+    sampler = f"own scheduler {report.own_scheduler}, seeds from {report.settings.seed}"
+    where = f"{report.device}, {report.dtype}, {sampler}"
+    heading = f"model {report.model}\n{where}\n{textwrap.fill(versions, 99)}"
     tables = ["\n".join(_table(report, split)) for split in dict.fromkeys(report.settings.splits)]
     return "\n\n".join([heading, *tables, NOTES, "\n".join(_means(report))])
 
@@ -251,10 +249,8 @@ def _line(label: str, cells: Iterable[str]) -> str:
 
 def _means(report: Report) -> Iterator[str]:
     settings, vae = report.settings, report.autoencoder
-    yield (
-        f"diversity: pixel distance between {settings.diversity_seeds} seeds, "
-        f"mean over {settings.diversity_prompts} prompts"
-    )
+    seeds, prompts = settings.diversity_seeds, settings.diversity_prompts
+    yield f"diversity: pixel distance between {seeds} seeds, mean over {prompts} prompts"
     for entry in report.diversity:
         low, high = entry.interval
         label = str(entry.sampling or entry.source)

@@ -63,9 +63,8 @@ def find_folder(
         return require_complete(Path(name).expanduser())
     if isinstance(name, str) and _is_hub_id(name):
         return from_hub((name,), dtype, checker=checker)
-    raise ValueError(
-        f"model must be 'tiny', 'sd15', a folder, or a hub id like 'owner/name'; got {name!r}"
-    )
+    kinds = "'tiny', 'sd15', a folder, or a hub id like 'owner/name'"
+    raise ValueError(f"model must be {kinds}; got {name!r}")
 
 
 def _is_hub_id(name: str) -> bool:

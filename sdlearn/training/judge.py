@@ -52,8 +52,7 @@ def round_trips(vae: AutoencoderKL, images: RenderedImages) -> Tensor:
 
 def _augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """A little noise, blur and brightness, each by a random amount for each image."""
-    n = len(images)
-    amount = torch.rand(3, n, 1, 1, 1, generator=generator)
+    amount = torch.rand(3, len(images), 1, 1, 1, generator=generator)
     blurred = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
     images = torch.lerp(images, blurred, amount[0])
     images = images + (amount[1] - 0.5) * 0.12
@@ -73,7 +72,5 @@ def make_batch(
     plain = torch.randint(half, (batch_size // 2,), generator=generator)
     through = torch.randint(len(restored), (batch_size - len(plain),), generator=generator)
     images = torch.cat([(rendered[plain] + 1) / 2, restored[through] / 255])
-    return {
-        "images": _augment(images, generator),
-        "truth": torch.cat([truth[plain], truth[through + half]]),
-    }
+    of_both = torch.cat([truth[plain], truth[through + half]])
+    return {"images": _augment(images, generator), "truth": of_both}

@@ -90,9 +90,8 @@ class TrainingRun:
         """The folder of a finished part; `FileNotFoundError` saying which command makes it."""
         path = self.folder / "model" / part
         if not path.exists():
-            raise FileNotFoundError(
-                f"no finished {part} in {self.folder}; run 'sdlearn train {part}' first"
-            )
+            command = f"sdlearn train {part}"
+            raise FileNotFoundError(f"no finished {part} in {self.folder}; run '{command}' first")
         return path
 
     def save(self, part: str, write: Callable[[Path], object]) -> None:

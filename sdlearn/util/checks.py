@@ -36,9 +36,8 @@ def check_prompts(
     if not prompts:
         raise ValueError(f"{name} must hold at least one string; got none")
     if seeds is not None and len(prompts) not in (1, seeds):
-        raise ValueError(
-            f"{name} must be one string or one for each of {seeds} seeds; got {len(prompts)}"
-        )
+        needed = f"one string or one for each of {seeds} seeds"
+        raise ValueError(f"{name} must be {needed}; got {len(prompts)}")
     return prompts
 
 

@@ -50,10 +50,8 @@ def explain_out_of_memory(
 
             getattr(torch, device.type).empty_cache()
         tries = ", ".join(_tries(device, dtype, shape))
-        raise MemoryError(
-            f"not enough memory for {_asked(shape, factor)} on {device.type}; "
-            f"try, in this order: {tries}"
-        ) from None
+        what = f"{_asked(shape, factor)} on {device.type}"
+        raise MemoryError(f"not enough memory for {what}; try, in this order: {tries}") from None
 
 
 def _asked(shape: Sequence[int], factor: int) -> str:
