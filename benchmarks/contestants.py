@@ -89,7 +89,7 @@ def _only_errors() -> Iterator[None]:
 
 def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
     """Which weight files diffusers is to read: those that `load` reads."""
-    return layout.pick_variant(folder / "unet", layout.MODELS["unet"], dtype)
+    return layout.pick_variant(folder / "unet", dtype)
 
 
 def compile_ours(sd: StableDiffusion) -> None:

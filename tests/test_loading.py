@@ -13,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from safetensors.torch import load_file, save_file
 
 from sdlearn import load
-from sdlearn.models import loading
+from sdlearn.models import layout, loading
 from sdlearn.models.loading import damaged_weights, find_folder
 
 
@@ -89,7 +89,7 @@ def test_pickled_weights_are_not_read(folder):
         load(folder)
 
 
-@pytest.mark.parametrize("part", loading.MODELS)
+@pytest.mark.parametrize("part", layout.MODELS)
 def test_one_wrong_bit_in_the_weights_is_noticed(folder, part):
     [weights] = (folder / part).glob("*.safetensors")
     damage(weights)
@@ -128,7 +128,7 @@ def test_configs_may_be_edited(folder):
 def test_half_precision_files_are_read_where_they_fit(folder):
     """As in folders from a hub: *.fp16.safetensors alone, or beside the full ones."""
     (folder / "checksums.json").unlink()
-    for part, stem in loading.MODELS.items():
+    for part, stem in layout.MODELS.items():
         plain = folder / part / f"{stem}.safetensors"
         plain.rename(plain.with_name(f"{stem}.fp16.safetensors"))
     assert load(folder, device="cpu").dtype == torch.float32

@@ -69,8 +69,9 @@ def weight_variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
     return (None, "fp16") if dtype == torch.float32 else ("fp16", None)
 
 
-def pick_variant(folder: Path, stem: str, dtype: torch.dtype) -> str | None:
+def pick_variant(folder: Path, dtype: torch.dtype) -> str | None:
     """Which of a part's weight files to read in `dtype`: "fp16", or None for the plain one."""
+    stem = {**MODELS, **CHECKER}[folder.name]
     found = (v for v in weight_variants(dtype) if (folder / weights_file(stem, v)).is_file())
     return next(found, None)
 

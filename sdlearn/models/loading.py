@@ -21,7 +21,7 @@ from ..diffusion.schedulers import load_scheduler
 from ..util.files import sha256
 from ..util.out_of_memory import is_out_of_memory
 from .hub import from_hub
-from .layout import MODELS, pick_variant, require_complete
+from .layout import pick_variant, require_complete
 
 TINY = Path(__file__).parents[1] / "weights" / "tiny"
 # The first that answers is taken; the original runwayml repository is gone since August 2024.
@@ -107,10 +107,7 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
         )
     classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
     with quiet_libraries():
-        models = {
-            part: load_model(cls, folder / part, MODELS[part], dtype)
-            for part, cls in classes.items()
-        }
+        models = {part: load_model(cls, folder / part, dtype) for part, cls in classes.items()}
     with explain_damage(folder / "tokenizer"):
         tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     path = folder / "scheduler" / "scheduler_config.json"
@@ -124,7 +121,7 @@ def vae_scale_factor(vae: Any) -> int:
     return 2 ** (len(vae.config.block_out_channels) - 1)
 
 
-def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.nn.Module:
+def load_model(cls: Any, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
     """A part from its folder, on the CPU; `cls` is diffusers' or transformers' class of it.
 
     Raises `ValueError` with the folder's name when something in it is damaged, and when a weight is
@@ -134,7 +131,7 @@ def load_model(cls: Any, folder: Path, stem: str, dtype: torch.dtype) -> torch.n
         model, info = cls.from_pretrained(
             folder,
             dtype=dtype,
-            variant=pick_variant(folder, stem, dtype),
+            variant=pick_variant(folder, dtype),
             use_safetensors=True,
             output_loading_info=True,
         )

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..util.images import to_pil
-from .layout import CHECKER, expects_checker, missing_from_checker
+from .layout import expects_checker, missing_from_checker
 from .loading import explain_damage, load_model, quiet_libraries
 
 
@@ -82,9 +82,8 @@ def _load(folder: Path, dtype: torch.dtype) -> SafetyChecker:
     from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    [(part, stem)] = CHECKER.items()
     with quiet_libraries():
-        model = load_model(StableDiffusionSafetyChecker, folder / part, stem, dtype)
+        model = load_model(StableDiffusionSafetyChecker, folder / "safety_checker", dtype)
     # The one that needs Pillow alone; the other wants torchvision and warns at its import.
     with explain_damage(folder / "feature_extractor"):
         processor = CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
