@@ -261,3 +261,21 @@ def test_weights_under_other_names_are_refused(tiny_folder, tmp_path, capfd, par
     with pytest.raises(ValueError, match=rf"{part}.*{re.escape(first)}"):
         load(folder, device="cpu")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "unet"])
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+def test_weights_in_two_forms_are_refused(tiny_folder, tmp_path, part, variant):
+    """diffusers 0.42.1 reads the shards, transformers 5.23.0 the single file, and neither removes
+    the other form when it saves: findings/resave-sharded-old-text-encoder.sh shows it.
+    """
+    folder = tmp_path / "saved-twice"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "checksums.json").unlink(missing_ok=True)
+    [weights] = (folder / part).glob("*.safetensors")
+    stem = weights.name.partition(".")[0]
+    weights.rename(folder / part / f"{stem}{variant}.safetensors")
+    index = f"{stem}.safetensors.index{variant}.json"
+    (folder / part / index).write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"{part} holds weights twice.*{re.escape(index)}"):
+        load(folder, device="cpu")

@@ -70,10 +70,22 @@ def weight_variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
 
 
 def pick_variant(folder: Path, dtype: torch.dtype) -> str | None:
-    """Which of a part's weight files to read in `dtype`: "fp16", or None for the plain one."""
+    """Which of a part's weight files to read in `dtype`: "fp16", or None for the plain one.
+
+    Raises `ValueError` when the same weights are there in shards as well: diffusers 0.42.1 would
+    read the shards, transformers 5.23.0 the single file
+    (findings/resave-sharded-old-text-encoder.sh).
+    """
     stem = {**MODELS, **CHECKER}[folder.name]
     found = (v for v in weight_variants(dtype) if (folder / weights_file(stem, v)).is_file())
-    return next(found, None)
+    variant = next(found, None)
+    index = folder / ".".join(filter(None, (stem, "safetensors.index", variant, "json")))
+    if index.is_file():
+        raise ValueError(
+            f"{folder} holds weights twice, in one file and in shards ({index.name}), and the "
+            "libraries read different ones; delete those that are older"
+        )
+    return variant
 
 
 def weights_file(stem: str, variant: str | None) -> str:
