@@ -52,7 +52,7 @@ __all__ = ["Defaults", "StableDiffusion", "Step", "load", "to_pil"]
 
 @dataclass(frozen=True)
 class Defaults:
-    """What `generate` and `denoise` use for what they are not told."""
+    """The settings that `generate` and `denoise` use when they are not given."""
 
     num_steps: int = 20
     guidance_scale: float = 3.0
@@ -76,9 +76,10 @@ def load(
     mps or cpu, by default the first of them that this machine has. `dtype` is by default float16
     on cuda and float32 elsewhere. `memory`, such as "8GB", is what the model may take on the
     device; by default what is free there (see `MemoryPlan`). `compile` makes the first image slow
-    and later images faster. `safety_checker` False leaves it out, True insists on one, None takes
-    the one that the model has. Raises `TypeError`, `ValueError`, `FileNotFoundError`,
-    `ConnectionError` or `MemoryError` with one clear sentence when something cannot be done.
+    and later images faster. `safety_checker` False leaves it out, True raises if the model has
+    none, None takes the one that the model has. Raises `TypeError`, `ValueError`,
+    `FileNotFoundError`, `ConnectionError` or `MemoryError` with one clear sentence when something
+    cannot be done.
     """
     where = pick_device(device)
     dtype = pick_dtype(dtype, where)
@@ -133,7 +134,7 @@ class StableDiffusion:
         self.unet = unet
         self.vae = vae
         self.scheduler = scheduler  # runs use copies of it, as a scheduler keeps state
-        self.device: torch.device = unet.device if device is None else device  # of the work
+        self.device: torch.device = unet.device if device is None else device  # of the networks
         self.dtype: torch.dtype = unet.dtype
         self.memory = memory
         self.safety_checker = safety_checker
@@ -145,7 +146,7 @@ class StableDiffusion:
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles, which get a lock of their own."""
+        """Copies and pickles hold everything but the lock; each gets a new one."""
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -165,7 +166,7 @@ class StableDiffusion:
 
     @torch.no_grad()
     def encode_text(self, prompt: str | Iterable[str]) -> Tensor:
-        """What the U-Net is told of each prompt: one state for every token, (B, 77, D)."""
+        """The text states of prompts, one for every token, (B, 77, D): the U-Net's condition."""
         ids = self.tokenize(prompt).to(self.device)
         with self._lock, explain_out_of_memory(self.device, self.dtype):
             return self.text_encoder(ids, return_dict=False)[0]
@@ -182,7 +183,7 @@ class StableDiffusion:
 
     @torch.no_grad()
     def predict_noise(self, latents: Tensor, t: Tensor | float, cond: Tensor) -> Tensor:
-        """The noise that the U-Net sees in `latents` at timestep `t`, (B, 4, h, w).
+        """The noise that the U-Net predicts to be in `latents` at timestep `t`, (B, 4, h, w).
 
         `latents` (B, 4, h, w) is what the papers call x_t. `t` is one timestep or one for each of
         the latents, larger is noisier. `cond` (B or 1, 77, D) comes from `encode_text`. Raises
@@ -225,8 +226,10 @@ class StableDiffusion:
             )
         check_latents(latents, self.unet, self.unet.config.in_channels)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
-        needs_seeds = seeds is not None or draws_noise(fresh)
-        generators = generators_for(latents, seeds) if needs_seeds else None
+        adds_noise = draws_noise(fresh)
+        generators = None
+        if adds_noise or seeds is not None:  # seeds that are not needed are checked all the same
+            generators = generators_for(latents, seeds)
         steps = denoise_steps(
             self.predict_noise,
             fresh,
@@ -234,11 +237,11 @@ class StableDiffusion:
             check_states("cond", cond, latents, self.state_shape),
             uncond if uncond is None else check_states("uncond", uncond, latents, self.state_shape),
             guidance_scale=guidance_scale,
-            generators=generators if draws_noise(fresh) else None,
+            generators=generators if adds_noise else None,
         )
-        return self._run(steps, latents.shape)
+        return self._explain_errors(steps, latents.shape)
 
-    def _run(self, steps: Iterator[Step], shape: Sequence[int]) -> Iterator[Step]:
+    def _explain_errors(self, steps: Iterator[Step], shape: Sequence[int]) -> Iterator[Step]:
         with explain_out_of_memory(self.device, self.dtype, shape, self.vae_scale_factor):
             yield from steps
 

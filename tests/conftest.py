@@ -22,7 +22,7 @@ from sdlearn.training.export import export
 from sdlearn.world import caption, scenes
 
 # The files of `pytest -m core`: the maths, the loop, loading, one image.
-CORE = {"diffusion", "guidance", "noise", "schedulers", "loading", "pipeline"}
+CORE = {"diffusion", "guidance", "seeds", "schedulers", "loading", "pipeline"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

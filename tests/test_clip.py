@@ -32,7 +32,7 @@ def captions() -> list[str]:
 
 
 def test_vectors_are_of_one_width_and_of_length_1(clip: CLIP, images: Tensor, captions: list[str]):
-    for vectors in (clip.embed_texts(captions[:3]), clip.embed_pictures(images[:3])):
+    for vectors in (clip.embed_texts(captions[:3]), clip.embed_images(images[:3])):
         assert vectors.shape == (3, clip.model.config.projection_dim)
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
     assert clip.embed_texts("a red house").shape == (1, clip.model.config.projection_dim)
@@ -43,8 +43,8 @@ def test_they_are_those_of_the_library(clip: CLIP, images: Tensor, captions: lis
     with torch.no_grad():
         out = clip.model(input_ids=ids, pixel_values=images[:4] * 2 - 1)
     torch.testing.assert_close(clip.embed_texts(captions[:4]), out.text_embeds)
-    torch.testing.assert_close(clip.embed_pictures(images[:4]), out.image_embeds)
-    similarity = clip.embed_texts(captions[:4]) @ clip.embed_pictures(images[:4]).T
+    torch.testing.assert_close(clip.embed_images(images[:4]), out.image_embeds)
+    similarity = clip.embed_texts(captions[:4]) @ clip.embed_images(images[:4]).T
     torch.testing.assert_close(clip.scale * similarity, out.logits_per_text)
 
 
@@ -53,12 +53,12 @@ def test_the_exercises_loss_is_the_librarys(clip: CLIP, images: Tensor, captions
     ids = clip.tokenizer(captions[:8], padding=True, return_tensors="pt").input_ids
     with torch.no_grad():
         out = clip.model(input_ids=ids, pixel_values=images[:8] * 2 - 1, return_loss=True)
-    similarity = clip.embed_texts(captions[:8]) @ clip.embed_pictures(images[:8]).T
+    similarity = clip.embed_texts(captions[:8]) @ clip.embed_images(images[:8]).T
     torch.testing.assert_close(loss(similarity, clip.scale), out.loss)
 
 
 def test_texts_find_their_pictures(clip: CLIP, images: Tensor, captions: list[str]):
-    similarity = clip.embed_texts(captions) @ clip.embed_pictures(images).T
+    similarity = clip.embed_texts(captions) @ clip.embed_images(images).T
     right = torch.arange(len(DRAWN))
     assert (similarity.argmax(dim=1) == right).float().mean() > 0.8
     assert (similarity.argmax(dim=0) == right).float().mean() > 0.8
@@ -74,7 +74,7 @@ def test_the_text_tower_is_the_one_that_draws(clip: CLIP):
 
 def test_large_pictures_are_scaled(clip: CLIP, images: Tensor):
     large = images[:2].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    likeness = (clip.embed_pictures(large) * clip.embed_pictures(images[:2])).sum(dim=1)
+    likeness = (clip.embed_images(large) * clip.embed_images(images[:2])).sum(dim=1)
     assert (likeness > 0.95).all()
 
 
@@ -87,9 +87,9 @@ def test_other_things_are_refused_in_one_sentence(clip: CLIP, images: Tensor, fo
     with pytest.raises(TypeError, match="texts must be a string or a list of strings; got 5"):
         clip.embed_texts(5)
     with pytest.raises(ValueError, match=r"images must have shape .*; got \(3, 128, 128\)"):
-        clip.embed_pictures(images[0])
+        clip.embed_images(images[0])
     with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]; got values"):
-        clip.embed_pictures(255 * images)
+        clip.embed_images(255 * images)
     with pytest.raises(FileNotFoundError, match="no CLIP at .*; give a folder"):
         load_clip(folder)
 

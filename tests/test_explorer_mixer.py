@@ -78,7 +78,7 @@ def test_one_direction_is_no_arc_and_opposite_ones_are_refused():
     torch.testing.assert_close(slerp(NOISE[0], NOISE[0], 0.3), NOISE[0])
     a = torch.tensor([1.0, 2.0])
     torch.testing.assert_close(slerp(a, 3 * a, 0.5), 2 * a)
-    with pytest.raises(ValueError, match="a and b must not point in opposite ways"):
+    with pytest.raises(ValueError, match="a and b must not point in opposite directions"):
         slerp(a, -a, 0.5)
 
 

@@ -1,4 +1,4 @@
-"""What the catalogue is written in: exercises and their known mistakes.
+"""The base classes of exercises, with which the catalogue is written.
 
 An exercise is a class, so that its solution and its mistakes are code like any other:
 
@@ -46,10 +46,10 @@ class Exercise:
     """A task whose answer is a value, or a function where `answer` takes arguments.
 
     A subclass is one exercise. Its docstring is the reason why the answer is right. Keyword-only
-    arguments of its methods are names that the exercise `needs` of the lesson; `answer` uses no
-    others that it does not import, because learners paste it. Numbers and tensors may differ from
-    the solution's by `tolerance` plus 1e-5 of their size; whole numbers must agree. Raises
-    `ValueError` for a class whose parts do not fit together.
+    arguments of its methods are variables of the notebook that the exercise `needs`; `answer` uses
+    only those and what it imports itself, because learners paste it into a cell. Numbers and
+    tensors may differ from the solution's by `tolerance` plus 1e-5 of their size; whole numbers
+    must agree. Raises `ValueError` for a class whose parts do not fit together.
     """
 
     name: str  # "<lesson>.<word>"
@@ -57,7 +57,7 @@ class Exercise:
     tolerance: float = 1e-4
 
     def __init_subclass__(cls, name: str | None = None) -> None:
-        if name is None:  # a form of exercises, such as the open ones
+        if name is None:  # an abstract base class, such as OpenExercise
             return
         if name.count(".") != 1:
             raise ValueError(f"name must read '<lesson>.<word>'; got {name!r}")
@@ -74,7 +74,7 @@ class Exercise:
         raise NotImplementedError
 
     def mistakes(self, *arguments: Any, **names: Any) -> Mistakes:
-        """Yield what a wrong answer gives, then what to say about it, and so on."""
+        """Yield in turn the result of a wrong answer and the sentence that answers it."""
         yield from ()
 
     @property

@@ -1,4 +1,4 @@
-"""The heart of Stable Diffusion: its equations, guidance, the loop, schedulers, seeds.
+"""The maths of Stable Diffusion: equations, guidance, the loop, schedulers, seeds.
 
 equations      adding noise, and one step back (DDPM, DDIM)
 guidance       the two predictions, put together

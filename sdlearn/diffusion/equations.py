@@ -32,7 +32,7 @@ import math
 import torch
 from torch import Tensor
 
-# The usual range of betas: DDPM's own, Stable Diffusion's own, and none for the cosine.
+# The usual first and last beta: of DDPM, of Stable Diffusion; the cosine has no such range.
 SCHEDULES: dict[str, tuple[float, float] | None] = {
     "linear": (0.0001, 0.02),
     "scaled_linear": (0.00085, 0.012),
@@ -90,8 +90,8 @@ def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
     >>> add_noise(x0, noise, 0.64)  # 0.8 * 2 + 0.6 * 1
     tensor([[2.2000]])
     """
-    alpha_bar = _for_each_image(alpha_bar, x0)
-    return _as(x0, alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise)
+    alpha_bar = _broadcast_alpha_bar(alpha_bar, x0)
+    return _cast_like(x0, alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise)
 
 
 def pred_x0(x_t: Tensor, eps: Tensor, alpha_bar: Tensor | float) -> Tensor:
@@ -100,14 +100,16 @@ def pred_x0(x_t: Tensor, eps: Tensor, alpha_bar: Tensor | float) -> Tensor:
     >>> pred_x0(torch.tensor([[2.2]]), torch.tensor([[1.0]]), 0.64)
     tensor([[2.]])
     """
-    alpha_bar = _for_each_image(alpha_bar, x_t)
-    return _as(x_t, (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt())  # also DDIM eq. 9
+    alpha_bar = _broadcast_alpha_bar(alpha_bar, x_t)
+    return _cast_like(
+        x_t, (x_t - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+    )  # also DDIM eq. 9
 
 
 def pred_eps(x_t: Tensor, x0: Tensor, alpha_bar: Tensor | float) -> Tensor:
     """The noise that x_t and a clean image imply: eq. 4 solved for ε, the inverse of pred_x0."""
-    alpha_bar = _for_each_image(alpha_bar, x_t)
-    return _as(x_t, (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt())
+    alpha_bar = _broadcast_alpha_bar(alpha_bar, x_t)
+    return _cast_like(x_t, (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt())
 
 
 def ddim_step(
@@ -127,10 +129,10 @@ def ddim_step(
         got = "none" if noise is None else "some"
         raise ValueError(f"noise must be given exactly when eta is not 0; got {got}, eta {eta}")
     x0 = pred_x0(x_t, eps, alpha_bar)
-    now, prev = _for_each_image(alpha_bar, x_t), _for_each_image(alpha_bar_prev, x_t)
+    now, prev = _broadcast_alpha_bar(alpha_bar, x_t), _broadcast_alpha_bar(alpha_bar_prev, x_t)
     std = eta * ((1 - prev) / (1 - now)).sqrt() * (1 - now / prev).sqrt()  # eq. 16
     x_prev = prev.sqrt() * x0 + (1 - prev - std**2).sqrt() * eps  # eq. 12
-    return _as(x_t, x_prev if noise is None else x_prev + std * noise)
+    return _cast_like(x_t, x_prev if noise is None else x_prev + std * noise)
 
 
 def posterior(
@@ -140,11 +142,11 @@ def posterior(
 
     The mean has the shape of `x_t`, the variance broadcasts against it.
     """
-    now, prev = _for_each_image(alpha_bar, x_t), _for_each_image(alpha_bar_prev, x_t)
-    alpha = now / prev  # α_t, also where steps are left out
+    now, prev = _broadcast_alpha_bar(alpha_bar, x_t), _broadcast_alpha_bar(alpha_bar_prev, x_t)
+    alpha = now / prev  # α_t; with fewer steps, the product of the α that are skipped
     beta = 1 - alpha
     mean = prev.sqrt() * beta / (1 - now) * x0 + alpha.sqrt() * (1 - prev) / (1 - now) * x_t
-    return _as(x_t, mean), _as(x_t, (1 - prev) / (1 - now) * beta)
+    return _cast_like(x_t, mean), _cast_like(x_t, (1 - prev) / (1 - now) * beta)
 
 
 def ddpm_step(
@@ -157,11 +159,11 @@ def ddpm_step(
     """One DDPM step: a draw from the posterior of the predicted x_0 (Ho et al., algorithm 2)."""
     x0 = pred_x0(x_t, eps, alpha_bar)
     mean, variance = posterior(x_t, x0, alpha_bar, alpha_bar_prev)
-    return _as(x_t, mean + variance.sqrt() * noise)
+    return _cast_like(x_t, mean + variance.sqrt() * noise)
 
 
-def _for_each_image(alpha_bar: Tensor | float, images: Tensor) -> Tensor:
-    """(B,) → (B, 1, 1, 1), so that each value meets its own image; one value stays alone."""
+def _broadcast_alpha_bar(alpha_bar: Tensor | float, images: Tensor) -> Tensor:
+    """(B,) → (B, 1, 1, 1), to broadcast over the images; a single value stays as it is."""
     values = torch.as_tensor(alpha_bar)
     if values.ndim == 0:
         return values
@@ -173,6 +175,6 @@ def _for_each_image(alpha_bar: Tensor | float, images: Tensor) -> Tensor:
     return values.to(images.device).view(-1, *[1] * (images.ndim - 1))
 
 
-def _as(x: Tensor, result: Tensor) -> Tensor:
-    """In the dtype of `x`: a vector of float32 ᾱ would make half precision float32."""
+def _cast_like(x: Tensor, result: Tensor) -> Tensor:
+    """Cast `result` to the dtype of `x`, as a vector of ᾱ in float32 promotes half precision."""
     return result.to(x.dtype) if x.is_floating_point() else result

@@ -1,11 +1,12 @@
-"""diffusers' DDIM and PNDM on a sound grid: each step leads to the next timestep of the grid.
+"""diffusers' DDIM and PNDM, corrected so that each step leads to the next timestep of the grid.
 
-In diffusers 0.42.1 both step down by 1000 // N, whatever the grid is. With "leading" spacing that
-is the next timestep for every N, and the results here are the same bits. With "trailing" spacing
-it is so only where N divides 1000, and with "linspace" only at 1 and 1000; elsewhere diffusers
-tells the U-Net wrong noise levels and leaves noise in the image. And in all of its classes,
-rounding gives "trailing" spacing one timestep too many, t = -1, for 62 of the counts up to 1000 (61
-is the first); `drop_step_past_the_end` removes it.
+The grid is the list of timesteps that N steps visit. In diffusers 0.42.1, DDIM and PNDM step down
+by 1000 // N instead. With "leading" spacing that is the distance of the grid's timesteps for every
+N, and the results here are equal bit for bit. With "trailing" spacing it is so only where N divides
+1000, and with "linspace" only at 1 and 1000; at other counts diffusers gives the U-Net wrong noise
+levels and leaves noise in the image. In addition, rounding gives "trailing" spacing one timestep
+too many, t = -1, at 62 of the counts up to 1000 (61 is the first), in every class of diffusers;
+`drop_step_past_the_end` removes it.
 
 Sources: DDIM, arXiv 2010.02502, eq. 12; PNDM, arXiv 2202.09778, eq. 9; spacings, arXiv 2305.08891,
 table 2.
@@ -41,8 +42,8 @@ class DDIMScheduler(scheduling_ddim.DDIMScheduler):
         if eta:
             raise ValueError(f"eta must be 0, as this DDIM adds no noise; got {eta}")
         alpha_bar = self.alphas_cumprod[timestep]
-        later = _next_of(self.timesteps, timestep)
-        alpha_bar_prev = self.alphas_cumprod[later] if later >= 0 else self.final_alpha_cumprod
+        prev = _next_of(self.timesteps, timestep)
+        alpha_bar_prev = self.alphas_cumprod[prev] if prev >= 0 else self.final_alpha_cumprod
         x0, eps = self._x0_and_eps(model_output, sample, alpha_bar)
         prev_sample = alpha_bar_prev**0.5 * x0 + (1 - alpha_bar_prev) ** 0.5 * eps  # eq. 12
         if not return_dict:
@@ -52,7 +53,7 @@ class DDIMScheduler(scheduling_ddim.DDIMScheduler):
     def _x0_and_eps(
         self, model_output: Tensor, sample: Tensor, alpha_bar: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """In the order of diffusers' operations, for equal bits."""
+        """The operations come in the same order as in diffusers, so that the bits are equal."""
         signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         if self.config.prediction_type == "v_prediction":
             x0 = signal * sample - noise * model_output

@@ -8,7 +8,7 @@ difference. All of sdlearn uses the convention of diffusers and of the original 
     guidance_scale   eps
     0                eps_uncond: the text has no influence
     1                eps_cond: the model's plain conditional prediction, no guidance
-    7.5              beyond eps_cond, 7.5 times as far from eps_uncond as it is
+    7.5              beyond eps_cond: 7.5 times the step from eps_uncond to eps_cond
 
 The paper's weight (its eq. 6) is w = guidance_scale - 1. diffusers' pipeline treats every scale
 up to 1 as 1; here 0 really is unconditional. Left out: rescaling and guidance intervals.

@@ -1,4 +1,7 @@
-"""Between two tensors: on the straight line, or on the arc that keeps the length of noise.
+"""Interpolation between two tensors: on the straight line, or on the arc that keeps their length.
+
+Noise of many dimensions has nearly the same length for every seed; a straight line between two such
+tensors passes through shorter ones, which a model has never seen.
 
 Source: Shoemake 1985, "Animating rotation with quaternion curves".
 """
@@ -24,7 +27,9 @@ def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     theta = angle(a, b)
     if torch.sin(theta) < 1e-4:
         if theta > 1:
-            raise ValueError("a and b must not point in opposite ways; between them is no one arc")
+            raise ValueError(
+                "a and b must not point in opposite directions, where no arc is the shortest"
+            )
         return lerp(a, b, share)
     return (
         torch.sin((1 - share) * theta) / torch.sin(theta) * a

@@ -1,7 +1,7 @@
-"""The loop at the heart of Stable Diffusion, as a generator that yields one `Step` at a time.
+"""The denoising loop, as a generator that yields one `Step` at a time.
 
     for each timestep t, from noisy to clean:
-        eps          the noise that the U-Net sees in the latents, with and without the text
+        eps          the noise that the U-Net predicts, with and without the text
         pred_x0      the clean latents that this noise implies
         next_latents one step of the scheduler towards them
 
@@ -30,7 +30,8 @@ class Step:
     """One step of the loop; all tensors (B, 4, h, w).
 
     `latents` and `next_latents` are on the scheduler's own scale: those of the Euler family are
-    sqrt(1 + sigma²) times as large as the noisy latents of the paper.
+    sqrt(1 + sigma²) times as large as x_t of the paper. `eps` and `pred_x0` belong to x_t, to which
+    the loop scales the latents before it calls the U-Net.
     """
 
     index: int  # 0 for the first step
@@ -53,21 +54,21 @@ def denoise_steps(
     guidance_scale: float,
     generators: Sequence[Generator] | None = None,
 ) -> Iterator[Step]:
-    """Run a fresh scheduler, its timesteps set, over unit-variance noise, (B, 4, h, w)."""
+    """Denoise unit-variance noise, (B, 4, h, w), with a new scheduler whose timesteps are set."""
     extra = {} if generators is None else {"generator": list(generators)}
     latents = latents * scheduler.init_noise_sigma
     # Read these numbers once: in the loop, each read would wait for the GPU to finish its step.
-    times, levels = map(float, scheduler.timesteps.tolist()), alpha_bars(scheduler)
-    for index, (t, time) in enumerate(zip(scheduler.timesteps, times, strict=True)):
+    numbers, alpha_bar = map(float, scheduler.timesteps.tolist()), alpha_bars(scheduler)
+    for index, (t, number) in enumerate(zip(scheduler.timesteps, numbers, strict=True)):
         with torch.no_grad():
             x_t = scheduler.scale_model_input(latents, t)
             eps_uncond, eps_cond, eps = predict_noise_with_guidance(
                 predict_noise, x_t, t, cond, uncond, guidance_scale
             )
-            x0 = pred_x0(x_t, eps, levels[index])
+            x0 = pred_x0(x_t, eps, alpha_bar[index])
             next_latents = scheduler.step(eps, t, latents, **extra, return_dict=False)[0]
         # Outside of no_grad, or the caller would run without gradients between two steps.
-        yield Step(index, time, latents, eps_uncond, eps_cond, eps, x0, next_latents)
+        yield Step(index, number, latents, eps_uncond, eps_cond, eps, x0, next_latents)
         latents = next_latents
 
 

@@ -1,11 +1,11 @@
 """Schedulers by the names people know, built fresh for every run, with every field written out.
 
-The solvers are diffusers' own, with the grids of `grid`. This module avoids more of their traps. A
-scheduler keeps state from one run to the next, so every run gets a new one. `from_config` and
-diffusers' pipeline fill in or change what was left to a default, so here every field is given,
-also the defaults. And some options end in NaN or in noise at some numbers of steps: each is tried
-first with perfect predictions on a few numbers, and refused if that does not lead to the clean
-latents.
+The solvers are diffusers' own, with DDIM and PNDM as `grid` has them. Three more traps of diffusers
+are avoided here. A scheduler keeps state from one run to the next, so every run gets a new one.
+`from_config` and diffusers' pipeline fill in or change fields that were left to their defaults, so
+every field is given explicitly. And some combinations of options and step counts end in NaN or in
+noise, so each is first tried on a small tensor with perfect predictions, and refused if that does
+not lead to the clean latents.
 
 Left out: distilled models. "lcm" gives sharp images in four steps only with a model that was
 trained for it; with any other model it runs all the same, which shows what distillation is for.
@@ -38,9 +38,9 @@ from torch import Tensor
 from .equations import pred_eps
 from .seeds import generators, randn
 
-MOST_LEFT = 0.2  # of the noise; a sound run leaves 0.03 or less
+MOST_LEFT = 0.2  # standard deviation of the noise; a good run leaves 0.03 or less
 _X0 = torch.linspace(-1, 1, 64).view(1, 4, 4, 4)  # the clean latents of perfect runs
-_known_to_arrive: dict[tuple, bool] = {}
+_reached: dict[tuple, bool] = {}
 Scheduler = Any  # diffusers' schedulers share methods, but no base class that names them
 
 # What the model was trained with; every scheduler takes these from the model.
@@ -53,7 +53,8 @@ NOISE_SCHEDULE = (
     "prediction_type",
 )
 # From the noisiest timestep down, whatever the number of steps (Lin et al., arXiv 2305.08891,
-# table 2). SD 1.x's "leading" starts too clean: one step at t = 1, 600 steps at t = 600. The
+# table 2). SD 1.x's "leading" starts at a lower noise level than the latents have: a single step
+# starts at t = 1, 600 steps start at t = 600. The
 # offset has no effect here; diffusers' pipeline would change any other value to 1.
 _GRID = {"timestep_spacing": "trailing", "steps_offset": 1}
 # Latents are not limited to -1..1 as images are, so no predicted x_0 is clipped.
@@ -117,7 +118,7 @@ def build_scheduler(name: str, like: Scheduler) -> Scheduler:
 
 
 def _class_of(name: str) -> Any:
-    """Our class of that name where diffusers' steps miss its grid, else diffusers' own."""
+    """The class of that name in `grid` if there is one, otherwise diffusers'."""
     import diffusers
 
     from . import grid
@@ -143,8 +144,8 @@ def fresh_scheduler(
         raise ValueError(
             f"num_steps={num_steps} does not suit {label!r}: it would start beyond t={last}"
         )
-    if not _arrives(scheduler, num_steps):
-        nearest = _nearest_that_arrives(scheduler, num_steps)
+    if not _reaches_clean_latents(scheduler, num_steps):
+        nearest = _nearest_good_count(scheduler, num_steps)
         advice = f"take num_steps={nearest}" if nearest else "take another scheduler"
         raise ValueError(
             f"num_steps={num_steps} does not suit {label!r}: even a perfect prediction would not "
@@ -161,14 +162,17 @@ def _set_timesteps(scheduler: Scheduler, num_steps: int, device: Any = "cpu") ->
 
 
 def noise_left(scheduler: Scheduler, num_steps: int) -> float:
-    """How much noise a run leaves although all its predictions are perfect; it begins with 1.
+    """The standard deviation of the noise that is left after a run with perfect predictions.
 
-    About 0.03 where the schedule ends at its first ᾱ and 0 where it ends at clean latents. NaN when
-    the scheduler fails.
+    The run starts from noise of standard deviation 1. About 0.03 is left where the schedule ends at
+    its first ᾱ, and 0 where it ends at clean latents. NaN when the scheduler fails.
     """
     try:
         *_, latents = _perfect_run(scheduler, num_steps)
-    except (IndexError, AssertionError):  # a timestep that is there twice
+    except (
+        IndexError,
+        AssertionError,
+    ):  # a duplicate timestep
         return math.nan
     return float((latents - _X0).std())
 
@@ -176,25 +180,25 @@ def noise_left(scheduler: Scheduler, num_steps: int) -> float:
 def draws_noise(scheduler: Scheduler) -> bool:
     """Whether the scheduler adds fresh noise in its steps, so that its runs need seeds.
 
-    Known by what it does: the latents of two short runs with different generators differ.
+    Two short runs with different generators are compared; names of classes do not tell.
     """
     runs = [torch.stack(list(_perfect_run(scheduler, 4, seed))) for seed in (0, 1)]
     return not torch.equal(*runs)
 
 
-def _arrives(scheduler: Scheduler, num_steps: int) -> bool:
+def _reaches_clean_latents(scheduler: Scheduler, num_steps: int) -> bool:
     """Whether a perfect run ends in finite numbers that are mostly the clean latents."""
     config = {k: v for k, v in scheduler.config.items() if not k.startswith("_")}
     key = (type(scheduler), json.dumps(config, sort_keys=True, default=str), num_steps)
-    if key not in _known_to_arrive:
-        _known_to_arrive[key] = noise_left(scheduler, num_steps) < MOST_LEFT
-    return _known_to_arrive[key]
+    if key not in _reached:
+        _reached[key] = noise_left(scheduler, num_steps) < MOST_LEFT
+    return _reached[key]
 
 
-def _nearest_that_arrives(scheduler: Scheduler, num_steps: int) -> int | None:
+def _nearest_good_count(scheduler: Scheduler, num_steps: int) -> int | None:
     last = scheduler.config.num_train_timesteps
     near = [num_steps + sign * distance for distance in range(1, 6) for sign in (1, -1)]
-    return next((n for n in near if 1 <= n < last and _arrives(scheduler, n)), None)
+    return next((n for n in near if 1 <= n < last and _reaches_clean_latents(scheduler, n)), None)
 
 
 @torch.no_grad()
@@ -224,6 +228,6 @@ def alpha_bars(scheduler: Scheduler) -> Tensor:
     Solvers with sigmas may stop between two timesteps of the training; their ᾱ is 1 / (1 + σ²).
     """
     times = scheduler.timesteps.tolist()
-    if hasattr(scheduler, "sigmas"):  # one more than there are steps: the last is where they end
+    if hasattr(scheduler, "sigmas"):  # one for each step, and one for the end
         return 1 / (1 + scheduler.sigmas[: len(times)] ** 2)
     return scheduler.alphas_cumprod[times]

@@ -2,9 +2,9 @@
 
 Noise is always drawn on the CPU, from one generator for each image. So a seed means the same noise
 on every device, and an image does not depend on the batch it is generated in. There is no global
-seeding anywhere in sdlearn. The noise is the same everywhere, the image need not be, bit for bit:
-PyTorch does not promise equal results across devices and releases (see its notes on
-reproducibility).
+seeding anywhere in sdlearn. Only the noise is the same everywhere; the last bits of an image may
+differ, because PyTorch does not promise equal results across devices and releases (see its notes
+on reproducibility).
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ def randn(
 
 
 def generators_for(latents: Tensor, seeds: Iterable[int] | None) -> list[Generator]:
-    """The generator of each image, in the state in which `init_latents` leaves it.
+    """The generator of each image, for a scheduler that adds fresh noise in its steps.
 
-    A scheduler that adds fresh noise in its steps takes it from these. `latents` (B, 4, h, w).
+    The initial noise is drawn again and discarded, so that each generator continues after it.
+    `latents` (B, 4, h, w).
     Raises `ValueError` unless there is one seed for each of them.
     """
     if seeds is None:
@@ -73,7 +74,7 @@ def generators_for(latents: Tensor, seeds: Iterable[int] | None) -> list[Generat
     made = generators(seeds)
     if len(made) != len(latents):
         raise ValueError(f"seeds must be one for each of {len(latents)} latents; got {len(made)}")
-    _sample(latents.shape[1:], made, latents.dtype)  # the noise that the images began with
+    _sample(latents.shape[1:], made, latents.dtype)  # the initial noise, discarded
     return made
 
 

@@ -89,7 +89,7 @@ class Part:
         raise KeyError(f"{self.name!r} has no part {path!r}; its parts are: {names}")
 
     def walk(self) -> Iterator[Part]:
-        """This part and every part in it, each before its own."""
+        """This part and every part in it, parents before children."""
         yield self
         for child in self.children:
             yield from child.walk()

@@ -1,13 +1,13 @@
-"""Where each word of the prompt is looked at: cross-attention, recorded while the U-Net runs.
+"""Which places of the image attend to which word: cross-attention, recorded while the U-Net runs.
 
-In a cross-attention layer every place of the image asks all 77 text states for advice and mixes
-their answers; the probabilities of that mixture sum to 1 for each place. `record_attention` keeps
+In a cross-attention layer every place of the image computes a weighted mean of values of the 77
+text states; the weights are probabilities and sum to 1 for each place. `record_attention` keeps
 them, and `word_maps` averages those of one word (the heat-maps of DAAM, Tang et al. 2022,
 arXiv 2210.04885; Prompt-to-Prompt, Hertz et al. 2022, arXiv 2208.01626, edits them).
 
 PyTorch's hooks on the layers do the recording. The layers compute their output as always, so a
 recorded run gives the same bits as any other; the probabilities are computed a second time beside
-it, since fast attention never holds them. Left out: self-attention, where places ask places.
+it, since fast attention never holds them. Left out: self-attention, between places.
 Letters: B batch, h w places, L tokens, D width.
 """
 

@@ -2,7 +2,7 @@
 
     clip = load_clip()
     texts = clip.embed_texts(["a red house", "a blue boat"])   # (2, D), each of length 1
-    pictures = clip.embed_pictures(images)                     # (B, D), each of length 1
+    pictures = clip.embed_images(images)                     # (B, D), each of length 1
     texts @ pictures.T                                         # cosine similarities (2, B)
 
 A Stable Diffusion keeps the text tower only, and gives the U-Net its 77 states and not the one
@@ -53,7 +53,7 @@ class CLIP:
         return F.normalize(self.model.text_projection(pooled), dim=1)
 
     @torch.no_grad()
-    def embed_pictures(self, images: Tensor) -> Tensor:
+    def embed_images(self, images: Tensor) -> Tensor:
         """(B, D), each of length 1, of pictures (B, 3, H, W) in [0, 1].
 
         Pictures of other sizes are scaled to the one that the tower was trained on. Raises

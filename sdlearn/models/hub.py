@@ -77,7 +77,7 @@ def _fetch(repo: str, dtype: torch.dtype, checker: bool, **how: Any) -> Path:
 
 
 def _hub_error(repo: str, error: Exception) -> OSError:
-    """What the hub's library or `checked` says, as one sentence that says what to do."""
+    """What the hub's library or `require_complete` says, as one sentence that says what to do."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

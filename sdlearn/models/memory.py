@@ -180,7 +180,7 @@ def _one_part_at_a_time(models: Iterable[Any], device: torch.device) -> None:
     """Move a part to the device when it is called, and the part before it back to the CPU."""
     from accelerate.hooks import CpuOffload, UserCpuOffloadHook, add_hook_to_module
 
-    class WholeOrNot(CpuOffload):
+    class CpuOffloadWithRollback(CpuOffload):
         """Undoes a move that failed half way: accelerate would not move the rest next time."""
 
         def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
@@ -194,7 +194,7 @@ def _one_part_at_a_time(models: Iterable[Any], device: torch.device) -> None:
     hooks: list[Any] = []
     for model in models:
         before = hooks[-1] if hooks else None
-        hook = WholeOrNot(device, before)
+        hook = CpuOffloadWithRollback(device, before)
         add_hook_to_module(model, hook, append=True)
         hooks.append(UserCpuOffloadHook(model, hook))
     hooks[0].hook.prev_module_hook = hooks[-1]  # the next image begins with the first part

@@ -86,17 +86,17 @@ class _Parts:
         self._processors = [(p, p.processor) for p in parts if hasattr(p, "processor")]
 
     def watched(self) -> bool:
-        """Whether somebody looks into the parts: a recording would pass them by."""
+        """Whether hooks or other attention processors are installed, which a replay would skip."""
         return any(self._hooks) or any(p.processor is not own for p, own in self._processors)
 
     def state(self) -> list[Any]:
-        """What is another list when a part or a tensor is replaced."""
+        """A list that is a different one after a part or a tensor was replaced."""
         addresses = [t if t is None else t.data_ptr() for t in self._tensors.now()]
         return addresses + self._children.now()
 
 
 class _Places:
-    """What stands under each name of some dicts, looked up in a fraction of a millisecond."""
+    """The present values of fixed keys of some dicts, looked up in a fraction of a millisecond."""
 
     def __init__(self, homes: Sequence[dict[str, Any]]) -> None:
         self._homes = [home for home in homes for _ in home]

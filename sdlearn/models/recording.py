@@ -32,7 +32,7 @@ def record(
     keyword. None if the result is more than tensors. The `forward` is that of the class, whatever
     took its place in `module`.
     """
-    module = _twin(module)
+    module = _copy_sharing_weights(module)
     values = (*args, *kwargs.values())
     inputs = tuple(v for v in values if isinstance(v, Tensor))
 
@@ -43,7 +43,7 @@ def record(
         return module.forward(*now[: len(args)], **named)
 
     text = kwargs.get(steady) if steady else None
-    with _noting(module, text) as layers:
+    with _find_steady_layers(module, text) as layers:
         result = call(*inputs)
     if not isinstance(result, (Tensor, tuple)):
         return None
@@ -51,20 +51,20 @@ def record(
         return _traced(call, inputs)
 
     def call_with_answers(*tensors: Tensor) -> Any:
-        with _answering(layers, tensors[len(inputs) :]):
+        with _with_fixed_outputs(layers, tensors[len(inputs) :]):
             return call(*tensors[: len(inputs)])
 
-    kept = _Kept(layers)
+    kept = _CachedOutputs(layers)
     place = next(i for i, x in enumerate(inputs) if x is text)
     play = _traced(call_with_answers, (*inputs, *kept(inputs[place])))
     return lambda *tensors: play(*tensors, *kept(tensors[place]))
 
 
-def _twin(module: nn.Module) -> nn.Module:
+def _copy_sharing_weights(module: nn.Module) -> nn.Module:
     """The same parts around the same tensors, with the forward of the class.
 
-    Its layers are given answers while it is recorded; the module's own may be at work meanwhile,
-    in another thread.
+    Recording replaces the `forward` of layers. That is done on this copy, as another thread may be
+    using the module meanwhile.
     """
     own = vars(module).get("forward"), module._forward_hooks, module._forward_pre_hooks
     shared = (*module.parameters(), *module.buffers(), *own)
@@ -74,7 +74,7 @@ def _twin(module: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _noting(module: nn.Module, x: Tensor | None) -> Iterator[list[nn.Module]]:
+def _find_steady_layers(module: nn.Module, x: Tensor | None) -> Iterator[list[nn.Module]]:
     """The layers that are given `x` and nothing else, in a list that fills in the context.
 
     Not those with weights made in inference mode: whether they were changed cannot be seen.
@@ -100,8 +100,8 @@ def _noting(module: nn.Module, x: Tensor | None) -> Iterator[list[nn.Module]]:
 
 
 @contextmanager
-def _answering(layers: Sequence[nn.Module], answers: Sequence[Tensor]) -> Iterator[None]:
-    """In the context each layer gives its answer instead of computing it."""
+def _with_fixed_outputs(layers: Sequence[nn.Module], answers: Sequence[Tensor]) -> Iterator[None]:
+    """While the context is open, each layer returns its given output instead of computing it."""
     for layer, answer in zip(layers, answers, strict=True):
         layer.forward = lambda _, answer=answer: answer
     yield
@@ -109,7 +109,7 @@ def _answering(layers: Sequence[nn.Module], answers: Sequence[Tensor]) -> Iterat
         del layer.forward
 
 
-class _Kept:
+class _CachedOutputs:
     """What layers make of a tensor; computed anew for another tensor or changed weights."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:

@@ -84,7 +84,7 @@ def _load(folder: Path, dtype: torch.dtype) -> SafetyChecker:
 
     with quiet_libraries():
         model = load_model(StableDiffusionSafetyChecker, folder / "safety_checker", dtype)
-    # The one that needs Pillow alone; the other wants torchvision and warns at its import.
+    # This class needs only Pillow; the default one needs torchvision and warns at its import.
     with explain_damage(folder / "feature_extractor"):
         processor = CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
     return SafetyChecker(model, processor)

@@ -53,7 +53,7 @@ class Sheet(Figure):
         self.few_colours = few_colours
 
     def fit_cells(self, columns: int, width: float, height: float, *, gap: float = GAP) -> Sheet:
-        """The page, made so large that its subplots, in rows of `columns`, have this size.
+        """Resize the page until its subplots, in rows of `columns`, have this size; return it.
 
         They lie on whole pixels, so that an enlarged image keeps all its pixels equal.
         """

@@ -38,7 +38,7 @@ Bundle: TypeAlias = "tuple[dict[str, Any], dict[str, dict[str, object]]]"
 Settings = SimpleNamespace  # the value of each setting by its name
 
 UPDATES_KEPT = 100  # each takes some ten or hundred kilobytes
-PATIENCE = 3.0  # seconds that a cell waits for the first image
+FIRST_IMAGE_TIMEOUT = 3.0  # seconds that a cell waits for the first image
 
 
 class StaticFigure(widgets.VBox):
@@ -182,7 +182,7 @@ class LiveExplorer(StaticFigure):
     def _show_first(self) -> None:
         if is_interactive():
             self.refresh()
-            self.wait(PATIENCE)
+            self.wait(FIRST_IMAGE_TIMEOUT)
         else:
             for update in isolated(self._updates_or_seen()):
                 self._apply(update)
@@ -227,7 +227,7 @@ class LiveExplorer(StaticFigure):
         return self._latest.busy
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the panels are up to date, at most `timeout` seconds; whether that is so."""
+        """Wait until the panels are up to date, at most `timeout` seconds; True if they are."""
         return self._latest.wait(timeout)
 
     def close(self) -> None:
@@ -245,13 +245,13 @@ class LiveExplorer(StaticFigure):
     def _updates_or_seen(self) -> Iterator[PanelUpdate]:
         """The job of `refresh`.
 
-        The settings are read when it starts, in the background: two changes may be handled at once
-        in two threads, and the one whose job comes last may have read them first.
+        It reads the settings when it starts and not when they change: two threads may handle two
+        changes at once, and the job that comes last could then carry the older settings.
         """
         settings = self.current_settings()
         key = tuple(vars(settings).values())
         if (seen := self._seen.pop(key, None)) is not None:
-            self._seen[key] = seen  # the last to be forgotten
+            self._seen[key] = seen  # now the most recently used
             yield seen
             return
         whole = PanelUpdate()

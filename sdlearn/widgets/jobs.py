@@ -75,7 +75,7 @@ class LatestJob(Generic[Result]):
             self._cancelled.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nothing is left to do, at most `timeout` seconds; whether that is so."""
+        """Wait until nothing is left to do, at most `timeout` seconds; True if so."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
