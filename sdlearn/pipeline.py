@@ -161,12 +161,19 @@ class StableDiffusion:
         """Prompts as token ids, (B, 77): begin, pieces of words, end, padding.
 
         Warns when a prompt is too long, and shows what was cut off.
+
+        >>> load().tokenize(["a red house", "a blue boat at night"]).shape
+        torch.Size([2, 77])
         """
         return padded_ids(self.tokenizer, prompt)
 
     @torch.no_grad()
     def encode_text(self, prompt: str | Iterable[str]) -> Tensor:
-        """The text states of prompts, one for every token, (B, 77, D): the U-Net's condition."""
+        """The text states of prompts, one for every token, (B, 77, D): the U-Net's condition.
+
+        >>> load().encode_text("a red house").shape
+        torch.Size([1, 77, 128])
+        """
         ids = self.tokenize(prompt).to(self.device)
         with self._lock, explain_out_of_memory(self.device, self.dtype):
             return self.text_encoder(ids, return_dict=False)[0]
@@ -174,7 +181,11 @@ class StableDiffusion:
     def init_latents(
         self, seeds: Iterable[int], *, height: int | None = None, width: int | None = None
     ) -> Tensor:
-        """Unit-variance noise, (B, 4, h, w), one for each seed; height and width in pixels."""
+        """Unit-variance noise, (B, 4, h, w), one for each seed; height and width in pixels.
+
+        >>> load().init_latents([7, 8]).shape
+        torch.Size([2, 4, 16, 16])
+        """
         factor, native = self.vae_scale_factor, self.image_size
         height, width = (native if side is None else side for side in (height, width))
         size = (side // factor for side in check_size(height, width, factor))
@@ -214,6 +225,11 @@ class StableDiffusion:
         `uncond` (`diffusion.apply_guidance`). `scheduler` is a name in `diffusion.SCHEDULERS`,
         None for the model's own; one that draws noise in its steps needs the `seeds` of `latents`.
         Raises `ValueError` or `TypeError` at the call, not at the first step.
+
+        >>> sd = load()
+        >>> cond, uncond = sd.encode_text("a red house"), sd.encode_text("")
+        >>> [step.t for step in sd.denoise(sd.init_latents([7]), cond, uncond, num_steps=4)]
+        [999.0, 749.0, 499.0, 249.0]
         """
         num_steps = self.defaults.num_steps if num_steps is None else num_steps
         num_steps = check_num_steps(num_steps, self.scheduler.config.num_train_timesteps)
@@ -263,6 +279,10 @@ class StableDiffusion:
         """Latents (B, 4, h, w) → images (B, 3, H, W) in [0, 1].
 
         An image that the model's safety checker flags becomes black.
+
+        >>> sd = load()
+        >>> sd.decode(sd.init_latents([7])).shape
+        torch.Size([1, 3, 128, 128])
         """
         check_latents(latents, self.vae, self.vae.config.latent_channels)
         factor = self.vae_scale_factor

@@ -161,9 +161,9 @@ class Desk:
         page.evaluate(WATCH_INPUT)
 
     def painted(self, wanted: str) -> float:
-        """Milliseconds from the last key or mouse button to the picture with that text."""
+        """Milliseconds from the last key or mouse button to the image with that text."""
         took = self.page.evaluate(PAINTED, wanted)
-        assert took is not None, f"no picture with {wanted!r}; {self.text()}"
+        assert took is not None, f"no image with {wanted!r}; {self.text()}"
         return took
 
     def text(self) -> str:

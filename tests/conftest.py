@@ -27,7 +27,7 @@ CORE = {"diffusion", "guidance", "seeds", "schedulers", "loading", "pipeline"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--screenshots", metavar="FOLDER", type=Path, help="keep pictures of the explorers there"
+        "--screenshots", metavar="FOLDER", type=Path, help="keep images of the explorers there"
     )
 
 

@@ -18,7 +18,7 @@ def done(explorer: LiveExplorer, seconds: float = 30) -> dict:
 
 
 def same(one: Image.Image, other: Image.Image) -> bool:
-    """Whether two pictures are equal, but for the last bits.
+    """Whether two images are equal, but for the last bits.
 
     An explorer draws with one thread less, and that makes a level more or less here and there.
     """

@@ -13,10 +13,10 @@ __all__ = ["OPEN", "probe"]
 
 OPEN = {  # wrong answers to open exercises, and what the judge must say among other things
     "start.three": (
-        ("first", "three seeds give three pictures; you have 1"),
-        ("first * 3", "two pictures are the same: give each a seed of its own"),
-        ("first[0]", "the list of pictures that sd.generate gives is expected"),
-        ("[1, 2, 3]", "pictures are expected, but your list holds a number"),
+        ("first", "three seeds give three images; you have 1"),
+        ("first * 3", "two images are the same: give each a seed of its own"),
+        ("first[0]", "the list of images that sd.generate gives is expected"),
+        ("[1, 2, 3]", "images are expected, but your list holds a number"),
     ),
     "start.boat": (
         ("first", "subject house, colour red"),

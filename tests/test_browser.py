@@ -1,7 +1,7 @@
 """Explorers as a learner meets them: in JupyterLab, in a browser, with keyboard and mouse.
 
 They need Chromium, which Debian calls `chromium`. Run `pytest tests/test_browser.py -s` on an idle
-machine to see how long it takes from a key to the picture.
+machine to see how long it takes from a key to the image.
 """
 
 import os
@@ -115,7 +115,7 @@ def test_an_error_is_one_sentence_and_the_explorer_goes_on(desk: Desk):
 
 def test_the_kernel_answers_while_a_picture_is_drawn(desk: Desk):
     desk.page.get_by_role("button", name="grid").click()
-    desk.page.wait_for_selector("[role=status] >> text=/picture \\d+ of 12/")
+    desk.page.wait_for_selector("[role=status] >> text=/image \\d+ of 12/")
     desk.page.locator(".jp-CodeCell").last.locator(".cm-content").click()
     desk.page.keyboard.press("Control+Enter")
     desk.page.wait_for_selector(".jp-OutputArea >> text=['explorer']", timeout=10_000)
@@ -145,9 +145,9 @@ def test_from_a_key_to_the_picture(desk: Desk):
     desk.page.keyboard.press("ArrowLeft")
     seen = desk.painted(f"guidance {3 + (MOVES - 1) / 2:g}, 20 steps") / 1000
     print(
-        f"\n{MOVES} moves of the slider, to a picture of 20 steps: median "
+        f"\n{MOVES} moves of the slider, to an image of 20 steps: median "
         f"{statistics.median(took):.2f} s, worst {max(took):.2f} s; the pipeline alone "
-        f"{statistics.median(alone):.2f} s; a picture seen before {seen:.3f} s"
+        f"{statistics.median(alone):.2f} s; an image seen before {seen:.3f} s"
     )
     assert statistics.median(took) < MOST_SECONDS
     assert seen < MOST_SECONDS / 5
@@ -157,7 +157,7 @@ def test_from_a_key_to_the_picture(desk: Desk):
 def test_all_explorers_open(
     theme: str, browser: Browser, tmp_path: Path, pytestconfig: pytest.Config
 ):
-    """The notebook for lectures; with `--screenshots FOLDER` its pictures are kept."""
+    """The notebook for lectures; with `--screenshots FOLDER` its images are kept."""
     book = nbformat.read(LECTURE, as_version=4)
     kinds = [found[1] for cell in book.cells if (found := SHOWN.search(cell.source))]
     assert sorted(kinds) == sorted(EVERY)

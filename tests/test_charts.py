@@ -90,7 +90,7 @@ FIGURES = {
     "bars below 0": viz.bars({"up": 0.5, "down": -0.25}, xlabel="change", marks={"old": 0.1}),
     "long bars": viz.bars({"without the skip connections at 16 by 16": 1.5, "b": 2}, xlabel="x"),
     "matrix": matrix(title="similarity"),
-    "pictures": matrix(rows=None, row_pictures=[picture()] * 2, column_pictures=[picture()] * 2),
+    "images": matrix(rows=None, row_images=[picture()] * 2, column_images=[picture()] * 2),
     "long names": matrix(
         rows=["a large red house on the left, on green grass, at sunset " * 2] * 2
     ),
@@ -98,7 +98,7 @@ FIGURES = {
     "no numbers": matrix(np.eye(30), rows=range(30), columns=range(30), digits=None),
     "heatmap": viz.heatmap(np.eye(8), titles=["an error"]),
     "heat without titles": viz.heatmap(np.stack([np.eye(8)] * 3) / 300),
-    "heat over pictures": viz.heatmap(np.stack([np.eye(8)] * 9), picture(), titles=range(9)),
+    "heat over images": viz.heatmap(np.stack([np.eye(8)] * 9), picture(), titles=range(9)),
 }
 
 
@@ -410,7 +410,7 @@ def test_names_of_columns_stand_upright_where_a_word_is_wider_than_its_cell():
 
 def test_pictures_stand_beside_their_rows_and_above_their_columns():
     white, black = picture(value=1.0), picture(value=0.0)
-    figure = matrix(row_pictures=[white, black], column_pictures=[black, white])
+    figure = matrix(row_images=[white, black], column_images=[black, white])
     figure.draw_without_rendering()
     shown = figure.findobj(AnnotationBbox)
     assert [box.offsetbox.get_data().mean() for box in shown] == [255, 0, 0, 255]
@@ -432,8 +432,8 @@ def test_pictures_stand_beside_their_rows_and_above_their_columns():
         (np.eye(3), {}, "rows must be a list with one text for each of 3; got 2"),
         (np.eye(2), {"columns": "ab"}, "columns must be a list .*; got the text 'ab'"),
         (np.eye(2), {"digits": 9}, "digits must lie in 0..6, or be None; got 9"),
-        (np.eye(2), {"row_pictures": picture()}, "row_pictures must be one for each of 2; got 1"),
-        (np.eye(2), {"column_pictures": [picture()] * 3}, "column_pictures must .*; got 3"),
+        (np.eye(2), {"row_images": picture()}, "row_images must be one for each of 2; got 1"),
+        (np.eye(2), {"column_images": [picture()] * 3}, "column_images must .*; got 3"),
         (
             np.eye(40),
             {"rows": range(40), "columns": range(40)},
@@ -519,11 +519,11 @@ def test_one_picture_serves_for_many_maps():
         ([1, 2], {}, r"values must have 2 or 3 dimensions, .*; got shape \(2,\)"),
         (torch.full((2, 2), float("nan")), {}, "values must hold finite numbers only; got nan"),
         (np.eye(2), {"titles": ["a", "b"]}, "titles must be a list .* each of 1; got 2"),
-        (np.zeros((3, 2, 2)), {"pictures": [picture()] * 2}, "pictures must be one .* of 3; got 2"),
+        (np.zeros((3, 2, 2)), {"images": [picture()] * 2}, "images must be one .* of 3; got 2"),
         (
             np.eye(2),
-            {"pictures": torch.zeros(3, 8, 16)},
-            r"pictures must have the shape .*\(8, 16\)",
+            {"images": torch.zeros(3, 8, 16)},
+            r"images must have the shape .*\(8, 16\)",
         ),
         (np.eye(2), {"columns": 0}, "columns must be at least 1; got 0"),
         (np.eye(2), {"size": 0}, "size must be a number of pixels .*; got 0"),

@@ -45,7 +45,7 @@ PAIR = Scene(
 
 
 def seen(scene: Scene, **wrong: str) -> Reading:
-    """What a perfect judge reads in the picture of `scene`, but for what is `wrong`."""
+    """What a perfect judge reads in the image of `scene`, but for what is `wrong`."""
     words = {**labels(scene), **wrong}
     return Reading(words, dict.fromkeys(words, 1.0))
 
@@ -265,7 +265,7 @@ def test_a_report_has_ceiling_rows_and_floor_for_every_split(report):
 
 
 def test_the_ceiling_and_the_floor_of_a_perfect_model(sd):
-    """A judge that sees what was asked for in every picture leaves nothing to the floor."""
+    """A judge that sees what was asked for in every image leaves nothing to the floor."""
     settings = replace(SMALL, prompts=6, guidance=(0.0,))
     asked = {split: list(scenes(6, split)) for split in SPLITS}
     sources = ("renders", "VAE round trips", "generated")

@@ -142,7 +142,7 @@ def test_an_uploaded_picture_is_noised(explorer: NoiseExplorer):
 def test_a_bad_upload_is_refused_in_one_sentence_and_it_goes_on(explorer: NoiseExplorer):
     upload(explorer, "<b>notes</b>.txt", b"not a picture")
     assert same(done(explorer)["image"], CAT)
-    assert explorer.status.startswith("<b>notes</b>.txt was not taken: the file must be a picture")
+    assert explorer.status.startswith("<b>notes</b>.txt was not taken: the file must be an image")
     assert "&lt;b&gt;notes" in explorer._line.value
     upload(explorer, "sea.png", file_of(OTHER))
     assert same(done(explorer)["image"], to_square(OTHER))
@@ -190,7 +190,7 @@ def test_the_sliders_range_is_the_models_and_it_reports_while_it_moves(explorer:
 
 def test_every_control_has_a_label(explorer: NoiseExplorer):
     labels = [control.description for control in [*explorer.children[:3], explorer.upload]]
-    assert labels == ["timestep t", "seed", "schedule", "your picture"]
+    assert labels == ["timestep t", "seed", "schedule", "your image"]
 
 
 def test_a_timestep_beyond_the_last_is_told_and_the_next_one_works(explorer: NoiseExplorer):
@@ -264,7 +264,7 @@ def test_the_models_own_schedule_is_not_drawn_twice():
 
 def test_the_numbers_of_a_level_by_hand():
     html = level_html(12, 0.36)  # 0.6 of the picture, 0.8 of the noise
-    for text in ("12", "0.3600", "0.562", "= 0.600", "= 0.800", "36.0 % are picture, 64.0 % noise"):
+    for text in ("12", "0.3600", "0.562", "= 0.600", "= 0.800", "36.0 % are image, 64.0 % noise"):
         assert text in html
     assert "no noise" in level_html(0, 1.0)
 

@@ -172,7 +172,7 @@ def test_the_sentence_says_where_the_change_is(explorer: LatentPainter):
     )
     explorer.size = 0
     done(explorer)
-    assert explorer.status == "The channel changes everywhere, and so does the picture."
+    assert explorer.status == "The channel changes everywhere, and so does the image."
     explorer.amount = 0
     assert same(done(explorer)["image"], explorer.facts["before"])
     assert explorer.status == "Nothing is added yet: move “add to it”."
@@ -262,7 +262,7 @@ def test_what_is_no_picture_is_refused(explorer: LatentPainter):
 def upload(explorer: LatentPainter, name: str, data: bytes) -> None:
     now = datetime.now(timezone.utc)
     file = {"name": name, "type": "", "size": len(data), "last_modified": now}
-    button(explorer, "your picture").value = ({**file, "content": memoryview(data)},)
+    button(explorer, "your image").value = ({**file, "content": memoryview(data)},)
 
 
 def test_an_uploaded_picture_is_taken_and_the_strokes_are_gone(explorer: LatentPainter):
@@ -275,13 +275,13 @@ def test_an_uploaded_picture_is_taken_and_the_strokes_are_gone(explorer: LatentP
     assert same(explorer.image, blue)
     [expected] = to_pil(explorer.sd.decode(explorer.sd.encode_image(viz.to_tensor(blue))))
     assert same(explorer.facts["image"], expected)
-    assert button(explorer, "your picture").value == ()
+    assert button(explorer, "your image").value == ()
 
 
 def test_a_bad_upload_is_refused_and_the_picture_stays(explorer: LatentPainter):
     before = explorer.image
     upload(explorer, "<b>notes</b>.txt", b"not a picture")
-    assert explorer.status.startswith("<b>notes</b>.txt was not taken: the file must be a picture")
+    assert explorer.status.startswith("<b>notes</b>.txt was not taken: the file must be an image")
     assert explorer.image is before
 
 

@@ -30,7 +30,7 @@ done = partial(explorer_tools.done, seconds=60)  # many steps are decoded
 
 @pytest.fixture(scope="module")
 def sd() -> StableDiffusion:
-    """The shipped model for pictures of 64 pixels: another size, and quick."""
+    """The shipped model for images of 64 pixels: another size, and quick."""
     small = load("tiny")
     small.image_size = 64
     return small

@@ -320,13 +320,13 @@ for model in parts.values():
         module.register_forward_hook(look)
 noise, cond = sd.init_latents([0]), sd.encode_text("a red house")
 [step] = sd.denoise(noise, cond, num_steps=1, guidance_scale=1)
-picture = sd.decode(step.next_latents)
+image = sd.decode(step.next_latents)
 answer = {
     "parameters": {n: sum(p.numel() for p in m.parameters()) for n, m in parts.items()},
     "dtypes": sorted({str(p.dtype) for m in parts.values() for p in m.parameters()}),
     "loaded": loaded,
-    "shapes": [list(step.next_latents.shape), list(picture.shape)],
-    "finite": bool(step.next_latents.isfinite().all() and picture.isfinite().all()),
+    "shapes": [list(step.next_latents.shape), list(image.shape)],
+    "finite": bool(step.next_latents.isfinite().all() and image.isfinite().all()),
     "highest": highest,
 }
 """

@@ -26,7 +26,7 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # another number may round 
 
 @pytest.fixture(autouse=True)
 def model(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The small model's folder; and batches of three pictures instead of eight."""
+    """The small model's folder; and batches of three images instead of eight."""
     monkeypatch.setattr(generate, "PIXELS_AT_ONCE", 3 * 128 * 128)
     return tiny_folder
 

@@ -1,4 +1,4 @@
-"""What fits: plans from numbers, and pictures that do not depend on where the weights lie."""
+"""What fits: plans from numbers, and images that do not depend on where the weights lie."""
 
 import functools
 import re
@@ -97,7 +97,7 @@ def test_8_gb_are_enough_for_four_pictures_even_if_slicing_saved_nothing():
 
 
 def test_the_published_peaks_are_reached():
-    """4,050 and 6,911 MiB for one and for four pictures, without the checker."""
+    """4,050 and 6,911 MiB for one and for four images, without the checker."""
     weights = sum(SD15.values()) - SD15["checker"]
     assert (weights + ONE_IMAGE) / 2**20 == pytest.approx(4050, abs=1)
     assert (weights + ONE_IMAGE + 3 * NEXT_IMAGE) / 2**20 == pytest.approx(6911, rel=0.005)
@@ -133,7 +133,7 @@ def test_where_there_is_no_other_place_all_parts_stay(device_type, limit):
 def test_the_reason_names_both_numbers():
     plan = choose_plan(SD15, 8 * GB, "cuda")
     assert str(plan) == (
-        "all parts stay on the device, pictures decoded one by one; about 4.9 GB of 8.0 GB"
+        "all parts stay on the device, images decoded one by one; about 4.9 GB of 8.0 GB"
     )
     assert str(choose_plan(SD15, 10**8, "cuda")).endswith("; 0.10 GB may be too little")
 

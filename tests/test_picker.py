@@ -1,4 +1,4 @@
-"""Bring your own picture: any format and any mode come out as one kind; the rest is refused."""
+"""Bring your own image: any format and any mode come out as one kind; the rest is refused."""
 
 import base64
 import io
@@ -202,11 +202,11 @@ def test_the_picture_that_came_is_not_changed():
     ("data", "sentence"),
     [
         (b"", "the file is empty"),
-        (b"hello", "the file must be a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "the file must be a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "the file must be a picture"),
-        (pickle.dumps([1, 2]), "the file must be a picture"),
-        (b"\x89PNG\r\n\x1a\n", "the file must be a picture"),
+        (b"hello", "the file must be an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "the file must be an image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "the file must be an image"),
+        (pickle.dumps([1, 2]), "the file must be an image"),
+        (b"\x89PNG\r\n\x1a\n", "the file must be an image"),
         (bytes(20_000_001), "at most 20 MB; it has 20.0 MB"),
         (file_of(quarters())[:-40], "damaged"),
         (file_of(Image.effect_noise((64, 64), 80), "JPEG")[:-900], "damaged"),
@@ -264,14 +264,14 @@ def upload(picker: ImagePicker, name: str, data: bytes) -> None:
 
 def test_there_is_always_a_picture(picker: ImagePicker):
     assert_quarters(picker.image)
-    assert picker.status == "the picture of the lesson; bring your own"
+    assert picker.status == "the image of the lesson; bring your own"
 
 
 def test_an_uploaded_picture_is_taken_and_shown(picker: ImagePicker):
     upload(picker, "sea.png", file_of(Image.new("RGB", (300, 200), BLUE)))
     assert picker.image.size == (64, 64)
     assert picker.image.getpixel((5, 5)) == BLUE
-    assert picker.status == "your picture, sea.png"
+    assert picker.status == "your image, sea.png"
     assert picker.children[0].value == ()  # the same name may come again
 
 
@@ -279,17 +279,17 @@ def test_a_bad_upload_is_refused_and_the_last_picture_stays(picker: ImagePicker)
     upload(picker, "sea.png", file_of(Image.new("RGB", (300, 200), BLUE)))
     upload(picker, "<b>notes</b>.txt", b"not a picture")
     assert picker.image.getpixel((5, 5)) == BLUE
-    assert picker.status.startswith("<b>notes</b>.txt was not taken: the file must be a picture")
+    assert picker.status.startswith("<b>notes</b>.txt was not taken: the file must be an image")
     assert "&lt;b&gt;notes" in picker.children[2].value  # told, not obeyed
     upload(picker, "again.png", file_of(quarters()))
     assert_quarters(picker.image)
-    assert picker.status == "your picture, again.png"
+    assert picker.status == "your image, again.png"
 
 
 def test_a_picture_may_be_set_from_code(picker: ImagePicker):
     picker.image = Image.new("RGBA", (10, 900), (0, 0, 255, 255))
     assert (picker.image.mode, picker.image.size) == ("RGB", (64, 64))
-    assert picker.status == "your picture, set from code"
+    assert picker.status == "your image, set from code"
     with pytest.raises(ValueError, match="image must be a PIL image; got int"):
         picker.image = 7
     assert picker.image.getpixel((5, 5)) == BLUE
@@ -318,9 +318,9 @@ def test_without_a_front_end_it_is_a_picture_with_alternative_text(picker: Image
     picker.image = Image.new("RGB", (80, 80), BLUE)
     image, data, metadata = shown(picker)
     assert image.convert("RGB").tobytes() == picker.image.tobytes()
-    assert data["text/plain"] == metadata["image/png"]["alt"] == "your picture, set from code"
+    assert data["text/plain"] == metadata["image/png"]["alt"] == "your image, set from code"
     assert set(data) == {"image/png", "text/plain"}
-    assert 'alt="your picture, set from code"' in picker.children[1].value
+    assert 'alt="your image, set from code"' in picker.children[1].value
 
 
 @pytest.mark.slow

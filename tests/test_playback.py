@@ -259,7 +259,7 @@ def test_under_autocast_it_runs_as_written(net: Net):
 
 
 class Reader(nn.Module):
-    """Two layers for the text, one for the picture; counts what the text's layers compute."""
+    """Two layers for the text, one for the image; counts what the text's layers compute."""
 
     ran = 0
 

@@ -71,7 +71,7 @@ def pixels(images) -> np.ndarray:
 
 def test_a_model_that_has_one_uses_it(model):
     sd = load(add_checker(model, ALL), device="cpu")
-    with pytest.warns(UserWarning, match="made 2 of 2 pictures black; .*safety_checker=False"):
+    with pytest.warns(UserWarning, match="made 2 of 2 images black; .*safety_checker=False"):
         assert pixels(sd.generate(PROMPT, **HOW)).max() == 0
 
 
@@ -92,7 +92,7 @@ def test_the_switch_for_teachers(model):
 
 
 def between(model: Path) -> float:
-    """A threshold that flags one of the two pictures and not the other."""
+    """A threshold that flags one of the two images and not the other."""
     sd = load(add_checker(model, NONE), device="cpu")
     checker = sd.safety_checker.model
     seen = sd.safety_checker.processor(sd.generate(PROMPT, **HOW), return_tensors="pt").pixel_values
@@ -129,7 +129,7 @@ def test_every_picture_that_comes_out_is_checked_and_latents_are_left_alone(mode
     sd = load(add_checker(model, ALL), device="cpu")
     latents = sd.init_latents([1])
     copy = latents.clone()
-    with pytest.warns(UserWarning, match="made 1 of 1 pictures black"):
+    with pytest.warns(UserWarning, match="made 1 of 1 images black"):
         assert sd.decode(latents).max() == 0
     assert torch.equal(latents, copy)
 
@@ -189,7 +189,7 @@ def test_one_that_is_insisted_on_must_be_there(model, tiny_folder):
 )
 def test_a_model_that_should_have_one_is_loaded_with_a_warning(model, gone):
     (add_checker(model, ALL) / gone).unlink()
-    with pytest.warns(UserWarning, match=f"pictures are not checked.*missing in .*: {gone}; load"):
+    with pytest.warns(UserWarning, match=f"images are not checked.*missing in .*: {gone}; load"):
         assert load(model, device="cpu").safety_checker is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -213,7 +213,7 @@ def test_the_command_line_has_the_switch(model, folder, capsys):
     add_checker(model, ALL)
     words = ["generate", PROMPT, "--model", str(model), "--steps", "2", "--quiet", "-o"]
     assert main([*words, "black.png"]) == 0
-    assert "sdlearn: the safety checker made 1 of 1 pictures black" in capsys.readouterr().err
+    assert "sdlearn: the safety checker made 1 of 1 images black" in capsys.readouterr().err
     assert main([*words, "drawn.png", "--no-safety-checker"]) == 0
     assert capsys.readouterr().err == ""
     assert pixels_of("black.png").max() == 0
@@ -265,11 +265,11 @@ def test_the_hub_is_asked_for_it_when_it_is_wanted(model, without, monkeypatch):
 
 def test_a_cache_without_it_is_good_enough_when_the_hub_has_none_either(without, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Hub(without, without))
-    with pytest.warns(UserWarning, match="pictures are not checked"):
+    with pytest.warns(UserWarning, match="images are not checked"):
         assert load("me/mine", device="cpu").safety_checker is None
 
 
 def test_a_cache_without_it_is_good_enough_without_network(without, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Hub(without, None))
-    with pytest.warns(UserWarning, match="pictures are not checked"):
+    with pytest.warns(UserWarning, match="images are not checked"):
         assert load("me/mine", device="cpu").safety_checker is None

@@ -22,7 +22,7 @@ def pixels(path: str) -> np.ndarray:
 
 
 def cell(page: np.ndarray, row: int, column: int) -> np.ndarray:
-    """One picture of a page, 128x128."""
+    """One image of a page, 128x128."""
     top, left = row * PITCH, column * PITCH
     return page[top : top + 128, left : left + 128]
 
@@ -46,7 +46,7 @@ def test_a_page_is_no_wider_than_its_pictures():
 
 @pytest.mark.parametrize(("colours", "columns"), [([], 2), (["red"], 0)])
 def test_tile_refuses_an_empty_page(colours: list[str], columns: int):
-    message = f"pictures and at least one column; got {len(colours)} and {columns}"
+    message = f"images and at least one column; got {len(colours)} and {columns}"
     with pytest.raises(ValueError, match=message):
         tile(plain(*colours), columns)
 

@@ -1,4 +1,4 @@
-"""How long a picture of 20 steps takes, beside diffusers' own pipeline on the same weights.
+"""How long an image of 20 steps takes, beside diffusers' own pipeline on the same weights.
 
 Run `pytest tests/test_speed.py -s` on an idle machine to see the numbers.
 """

@@ -68,7 +68,7 @@ def test_tensor_array_and_image_of_one_picture_are_drawn_alike():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ([], "images must hold at least one picture; got none"),
+        ([], "images must hold at least one image; got none"),
         (torch.rand(1, 4, 16, 16), r"\(3, H, W\) or \(B, 3, H, W\); got \(1, 4, 16, 16\)"),
         (torch.rand(16, 16), r"got \(16, 16\)"),
         (torch.rand(3, 0, 16), r"got \(3, 0, 16\)"),
@@ -115,7 +115,7 @@ def test_rounding_beyond_the_range_is_forgiven():
         ),
         (
             lambda: viz.show([picture()] * 2, ax=viz.Sheet(9, 9, "page").add_subplot()),
-            "images must be one picture when ax is given; got 2",
+            "images must be one image when ax is given; got 2",
         ),
         (lambda: viz.channels(torch.rand(2, 4, 8, 8)), r"latents .*; got \(2, 4, 8, 8\)"),
         (lambda: viz.show(picture(), 5), "titles must be a list .*; got the int 5"),
@@ -203,7 +203,7 @@ def test_a_grid_labels_its_columns_once_and_every_row():
     labels = [text.get_text() for ax in figure.axes for text in ax.texts]
     assert titles_of(figure) == ["house", "cat", "car"]
     assert labels == ["red", "blue"]
-    assert figure.alt == "A grid of 6 pictures. Rows: red; blue. Columns: house; cat; car."
+    assert figure.alt == "A grid of 6 images. Rows: red; blue. Columns: house; cat; car."
 
 
 def test_labels_of_rows_stay_on_the_page():
@@ -275,7 +275,7 @@ def test_a_notebook_gets_one_png_with_alternative_text():
     figure = viz.show([picture()] * 2, ["a red house", "a blue cat"])
     data, metadata = figure._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
-    alt = "2 pictures: a red house; a blue cat"
+    alt = "2 images: a red house; a blue cat"
     assert metadata == {"image/png": {"alt": alt, "width": 2 * 256 + 8 + 2 * 4}}
     assert data["text/plain"] == alt
     page, _ = png_of(figure)
@@ -285,10 +285,10 @@ def test_a_notebook_gets_one_png_with_alternative_text():
 @pytest.mark.parametrize(
     ("figure", "alt"),
     [
-        (viz.show(picture()), "one picture of 128 by 128 pixels"),
-        (viz.show([picture()] * 2, ["a cat", ""]), "2 pictures: a cat; untitled"),
+        (viz.show(picture()), "one image of 128 by 128 pixels"),
+        (viz.show([picture()] * 2, ["a cat", ""]), "2 images: a cat; untitled"),
         (viz.show(picture(), ["a cat"], alt="a blue cat sits"), "a blue cat sits"),
-        (viz.filmstrip([picture()] * 2, [951, 1]), "In order: 2 pictures: 951; 1"),
+        (viz.filmstrip([picture()] * 2, [951, 1]), "In order: 2 images: 951; 1"),
         (viz.channels(torch.zeros(4, 2, 2)), "4 channels of numbers as coloured cells"),
         (viz.tokens(["red</w>"], [5]), "tokens, each with its id: red 5"),
         (viz.Sheet(300, 200, alt="a falling curve"), "a falling curve"),

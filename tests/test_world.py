@@ -1,4 +1,4 @@
-"""The world: the same scene is the same picture and words, and both say what the scene says."""
+"""The world: the same scene is the same image and words, and both say what the scene says."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def pixels(scene: Scene) -> np.ndarray:
 
 
 def silhouette(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """Where the scene's subjects are drawn, (H, W): it differs from the picture without them."""
+    """Where the scene's subjects are drawn, (H, W): it differs from the image without them."""
     drawn = pixels(scene)
     with monkeypatch.context() as patch:
         for subject in SUBJECTS:

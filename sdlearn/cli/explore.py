@@ -6,8 +6,8 @@ computer only and needs no network. Ctrl-C stops it.
 
 names:
   cfg       How hard do the words pull?
-  theatre   How does a picture come out of noise?
-  noise     How much of a picture is left under noise?
+  theatre   How does an image come out of noise?
+  noise     How much of an image is left under noise?
   tokens    What does the model read, and where does it look?
   mixer     What lies between two prompts?
   painter   What is in a latent?
@@ -52,8 +52,8 @@ class Shown(NamedTuple):
 
 EXPLORERS = {
     "cfg": Shown("CfgExplorer", "guidance", "How hard do the words pull?"),
-    "theatre": Shown("DenoisingTheatre", "denoising", "How does a picture come out of noise?"),
-    "noise": Shown("NoiseExplorer", "noise", "How much of a picture is left under noise?"),
+    "theatre": Shown("DenoisingTheatre", "denoising", "How does an image come out of noise?"),
+    "noise": Shown("NoiseExplorer", "noise", "How much of an image is left under noise?"),
     "tokens": Shown("TokenExplorer", "tokens", "What does the model read, and where does it look?"),
     "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?"),
     "painter": Shown("LatentPainter", "painter", "What is in a latent?"),

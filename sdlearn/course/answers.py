@@ -187,7 +187,7 @@ def kind(value: Any) -> str:
         if isinstance(value, types):
             return words
     if hasattr(value, "getbands"):
-        return "a picture"
+        return "an image"
     if hasattr(value, "__array__"):
         return "a tensor"
     return "a function" if callable(value) else f"of type {type(value).__name__}"
@@ -240,7 +240,7 @@ def _image(answer: Any, truth: Any, tolerance: float) -> str | None:
     largest = np.abs(levels[0] - levels[1]).max()
     if largest <= max(tolerance, 1.5 / 255):  # one level of rounding
         return None
-    return f"the pictures differ by up to {255 * largest:.0f} of 255 levels"
+    return f"the images differ by up to {255 * largest:.0f} of 255 levels"
 
 
 def _tensor(answer: np.ndarray, truth: np.ndarray, tolerance: float) -> str | None:
@@ -313,7 +313,7 @@ COMPARE: dict[str, Callable[[Any, Any, float], str | None]] = {
     "True or False": _exact,
     "a list": _list,
     "a number": _number,
-    "a picture": _image,
+    "an image": _image,
     "a tensor": _tensor,
     "a text": _text,
 }

@@ -25,6 +25,12 @@ def exercise(name: str, namespace: Mapping[str, Any] | None = None) -> Check:
 
     What the exercise needs of a lesson is looked up in `namespace`, by default the variables of
     the notebook. Raises `ValueError` for an unknown name.
+
+    >>> check = exercise("guidance.weights")
+    >>> check(...)
+    Not yet tried.
+    >>> check([0, 1, 5])  # doctest: +ELLIPSIS
+    Right: ...
     """
     here = sys.modules["__main__"].__dict__ if namespace is None else namespace
     return Check(catalogue.find(name), here)

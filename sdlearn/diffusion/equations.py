@@ -74,7 +74,11 @@ def _cosine_betas(num_train_timesteps: int) -> Tensor:
 
 
 def alphas_cumprod(betas: Tensor) -> Tensor:
-    """ᾱ_t, the product of all 1 - β up to t; (T,) → (T,), falling from nearly 1 towards 0."""
+    """ᾱ_t, the product of all 1 - β up to t; (T,) → (T,), falling from nearly 1 towards 0.
+
+    >>> alphas_cumprod(torch.tensor([0.1, 0.2]))  # 0.9, and 0.9 * 0.8
+    tensor([0.9000, 0.7200])
+    """
     return torch.cumprod(1 - betas, dim=0)
 
 
@@ -124,6 +128,9 @@ def ddim_step(
     """One DDIM step to a cleaner x (eq. 12). `eta` 0 is deterministic, 1 is DDPM.
 
     Raises `ValueError` unless `noise` is given exactly when `eta` is not 0.
+
+    >>> ddim_step(torch.tensor([[2.2]]), torch.tensor([[1.0]]), 0.64, 1.0)  # to a clean image
+    tensor([[2.]])
     """
     if (noise is None) != (eta == 0):
         got = "none" if noise is None else "some"

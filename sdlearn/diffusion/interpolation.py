@@ -23,6 +23,9 @@ def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     sin((1 - s)θ) / sin θ · a + sin(sθ) / sin θ · b, θ the angle between the two (Shoemake 1985).
     Where they point the same way, the arc is the straight line. Raises `ValueError` when they
     point in opposite ways: then there are many arcs, and none is the shortest.
+
+    >>> slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 0.5)
+    tensor([0.7071, 0.7071])
     """
     theta = angle(a, b)
     if torch.sin(theta) < 1e-4:

@@ -21,6 +21,9 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     """The 95 % interval for the true share, (low, high) in 0..1.
 
     Raises `ValueError` unless total >= 1 and 0 <= right <= total.
+
+    >>> tuple(round(bound, 3) for bound in wilson(9, 10))
+    (0.596, 0.982)
     """
     if total < 1 or not 0 <= right <= total:
         raise ValueError(f"right must be 0..total and total at least 1; got {right} of {total}")

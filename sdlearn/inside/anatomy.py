@@ -181,6 +181,9 @@ def anatomy(model: str | Path | Loaded = "sd15") -> Anatomy:
     "vae_encoder", "vae_decoder", and "vae", which is a round trip through both halves.
     Raises `ValueError` for what is none of these, and `FileNotFoundError` for a folder without
     configs.
+
+    >>> anatomy("sd15").parts["unet"].parameters
+    859520964
     """
     architecture = architecture_of(model)
     ids = _zeros(1, architecture.text_encoder["max_position_embeddings"], dtype=torch.long)
@@ -389,7 +392,7 @@ def _anatomy_table(a: Anatomy) -> str:
     unet, cross = a.parts["unet"], sum(part.parameters for part in a.cross_attentions)
     image, latents = a.parts["vae_encoder"].inputs[0][1:], unet.outputs[0][1:]
     return f"""\
-{a.name}: pictures {shape_text(image)}, latents {shape_text(latents)}
+{a.name}: images {shape_text(image)}, latents {shape_text(latents)}
 
 {_parts_table(a)}
 
@@ -397,7 +400,7 @@ def _anatomy_table(a: Anatomy) -> str:
 
 {len(a.skips)} skip connections; {len(a.cross_attentions)} cross-attentions with {cross:,} \
 parameters, {share_text(cross / unet.parameters)} of the U-Net
-One call for one picture. FLOP: 2 for a multiply-add; convolutions and matrix products."""
+One call for one image. FLOP: 2 for a multiply-add; convolutions and matrix products."""
 
 
 def _parts_table(a: Anatomy) -> str:

@@ -168,7 +168,10 @@ def _enlarged(shares: list[Tensor], size: int) -> list[Tensor]:
 def token_positions(tokenizer: Any, prompt: str, word: str) -> list[int]:
     """The positions in the prompt's 77 tokens that `word` takes, its first place counting.
 
-    "house" in "a red house" → [3], as the mark of the beginning is at 0.
+    >>> from sdlearn import load
+    >>> token_positions(load().tokenizer, "a red house", "house")  # the begin mark is at 0
+    [3]
+
     Raises `ValueError` when the prompt does not hold the word, or it was cut off.
     """
     ids = token_ids(tokenizer, prompt)

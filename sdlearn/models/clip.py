@@ -1,14 +1,14 @@
-"""CLIP with both of its towers: texts and pictures as vectors in one space (arXiv 2103.00020).
+"""CLIP with both of its towers: texts and images as vectors in one space (arXiv 2103.00020).
 
     clip = load_clip()
     texts = clip.embed_texts(["a red house", "a blue boat"])   # (2, D), each of length 1
-    pictures = clip.embed_images(images)                     # (B, D), each of length 1
-    texts @ pictures.T                                         # cosine similarities (2, B)
+    seen = clip.embed_images(images)                           # (B, D), each of length 1
+    texts @ seen.T                                             # cosine similarities (2, B)
 
 A Stable Diffusion keeps the text tower only, and gives the U-Net its 77 states and not the one
 vector that is made here. The towers shipped with "tiny" are the ones that were trained for it.
 Left out: the states (`StableDiffusion.encode_text`) and the training (`sdlearn.training.clip`).
-Letters: B texts or pictures, D width of the common space, H W pixels.
+Letters: B texts or images, D width of the common space, H W pixels.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class CLIP:
 
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor:
-        """(B, D), each of length 1, of pictures (B, 3, H, W) in [0, 1].
+        """(B, D), each of length 1, of images (B, 3, H, W) in [0, 1].
 
-        Pictures of other sizes are scaled to the one that the tower was trained on. Raises
+        Images of other sizes are scaled to the one that the tower was trained on. Raises
         `ValueError` for another shape.
         """
         check_images(images)

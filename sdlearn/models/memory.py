@@ -136,7 +136,7 @@ def _plans(weights: Mapping[str, int], scale: float, kind: str) -> list[tuple[fl
     every, largest = sum(weights.values()), max(weights.values())
     one, more = scale * ONE_IMAGE, scale * NEXT_IMAGE
     stay = ALL_ON_DEVICE
-    sliced = replace(stay, vae_slicing=True, reason=f"{stay.reason}, pictures decoded one by one")
+    sliced = replace(stay, vae_slicing=True, reason=f"{stay.reason}, images decoded one by one")
     frugal = replace(sliced, vae_tiling=True)
     plans = [(every + one + (MANY - 1) * more, stay), (every + one, sliced)]
     if kind != "cuda":

@@ -2,7 +2,7 @@
 
 Around every operation Python and torch's bookkeeping take their time, for the tiny U-Net a fifth
 of the whole. So the operations of one call are recorded (`recording`) and from then on run
-from C++. For the U-Net what depends on the text alone is computed once for a picture.
+from C++. For the U-Net what depends on the text alone is computed once for an image.
 
 A recording is replayed only for tensors of the same shapes and dtypes and the same settings, and
 only while the module's parts have no hooks and keep their attention processors, weights and

@@ -39,7 +39,7 @@ class SafetyChecker:
             )
         if any(flagged):
             warnings.warn(
-                f"the safety checker made {sum(flagged)} of {len(flagged)} pictures black; another "
+                f"the safety checker made {sum(flagged)} of {len(flagged)} images black; another "
                 "prompt or seed may help, and load(..., safety_checker=False) or "
                 "'sdlearn generate --no-safety-checker' turns it off",
                 stacklevel=3,
@@ -71,7 +71,7 @@ def load_safety_checker(
         raise ValueError(f"safety_checker=True needs a model that has one; {found}")
     if expects_checker(folder):
         warnings.warn(
-            f"pictures are not checked, as the model's safety checker is not here; {found}; "
+            f"images are not checked, as the model's safety checker is not here; {found}; "
             "load(..., safety_checker=False) if that is meant",
             stacklevel=3,
         )

@@ -43,6 +43,9 @@ def to_tensor(images: Images) -> Tensor:
     """Images of one size as one float tensor (B, 3, H, W) in [0, 1], in 256 levels.
 
     Raises `ValueError` as `to_arrays` does, and when the sizes differ.
+
+    >>> to_tensor(Image.new("RGB", (64, 32), "white")).shape
+    torch.Size([1, 3, 32, 64])
     """
     import torch
 
@@ -62,7 +65,7 @@ def to_arrays(images: Images) -> list[np.ndarray]:
     """
     arrays = list(_each(images))
     if not arrays:
-        raise ValueError("images must hold at least one picture; got none")
+        raise ValueError("images must hold at least one image; got none")
     return arrays
 
 
@@ -110,7 +113,7 @@ def tile(images: Sequence[Image.Image], columns: int) -> Image.Image:
     """
     if not images or columns < 1:
         raise ValueError(
-            f"tile needs pictures and at least one column; got {len(images)} and {columns}"
+            f"tile needs images and at least one column; got {len(images)} and {columns}"
         )
     width, height = images[0].size
     columns = min(columns, len(images))

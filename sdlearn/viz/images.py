@@ -57,7 +57,7 @@ def show(
     texts = as_texts(titles, "titles", len(arrays))
     if ax is not None:
         if len(arrays) != 1:
-            raise ValueError(f"images must be one picture when ax is given; got {len(arrays)}")
+            raise ValueError(f"images must be one image when ax is given; got {len(arrays)}")
         _draw(ax, arrays[0], texts[0], ax.get_window_extent().width)
         return figure_of(ax)
     columns = _checked_columns(columns, len(arrays))
@@ -104,7 +104,7 @@ def grid(
         wanted = f"{len(sides)} rows x {len(heads)} columns"
         raise ValueError(f"images must be as many as {wanted}; got {len(arrays)}")
     names = f"Rows: {'; '.join(sides)}. Columns: {'; '.join(heads)}."
-    alt = alt or f"A grid of {len(arrays)} pictures. {names}"
+    alt = alt or f"A grid of {len(arrays)} images. {names}"
     cell = _cell_size(arrays, len(heads), size, PAGE_WIDTH - LABEL_WIDTH)
     texts = heads + [""] * (len(arrays) - len(heads))
     sheet = _page(arrays, texts, len(heads), cell, alt)
@@ -117,7 +117,7 @@ def grid(
 
 def heatmap(
     values: Any,
-    pictures: Images | None = None,
+    images: Images | None = None,
     titles: Titles = None,
     *,
     columns: int | None = None,
@@ -127,7 +127,7 @@ def heatmap(
 ) -> Figure:
     """Maps of numbers, (h, w) or (N, h, w), side by side on one scale, with a colour bar.
 
-    Alone, a map keeps its cells visible. Over `pictures`, one for all or one for each, it is
+    Alone, a map keeps its cells visible. Over `images`, one for all or one for each, it is
     enlarged smoothly, and the image shows through in grey. `limits` are (low, high) of the
     colours, by default from 0, or the lowest number where that is below 0, to the highest.
     `columns` and `size` are those of `show`.
@@ -140,11 +140,11 @@ def heatmap(
     texts = as_texts(titles, "titles", len(maps))
     low, high = _scale(maps) if limits is None else check_limits(limits)
     norm = Normalize(low, high, clip=True)
-    shown = _coloured(maps, pictures, norm)
+    shown = _coloured(maps, images, norm)
     columns = _checked_columns(columns, len(maps))
     cell = _cell_size(shown, columns, size, PAGE_WIDTH - BAR_ROOM)
     sheet = _page(shown, texts, columns, cell, alt or _describe_maps(maps, texts, low, high))
-    colours = COLOURS if pictures is None else _over_grey()
+    colours = COLOURS if images is None else _over_grey()
     colour_bar(sheet.axes[columns - 1], cell[0], ScalarMappable(norm, colours))
     return sheet.fit_cells(columns, *cell)
 
@@ -227,13 +227,13 @@ def _scale(maps: np.ndarray) -> Pair:
     return low, high if high > low else low + 1
 
 
-def _coloured(maps: np.ndarray, pictures: Images | None, norm: Normalize) -> list[np.ndarray]:
+def _coloured(maps: np.ndarray, images: Images | None, norm: Normalize) -> list[np.ndarray]:
     """Each map as an image, uint8 (H, W, 3)."""
-    if pictures is None:
+    if images is None:
         return [as_levels(COLOURS(norm(one))) for one in maps]
-    under = to_arrays(pictures)
+    under = to_arrays(images)
     if len(under) not in (1, len(maps)):
-        raise ValueError(f"pictures must be one or one for each of {len(maps)}; got {len(under)}")
+        raise ValueError(f"images must be one or one for each of {len(maps)}; got {len(under)}")
     under = under * len(maps) if len(under) == 1 else under
     return [laid_over(one, image, norm) for one, image in zip(maps, under, strict=True)]
 
@@ -251,8 +251,8 @@ def laid_over(values: np.ndarray, image: np.ndarray, norm: Normalize) -> np.ndar
     height, width = image.shape[:2]
     ratio = values.shape[0] * width / (values.shape[1] * height)
     if abs(ratio - 1) > SHAPE_TOLERANCE:
-        sides = f"a map of {values.shape} and a picture of {(height, width)}"
-        raise ValueError(f"pictures must have the shape of their maps; got {sides}")
+        sides = f"a map of {values.shape} and an image of {(height, width)}"
+        raise ValueError(f"images must have the shape of their maps; got {sides}")
     small = Image.fromarray(values.astype(np.float32))
     large = norm(np.asarray(small.resize((width, height), Image.Resampling.BILINEAR)))
     return _blend(large, np.asarray(Image.fromarray(image).convert("L")))
@@ -283,7 +283,7 @@ def peak_region(values: np.ndarray) -> str:
 
 def _describe(texts: list[str], arrays: list[np.ndarray]) -> str:
     """Alternative text: how many images, and their titles where they have any."""
-    count = "one picture" if len(arrays) == 1 else f"{len(arrays)} pictures"
+    count = "one image" if len(arrays) == 1 else f"{len(arrays)} images"
     if any(texts):
         return f"{count}: {'; '.join(text or 'untitled' for text in texts)}"
     height, width = arrays[0].shape[:2]

@@ -39,8 +39,8 @@ def matrix(
     rows: Sequence[object] | None,
     columns: Sequence[object] | None,
     digits: int | None = 2,
-    column_pictures: Images | None = None,
-    row_pictures: Images | None = None,
+    column_images: Images | None = None,
+    row_images: Images | None = None,
     title: str = "",
     alt: str | None = None,
 ) -> Figure:
@@ -57,8 +57,8 @@ def matrix(
         raise ValueError(f"digits must lie in 0..6, or be None; got {digits}")
     height, width = numbers.shape
     sides, heads = as_texts(rows, "rows", height), as_texts(columns, "columns", width)
-    beside = _thumbnails(row_pictures, "row_pictures", height)
-    above = _thumbnails(column_pictures, "column_pictures", width)
+    beside = _thumbnails(row_images, "row_images", height)
+    above = _thumbnails(column_images, "column_images", width)
     alt = alt or _describe(numbers, sides, heads, title)
     texts = _written(numbers, digits)
     sides = [wrap(text, NAME_WIDTH) for text in sides]

@@ -55,7 +55,8 @@ def check_limits(limits: Any) -> Pair:
 def format_number(number: float) -> str:
     """A number as people write it: whole and large ones in full, others in three digits.
 
-    859520964 → "859,520,964"; 0.06827 → "0.0683"; -1234.5 → "−1,234".
+    >>> format_number(859520964), format_number(0.06827)
+    ('859,520,964', '0.0683')
     """
     number = float(number) or 0.0  # -0.0 is 0
     whole = number == round(number) or abs(number) >= 1000

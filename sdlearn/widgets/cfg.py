@@ -46,8 +46,8 @@ class CfgExplorer(shared.SheetExplorer):
     def buttons(self) -> list[widgets.Widget]:
         return [
             controls.another_seed(self),
-            controls.button("pin", "Keep this picture beside the next ones", self.pin),
-            controls.button("strip", "One picture for each of eight guidance scales", self.strip),
+            controls.button("pin", "Keep this image beside the next ones", self.pin),
+            controls.button("strip", "One image for each of eight guidance scales", self.strip),
             controls.button("grid", "Guidance against steps", self.grid),
         ]
 

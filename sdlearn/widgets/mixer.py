@@ -55,7 +55,7 @@ class PromptMixer(shared.SheetExplorer):
     guidance_scale = controls.hidden(traitlets.Float(0.0, min=0.0, max=20.0))
 
     def buttons(self) -> list[widgets.Widget]:
-        row = f"{STRIP} pictures from the first to the other"
+        row = f"{STRIP} images from the first to the other"
         return [
             controls.button("strip of texts", f"{row} prompt", self.strip),
             controls.button("strip of noises", f"{row} noise", self.strip_noise),

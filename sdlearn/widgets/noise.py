@@ -178,7 +178,7 @@ def level_html(t: float, alpha_bar: float) -> str:
         "timestep t": f"{t:.4g}",
         "alpha_bar": f"{alpha_bar:.4f}",
         "SNR": f"{alpha_bar / (1 - alpha_bar):.3g}" if alpha_bar < 1 else "no noise",
-        "factor of the picture": f"√alpha_bar = {math.sqrt(alpha_bar):.3f}",
+        "factor of the image": f"√alpha_bar = {math.sqrt(alpha_bar):.3f}",
         "factor of the noise": f"√(1 − alpha_bar) = {math.sqrt(1 - alpha_bar):.3f}",
     }
     share = f"{100 * alpha_bar:.1f}"
@@ -187,5 +187,5 @@ def level_html(t: float, alpha_bar: float) -> str:
     return (
         f'<div style="margin: 4px">{shared.table_html(rows.items(), "noise level")}'
         f'<div aria-hidden="true" style="{bar}"><div style="{filled}"></div></div>'
-        f"of the variance {share} % are picture, {100 * (1 - alpha_bar):.1f} % noise</div>"
+        f"of the variance {share} % are image, {100 * (1 - alpha_bar):.1f} % noise</div>"
     )

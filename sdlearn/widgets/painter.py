@@ -195,7 +195,7 @@ def sentence(stroke: Stroke, near: float | None) -> str:
     if near is None:
         return "No change that can be seen."
     if not stroke.size:
-        return "The channel changes everywhere, and so does the picture."
+        return "The channel changes everywhere, and so does the image."
     return f"{100 * near:.0f} % of the change lies within one cell of the square."
 
 

@@ -27,7 +27,7 @@ MOST_PIXELS = 50_000_000  # a phone's largest; unpacked it takes 200 MB
 SIZES = (8, 1024)  # pixels of a side, from and to
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 WHITE_OF_16_BITS = 65535
-TOO_LARGE = f"the picture must have at most {MOST_PIXELS // 10**6} million pixels"
+TOO_LARGE = f"the image must have at most {MOST_PIXELS // 10**6} million pixels"
 
 
 def read_image(data: bytes, size: int = 128) -> Image.Image:
@@ -54,7 +54,7 @@ def _open(data: bytes) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"{TOO_LARGE}; it has far more") from error
     except Exception as error:  # decoders of files that anyone may have made raise anything
-        raise ValueError(f"the file must be a picture ({', '.join(known)})") from error
+        raise ValueError(f"the file must be an image ({', '.join(known)})") from error
 
 
 def to_square(image: Image.Image, size: int = 128) -> Image.Image:
@@ -71,7 +71,7 @@ def to_square(image: Image.Image, size: int = 128) -> Image.Image:
     try:
         colours = _to_colours(ImageOps.exif_transpose(image))
     except Exception as error:
-        raise ValueError("the picture is damaged or of a kind that cannot be read") from error
+        raise ValueError("the image is damaged or of a kind that cannot be read") from error
     return _on_white(ImageOps.fit(colours, (size, size), Image.Resampling.LANCZOS))
 
 
@@ -86,7 +86,7 @@ def _to_levels(image: Image.Image) -> Image.Image:
     """Greys of 16 or 32 bits → 256 levels; Pillow would cut off all above 255."""
     values = np.asarray(image, dtype=np.float32)
     if not np.isfinite(values).all():
-        raise ValueError("a picture must hold finite numbers only")
+        raise ValueError("an image must hold finite numbers only")
     of_16_bits = image.mode.startswith("I;16")
     low, high = (0, WHITE_OF_16_BITS) if of_16_bits else (values.min(), values.max())
     levels = (values - low) / (high - low or 1) * 255
@@ -135,8 +135,8 @@ class ImagePicker(StaticFigure):
         self._size = check_whole("size must be a whole number of pixels", size)
         if not SIZES[0] <= size <= SIZES[1]:
             raise ValueError(f"size must lie in {SIZES[0]}..{SIZES[1]}; got {size}")
-        super().__init__([upload_button("Your picture", size, self._receive, self.set_status)])
-        self._take(to_square(default, size), "the picture of the lesson; bring your own")
+        super().__init__([upload_button("Your image", size, self._receive, self.set_status)])
+        self._take(to_square(default, size), "the image of the lesson; bring your own")
 
     @property
     def image(self) -> Image.Image:
@@ -145,10 +145,10 @@ class ImagePicker(StaticFigure):
 
     @image.setter
     def image(self, image: Image.Image) -> None:
-        self._take(to_square(image, self._size), "your picture, set from code")
+        self._take(to_square(image, self._size), "your image, set from code")
 
     def _receive(self, image: Image.Image, name: str) -> None:
-        self._take(image, f"your picture, {name}")
+        self._take(image, f"your image, {name}")
 
     def _take(self, image: Image.Image, what: str) -> None:
         self._image = image

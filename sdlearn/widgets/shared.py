@@ -241,7 +241,7 @@ class SheetExplorer(LiveExplorer):
             generation = self.start(settings)
             for step in generation.remaining:
                 generation.steps.append(step)
-                yield PanelUpdate(status=f"picture {number} of {len(variants)}")
+                yield PanelUpdate(status=f"image {number} of {len(variants)}")
             image = generation.image()
             images.append(image_html(image, caption + self.remark(settings, image), THUMBNAIL))
             yield PanelUpdate({panel: row_html(images, columns, THUMBNAIL)})
@@ -264,7 +264,7 @@ class ImageExplorer(LiveExplorer):
         self.encoded = lru_cache(maxsize=4)(self._encode)
         self.image = render(self.SCENE)
         self.upload = upload_button(
-            "your picture", self.sd.image_size, self._receive, self.set_status
+            "your image", self.sd.image_size, self._receive, self.set_status
         )
 
     @traitlets.validate("image")

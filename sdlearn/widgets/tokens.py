@@ -152,7 +152,7 @@ class TokenExplorer(LiveExplorer):
         maps, size = generation.maps_of(step), self.sd.unet.config.sample_size
         share, image = word_maps(maps, positions, size=size), generation.image_at(step)
         title = f"“{settings.word}”, " + (f"step {step} of {count}" if step else "all steps")
-        behind = f"what is in mind at step {step}" if step else "the picture"
+        behind = f"what is in mind at step {step}" if step else "the image"
         panels = {"attention": attention_html(image, share, title, behind)}
         return PanelUpdate(panels, facts={"image": image, "attention": share, "title": title})
 
@@ -257,7 +257,7 @@ def _lost(pieces: list[str]) -> str:
         return ""
     shown = html.escape(" ".join(pieces[:MOST_LOST]))
     more = f" and {len(pieces) - MOST_LOST:,} more" if len(pieces) > MOST_LOST else ""
-    return f"<div>Cut off, without any say in the picture: <s>{shown}</s>{more}</div>"
+    return f"<div>Cut off, without any say in the image: <s>{shown}</s>{more}</div>"
 
 
 def nearest_html(word: Word, near: Mapping[str, float], by_chance: float) -> str:

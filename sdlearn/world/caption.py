@@ -55,7 +55,11 @@ def caption(scene: Scene) -> str:
 
 
 def full_caption(scene: Scene) -> str:
-    """The scene in words with every attribute named: what a fair test prompt needs."""
+    """The scene in words with every attribute named: what a fair test prompt needs.
+
+    >>> full_caption(Scene((Thing("house", "red"),), time="night", sky="moon"))
+    'a huge red house in the centre, on the grass, by night, under a crescent moon'
+    """
     check_scene(scene)
     return _write(scene, random.Random(f"full {scene.variant}"), drop=0.0)
 

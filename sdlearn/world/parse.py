@@ -30,6 +30,9 @@ def parse_prompt(prompt: str) -> dict[str, str]:
 
     As there, "subject" and "colour" are those of the left one of two things. Two things without
     "left" or "right" between or after them are taken in the order in which they are named.
+
+    >>> parse_prompt("a large red house at night")
+    {'subject': 'house', 'colour': 'red', 'size': 'large', 'time': 'night'}
     """
     text = " ".join(prompt.lower().split())
     things = list(_THING.finditer(text))[:2]

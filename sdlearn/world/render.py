@@ -59,7 +59,12 @@ RAINBOW = ("#E23C3C", "#F69632", "#FAE050", "#56BA60", "#4682DC", "#9254BE")  # 
 
 
 def render(scene: Scene) -> Image.Image:
-    """The image of `scene`: RGB, 128 x 128 pixels."""
+    """The image of `scene`: RGB, 128 x 128 pixels.
+
+    >>> from sdlearn.world import Thing
+    >>> render(Scene((Thing("house", "red"),))).size
+    (128, 128)
+    """
     check_scene(scene)
     rng = random.Random(f"render {scene.variant}")
     image = draw_sky(scene.time).copy()

@@ -83,6 +83,13 @@ class Scene:
     `things` holds one subject, or two of size "medium" of which one stands on the left and
     the other on the right. `variant` seeds what captions do not tell: small shifts, hills,
     stars, and which of several wordings the caption uses.
+
+    >>> scene = Scene((Thing("house", "red", position="left"),), ground="snow", time="night")
+    >>> scene.is_pair
+    False
+    >>> Scene((Thing("house", "red"),), ground="lava")
+    Traceback (most recent call last):
+    ValueError: ground must be one of grass, snow, sand, water; got 'lava'
     """
 
     things: tuple[Thing, ...]
