@@ -129,7 +129,8 @@ def _load_checkpoint(path: Path, model: nn.Module, ema: EMAModel, optimizer: Opt
 
     Raises `ValueError` when the file belongs to a model of another shape.
     """
-    found = torch.load(path, map_location=next(model.parameters()).device)
+    device = next(model.parameters()).device
+    found = torch.load(path, map_location=device, weights_only=True)  # tensors only, no code
     try:
         model.load_state_dict(found["model"])
     except RuntimeError as error:
@@ -142,7 +143,7 @@ def _load_checkpoint(path: Path, model: nn.Module, ema: EMAModel, optimizer: Opt
 
 def load_average(path: Path, model: nn.Module) -> None:
     """Load a checkpoint's averaged weights into `model`, the same module as was trained."""
-    averages = torch.load(path, map_location="cpu")["average"]
+    averages = torch.load(path, map_location="cpu", weights_only=True)["average"]
     with torch.no_grad():
         for parameter, average in zip(model.parameters(), averages, strict=True):
             parameter.copy_(average)
