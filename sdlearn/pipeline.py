@@ -236,26 +236,30 @@ class StableDiffusion:
         if guidance_scale is None:
             guidance_scale = self.defaults.guidance_scale
         guidance_scale = check_guidance_scale(guidance_scale)
-        if uncond is None and guidance_scale != 1:
-            raise ValueError(
-                f"uncond must be given unless guidance_scale is 1; got {guidance_scale}"
-            )
         check_latents(latents, self.unet, self.unet.config.in_channels)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
-        adds_noise = draws_noise(fresh)
-        generators = None
-        if adds_noise or seeds is not None:  # seeds that are not needed are checked all the same
-            generators = generators_for(latents, seeds)
         steps = denoise_steps(
             self.predict_noise,
             fresh,
             latents,
-            check_states("cond", cond, latents, self.state_shape),
-            uncond if uncond is None else check_states("uncond", uncond, latents, self.state_shape),
+            *self._check_conditions(latents, cond, uncond, guidance_scale),
             guidance_scale=guidance_scale,
-            generators=generators if adds_noise else None,
+            generators=generators_for(latents, seeds, needed=draws_noise(fresh)),
         )
         return self._explain_errors(steps, latents.shape)
+
+    def _check_conditions(
+        self, latents: Tensor, cond: Tensor, uncond: Tensor | None, guidance_scale: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """`cond` and `uncond`, each with one state for every latent."""
+        cond = check_states("cond", cond, latents, self.state_shape)
+        if uncond is not None:
+            return cond, check_states("uncond", uncond, latents, self.state_shape)
+        if guidance_scale != 1:
+            raise ValueError(
+                f"uncond must be given unless guidance_scale is 1; got {guidance_scale}"
+            )
+        return cond, None
 
     def _explain_errors(self, steps: Iterator[Step], shape: Sequence[int]) -> Iterator[Step]:
         with explain_out_of_memory(self.device, self.dtype, shape, self.vae_scale_factor):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sdlearn import load
-from sdlearn.cli import COMMANDS, doctor, generate, main, output
+from sdlearn.cli import COMMANDS, doctor, drawing, main, output
 
 PROMPT = "a large red house on green grass"
 
@@ -307,7 +307,7 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
 def test_count_draws_the_pictures_of_the_next_seeds_in_batches(
     tiny_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(generate, "PIXELS_AT_ONCE", 2 * 128 * 128)
+    monkeypatch.setattr(drawing, "PIXELS_AT_ONCE", 2 * 128 * 128)
     assert draw(tiny_folder, "--seed", "4", "--count", "3", "-o", "house.png") == 0
     assert names(folder) == ["house-seed4.png", "house-seed5.png", "house-seed6.png"]
     pictures = load(tiny_folder).generate(PROMPT, seeds=[4, 5, 6], num_steps=2)
@@ -396,8 +396,8 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, *taken: str) -> None:
             Path(name).write_bytes(b"another's")
         return load_it(*args)
 
-    load_it = generate.load_model
-    monkeypatch.setattr(generate, "load_model", load_model)
+    load_it = drawing.load_model
+    monkeypatch.setattr(drawing, "load_model", load_model)
 
 
 def test_a_name_that_is_taken_while_drawing_gets_a_number(

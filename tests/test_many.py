@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from sdlearn import load
-from sdlearn.cli import generate, main, many, output
+from sdlearn.cli import drawing, main, many, output
 from sdlearn.util.files import partial_path
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -27,7 +27,7 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # another number may round 
 @pytest.fixture(autouse=True)
 def model(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small model's folder; and batches of three images instead of eight."""
-    monkeypatch.setattr(generate, "PIXELS_AT_ONCE", 3 * 128 * 128)
+    monkeypatch.setattr(drawing, "PIXELS_AT_ONCE", 3 * 128 * 128)
     return tiny_folder
 
 
@@ -73,10 +73,10 @@ def test_a_bad_line_is_named(data: bytes, message: str):
 def test_every_prompt_with_every_seed_has_a_file_of_its_own():
     planned = many.make_jobs(["A cat!", "a cat"], range(9, 11), Path("out"))
     assert planned == [
-        generate.Job("A cat!", 9, Path("out/0001-a-cat-seed0009.png")),
-        generate.Job("A cat!", 10, Path("out/0001-a-cat-seed0010.png")),
-        generate.Job("a cat", 9, Path("out/0002-a-cat-seed0009.png")),
-        generate.Job("a cat", 10, Path("out/0002-a-cat-seed0010.png")),
+        drawing.Job("A cat!", 9, Path("out/0001-a-cat-seed0009.png")),
+        drawing.Job("A cat!", 10, Path("out/0001-a-cat-seed0010.png")),
+        drawing.Job("a cat", 9, Path("out/0002-a-cat-seed0009.png")),
+        drawing.Job("a cat", 10, Path("out/0002-a-cat-seed0010.png")),
     ]
 
 
@@ -96,17 +96,17 @@ def asked(**more: object) -> Namespace:
     return Namespace(**how | more)
 
 
-def image(job: generate.Job, **text: str) -> None:
+def image(job: drawing.Job, **text: str) -> None:
     """A small image at the job's path that remembers `text`."""
     output.save_image(Image.new("RGB", (8, 8)), job.path, text)
 
 
-CAT = generate.Job("a ☃", 0, Path("cat.png"))
+CAT = drawing.Job("a ☃", 0, Path("cat.png"))
 
 
 def test_an_image_is_done_when_it_was_drawn_as_asked():
     assert not many.is_done(CAT, asked())
-    image(CAT, **generate.describe(CAT, asked()), Software="sdlearn of old")
+    image(CAT, **drawing.describe(CAT, asked()), Software="sdlearn of old")
     assert many.is_done(CAT, asked())
 
 
@@ -119,7 +119,7 @@ def test_an_image_is_done_when_it_was_drawn_as_asked():
     ],
 )
 def test_an_image_that_was_drawn_otherwise_is_in_the_way(text: dict[str, str], message: str):
-    found = generate.describe(CAT, asked()) | text
+    found = drawing.describe(CAT, asked()) | text
     image(CAT, **{key: value for key, value in found.items() if value is not None})
     with pytest.raises(FileExistsError, match=message):
         many.is_done(CAT, asked())
@@ -134,7 +134,7 @@ def test_a_folder_in_the_place_of_an_image_is_in_the_way():
 
 @pytest.mark.parametrize("keep", [0, 20, -30, -5])
 def test_a_damaged_image_is_not_done(keep: int):
-    image(CAT, **generate.describe(CAT, asked()))
+    image(CAT, **drawing.describe(CAT, asked()))
     assert many.is_done(CAT, asked())
     CAT.path.write_bytes(CAT.path.read_bytes()[:keep])
     with pytest.raises(FileExistsError, match="no prompt in it"):
@@ -168,7 +168,7 @@ def test_the_second_time_nothing_is_left_to_do_and_no_model_is_loaded(
     write_prompts()
     assert main(words(model)) == 0
     before = contents()
-    monkeypatch.setattr(generate, "load_model", None)
+    monkeypatch.setattr(drawing, "load_model", None)
     assert main(words(model)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "0 drawn, 4 were there already, in out"
     assert contents() == before
@@ -223,7 +223,7 @@ def test_other_settings_are_refused_before_any_work(
         ["--no-safety-checker"],
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(generate, "load_model", None)
+            patch.setattr(drawing, "load_model", None)
             assert main(words(model, *more)) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert "0001-a-red-house-seed0000.png is there already, with " in line
@@ -245,11 +245,11 @@ def test_a_picture_that_another_run_wrote_meanwhile_must_be_the_same(
     Path("out", name).unlink()
 
     def load_model(*args: object) -> object:
-        image(generate.Job("", 0, Path("out", name)), **text)
+        image(drawing.Job("", 0, Path("out", name)), **text)
         return load_it(*args)
 
-    load_it = generate.load_model
-    monkeypatch.setattr(generate, "load_model", load_model)
+    load_it = drawing.load_model
+    monkeypatch.setattr(drawing, "load_model", load_model)
     assert main(words(model, "--quiet")) == code
     assert (f"{name} is there already, with seed '1'" in capsys.readouterr().err) == (code == 2)
     assert len(contents()[name]) < len(theirs)  # still the small one of another
@@ -391,7 +391,7 @@ def other(monkeypatch: pytest.MonkeyPatch) -> OtherProcess:
 
 @pytest.mark.parametrize(
     ("told", "code"),
-    [({generate.Job("a cat", 0, Path("out/cat.png")): True}, 0), (ValueError(), 2)],
+    [({drawing.Job("a cat", 0, Path("out/cat.png")): True}, 0), (ValueError(), 2)],
 )
 def test_a_process_does_as_the_main_one_says(
     told: object,

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..util.files import remove_partials
-from . import generate, output
-from .generate import Job
+from . import drawing, output
+from .drawing import Job
 
 if TYPE_CHECKING:
     from ..pipeline import StableDiffusion
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             plan = make_plan(args)
             if not all(plan.values()):
                 # before the others: it may have to be downloaded
-                sd = generate.load_model(args, args.device or state.device)
+                sd = drawing.load_model(args, args.device or state.device)
             args.output.mkdir(exist_ok=True)
             remove_partials(args.output, (job.path.name for job in plan))
         except Exception as error:  # the others wait: they are told before it is raised
@@ -86,7 +86,7 @@ def make_plan(args: argparse.Namespace) -> dict[Job, bool]:
 
     Raises for whatever can be refused without the model.
     """
-    seeds = generate.check_settings(args)
+    seeds = drawing.check_settings(args)
     if args.filmstrip:
         raise ValueError("filmstrip goes with one PROMPT, not with --prompts")
     folder = args.output
@@ -149,7 +149,7 @@ def is_done(job: Job, args: argparse.Namespace) -> bool:
     if not job.path.exists():
         return False
     found = output.read_png_text(job.path)
-    wanted = generate.describe(job, args)
+    wanted = drawing.describe(job, args)
     differ = [key for key, value in wanted.items() if found.get(key) != value]
     if differ and not args.force:
         key = differ[0]
@@ -172,14 +172,14 @@ def _draw_share(
         )
     if all(plan.values()):
         return
-    sd = sd or generate.load_model(args, args.device or state.device)
+    sd = sd or drawing.load_model(args, args.device or state.device)
     args.quiet |= not state.is_main_process
-    jobs, size = list(plan), generate.batch_size(sd, args)
+    jobs, size = list(plan), drawing.batch_size(sd, args)
     batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
     unfinished = [batch for batch in batches if not all(plan[job] for job in batch)]
     with state.split_between_processes(unfinished) as mine:
         for number, batch in enumerate(mine, 1):
-            drawn = generate.draw(sd, args, batch, f"batch {number} of {len(mine)}")
+            drawn = drawing.draw(sd, args, batch, f"batch {number} of {len(mine)}")
             for job, (image, _) in zip(batch, drawn, strict=True):
                 if not plan[job]:
                     _save(image, job, args)
@@ -188,7 +188,7 @@ def _draw_share(
 def _save(image: Any, job: Job, args: argparse.Namespace) -> None:
     """Write an image; one that another `sdlearn generate` wrote meanwhile must be the same."""
     try:
-        generate.save(image, job, args)
+        drawing.save(image, job, args)
     except FileExistsError:
         if not is_done(job, args):  # such as a link to nowhere
             raise

@@ -62,20 +62,24 @@ def randn(
     return _sample(shape, generators(seeds), dtype).to(device)
 
 
-def generators_for(latents: Tensor, seeds: Iterable[int] | None) -> list[Generator]:
+def generators_for(
+    latents: Tensor, seeds: Iterable[int] | None, *, needed: bool = True
+) -> list[Generator] | None:
     """The generator of each image, for a scheduler that adds fresh noise in its steps.
 
     The initial noise is drawn again and discarded, so that each generator continues after it.
-    `latents` (B, 4, h, w).
-    Raises `ValueError` unless there is one seed for each of them.
+    None where they are not `needed`; seeds that are given are checked all the same. `latents`
+    (B, 4, h, w). Raises `ValueError` unless there is one seed for each of them.
     """
     if seeds is None:
-        raise ValueError("seeds must be given for a scheduler that draws noise as it goes")
+        if needed:
+            raise ValueError("seeds must be given for a scheduler that draws noise as it goes")
+        return None
     made = generators(seeds)
     if len(made) != len(latents):
         raise ValueError(f"seeds must be one for each of {len(latents)} latents; got {len(made)}")
     _sample(latents.shape[1:], made, latents.dtype)  # the initial noise, discarded
-    return made
+    return made if needed else None
 
 
 def _sample(shape: Sequence[int], sources: Sequence[Generator], dtype: torch.dtype) -> Tensor:
