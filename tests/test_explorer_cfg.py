@@ -249,7 +249,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: Cf
 @pytest.mark.slow
 def test_where_somebody_can_click_the_cell_does_not_wait_for_ever(monkeypatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0.01)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0.01)
     made = CfgExplorer(prompt=PROMPT, num_steps=40)
     assert made.busy
     assert "image" not in made.facts
@@ -269,7 +269,7 @@ def test_a_slow_picture_is_previewed(monkeypatch: pytest.MonkeyPatch):
 
 def test_closing_leaves_no_thread_and_no_explorer(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0)
     made = CfgExplorer(prompt=PROMPT, num_steps=50)
     assert at_work()
     made.close()

@@ -244,7 +244,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: Pr
 
 def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0)
     made = PromptMixer(num_steps=50)
     while made.busy and not made.panels["why"].value:
         made.wait(0.01)
@@ -258,7 +258,7 @@ def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.Monkey
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0)
     made = PromptMixer(num_steps=50)
     assert made.busy
     made.close()

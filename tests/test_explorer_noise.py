@@ -278,7 +278,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: No
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0)
     made = NoiseExplorer()
     assert at_work()
     made.close()

@@ -158,7 +158,7 @@ def test_no_more_generations_are_kept_than_there_is_room_for(explorer: Denoising
 
 def test_a_generation_goes_on_when_the_step_is_changed(monkeypatch, sd, calls: Counter):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0.1)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0.1)
     made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=30)
     assert calls["unet"] > 0
     assert "image" not in made.facts
@@ -324,7 +324,7 @@ def test_every_picture_has_a_text(explorer: DenoisingTheatre):
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, sd: StableDiffusion):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0)
     made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=50)
     assert at_work()
     made.close()

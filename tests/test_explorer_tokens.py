@@ -349,7 +349,7 @@ def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: To
 
 def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0)
     made = TokenExplorer(num_steps=50)
     while made.busy and not made.panels["tokens"].value:
         made.wait(0.01)
@@ -363,7 +363,7 @@ def test_a_cell_may_show_it_before_there_is_a_picture(monkeypatch: pytest.Monkey
 
 def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "is_interactive", lambda: True)
-    monkeypatch.setattr(base, "PATIENCE", 0)
+    monkeypatch.setattr(base, "FIRST_IMAGE_TIMEOUT", 0)
     made = TokenExplorer(prompt=PROMPT, num_steps=50)
     assert made.busy
     made.close()

@@ -34,21 +34,17 @@ class Job(NamedTuple):
 
 
 def check_settings(args: argparse.Namespace) -> range:
-    """The seeds. Raises for whatever can be refused without the model: loading it may take long.
-
-    Settings that were not given become the defaults, so that images remember the numbers.
-    """
+    """The seeds. Raises for whatever can be refused without the model: loading it may take long."""
     from ..diffusion import guidance, schedulers
     from ..diffusion.seeds import check_seeds
     from ..models import device, memory
-    from ..pipeline import Defaults
 
+    fill_in_defaults(args)
     if args.prompt is not None:
         checks.check_not_blank(checks.check_prompts(args.prompt))
     checks.check_prompts(args.negative, "negative_prompt")
-    args.steps = checks.check_num_steps(Defaults.num_steps if args.steps is None else args.steps)
-    scale = Defaults.guidance_scale if args.guidance is None else args.guidance
-    args.guidance = guidance.check_guidance_scale(scale)
+    checks.check_num_steps(args.steps)
+    args.guidance = guidance.check_guidance_scale(args.guidance)
     if args.size is not None:
         width, height = args.size
         checks.check_size(height, width, FACTOR)
@@ -59,6 +55,14 @@ def check_settings(args: argparse.Namespace) -> range:
     device.pick_device(args.device)
     memory.parse_memory(args.memory)
     return seeds
+
+
+def fill_in_defaults(args: argparse.Namespace) -> None:
+    """Settings that were not given become the defaults, so that images remember the numbers."""
+    from ..pipeline import Defaults
+
+    args.steps = Defaults.num_steps if args.steps is None else args.steps
+    args.guidance = Defaults.guidance_scale if args.guidance is None else args.guidance
 
 
 def load_model(args: argparse.Namespace, device: Any = None) -> StableDiffusion:

@@ -172,6 +172,7 @@ def _draw_share(
         )
     if all(plan.values()):
         return
+    drawing.fill_in_defaults(args)  # only the main process has checked the settings
     sd = sd or drawing.load_model(args, args.device or state.device)
     args.quiet |= not state.is_main_process
     jobs, size = list(plan), drawing.batch_size(sd, args)
