@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util import checks
-from . import drawing, many
+from . import drawing
 from .drawing import Job
 from .output import plan_paths, strip_path
 
@@ -83,6 +83,8 @@ def _size(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     """Draw what was asked for and print the names of the files."""
     if args.prompts is not None:
+        from . import many
+
         return many.run(args)
     seeds = drawing.check_settings(args)
     paths = plan_paths(args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip)
