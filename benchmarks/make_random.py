@@ -47,7 +47,7 @@ sizes:
 
 examples:
   python -m benchmarks.make_random sd15 sd15-noise
-  sdlearn generate "a red house" --model sd15-noise --steps 1   one step; noise
+  sdlearn generate "a red house" --model sd15-noise --steps 2   two steps; noise
   python -m benchmarks.make_random sd15-narrow narrow-noise --seed 1
 """
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}

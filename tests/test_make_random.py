@@ -319,7 +319,7 @@ for model in parts.values():
     for module in model.modules():
         module.register_forward_hook(look)
 noise, cond = sd.init_latents([0]), sd.encode_text("a red house")
-[step] = sd.denoise(noise, cond, num_steps=1, guidance_scale=1)
+step = next(sd.denoise(noise, cond, num_steps=2, guidance_scale=1))
 image = sd.decode(step.next_latents)
 answer = {
     "parameters": {n: sum(p.numel() for p in m.parameters()) for n, m in parts.items()},
