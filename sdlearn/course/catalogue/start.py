@@ -12,8 +12,8 @@ WANTED = {"subject": "boat", "colour": "purple", "time": "night", "sky": "moon"}
 def _not_images(answer: Any) -> str | None:
     """What to say to an answer that is not what `generate` gives."""
     if kind(answer) != "a list":
-        return f"the list of pictures that sd.generate gives is expected, yours is {kind(answer)}"
-    others = [kind(item) for item in answer if kind(item) != "a picture"]
+        return f"the list of images that sd.generate gives is expected, yours is {kind(answer)}"
+    others = [kind(item) for item in answer if kind(item) != "an image"]
     return f"pictures are expected, but your list holds {others[0]}" if others else None
 
 
