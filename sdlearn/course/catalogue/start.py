@@ -14,7 +14,7 @@ def _not_images(answer: Any) -> str | None:
     if kind(answer) != "a list":
         return f"the list of images that sd.generate gives is expected, yours is {kind(answer)}"
     others = [kind(item) for item in answer if kind(item) != "an image"]
-    return f"pictures are expected, but your list holds {others[0]}" if others else None
+    return f"images are expected, but your list holds {others[0]}" if others else None
 
 
 class Three(OpenExercise, name="start.three"):
@@ -33,9 +33,9 @@ class Three(OpenExercise, name="start.three"):
         if problem := _not_images(answer):
             return problem
         if len(answer) != 3:
-            return f"three seeds give three pictures; you have {len(answer)}"
+            return f"three seeds give three images; you have {len(answer)}"
         if len({image.tobytes() for image in answer}) < 3:
-            return "two pictures are the same: give each a seed of its own"
+            return "two images are the same: give each a seed of its own"
         return None
 
 
