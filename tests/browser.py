@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import nbformat
@@ -108,7 +109,8 @@ def _address(server: subprocess.Popen, log: Path) -> str:
     while time.monotonic() < ends and server.poll() is None:
         if found := re.search(r"http://(?:127\.0\.0\.1|localhost):(\d+)/lab", log.read_text()):
             base = f"http://127.0.0.1:{found[1]}"
-            with urlopen(f"{base}/login", timeout=START_SECONDS):
+            # The address may be in the log before the server listens.
+            with suppress(URLError), urlopen(f"{base}/login", timeout=START_SECONDS):
                 return base
         time.sleep(0.2)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")

@@ -172,6 +172,8 @@ def test_all_explorers_open(
             cell = desk.page.locator(".jp-CodeCell", has_text=f"{kind}(").first
             output = cell.locator(".jp-OutputArea-output")
             output.locator("img").first.wait_for(timeout=60_000)
+            stored = output.locator("img:not([alt])").first  # until the cell has run again
+            stored.wait_for(state="detached", timeout=60_000)
             desk.page.wait_for_timeout(3000)  # until the last panel is there
             assert output.locator("img:not([alt])").count() == 0
             assert "Traceback" not in output.inner_text()
