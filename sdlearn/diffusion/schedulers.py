@@ -41,6 +41,7 @@ from .seeds import generators, randn
 MOST_LEFT = 0.2  # standard deviation of the noise; a good run leaves 0.03 or less
 _X0 = torch.linspace(-1, 1, 64).view(1, 4, 4, 4)  # the clean latents of perfect runs
 _reached: dict[tuple, bool] = {}
+_draws_noise: dict[tuple, bool] = {}
 Scheduler = Any  # diffusers' schedulers share methods, but no base class that names them
 
 # What the model was trained with; every scheduler takes these from the model.
@@ -182,14 +183,22 @@ def draws_noise(scheduler: Scheduler) -> bool:
 
     Two short runs with different generators are compared; names of classes do not tell.
     """
-    runs = [torch.stack(list(_perfect_run(scheduler, 4, seed))) for seed in (0, 1)]
-    return not torch.equal(*runs)
+    key = _configuration(scheduler)
+    if key not in _draws_noise:  # every run of the loop asks
+        runs = [torch.stack(list(_perfect_run(scheduler, 4, seed))) for seed in (0, 1)]
+        _draws_noise[key] = not torch.equal(*runs)
+    return _draws_noise[key]
+
+
+def _configuration(scheduler: Scheduler) -> tuple[type, str]:
+    """The class and the fields of a scheduler, as a key for what is known of it."""
+    config = {k: v for k, v in scheduler.config.items() if not k.startswith("_")}
+    return type(scheduler), json.dumps(config, sort_keys=True, default=str)
 
 
 def _reaches_clean_latents(scheduler: Scheduler, num_steps: int) -> bool:
     """Whether a perfect run ends in finite numbers that are mostly the clean latents."""
-    config = {k: v for k, v in scheduler.config.items() if not k.startswith("_")}
-    key = (type(scheduler), json.dumps(config, sort_keys=True, default=str), num_steps)
+    key = (*_configuration(scheduler), num_steps)
     if key not in _reached:
         _reached[key] = noise_left(scheduler, num_steps) < MOST_LEFT
     return _reached[key]
