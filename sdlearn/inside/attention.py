@@ -67,24 +67,34 @@ def record_attention(unet: Any, *, heads: bool = False) -> Iterator[list[Attenti
             hooks.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
 
         add_hook(unet, recorder.begin_call)
+        for name in {_transformer_of(name) for name in layers}:
+            add_hook(unet.get_submodule(name), recorder.see_places)
         for name, layer in layers.items():
             add_hook(layer, partial(recorder.record, name, layer))
         yield recorder.maps
 
 
+def _transformer_of(layer: str) -> str:
+    """The module around a layer that gets the places still in rows and columns, (B, D, h, w)."""
+    return layer.removesuffix(f".{CROSS_ATTENTION}").partition(".transformer_blocks.")[0]
+
+
 class _Recorder:
-    """The maps so far, and the size of the latents in the call that is running."""
+    """The maps so far, and the height and width of the level where the U-Net is."""
 
     def __init__(self, heads: bool) -> None:
         self.maps: list[AttentionMap] = []
         self.heads = heads
         self.call = -1
-        self.size = (0, 0)  # h and w of the latents
+        self.size = (0, 0)  # h and w
 
-    def begin_call(self, sample: Tensor, *args: Any, **kwargs: Any) -> None:
+    def begin_call(self, *args: Any, **kwargs: Any) -> None:
         """Called with the arguments of the U-Net."""
-        self.size = (sample.shape[-2], sample.shape[-1])
         self.call += 1
+
+    def see_places(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Called with the arguments of a transformer: U-Nets halve odd sides up, or down."""
+        self.size = (hidden_states.shape[-2], hidden_states.shape[-1])
 
     @torch.no_grad()
     def record(
@@ -105,16 +115,8 @@ class _Recorder:
         probabilities = scores.unflatten(0, (batch, layer.heads))  # (B, heads, places, L)
         if not self.heads:
             probabilities = probabilities.mean(dim=1, keepdim=True)
-        h, w = self._size_with(probabilities.shape[2])
-        kept = probabilities.float().cpu().unflatten(2, (h, w))
+        kept = probabilities.float().cpu().unflatten(2, self.size)
         self.maps.append(AttentionMap(self.call, name, kept))
-
-    def _size_with(self, places: int) -> tuple[int, int]:
-        """h and w of the U-Net's level with so many places: sides are halved and rounded up."""
-        h, w = self.size
-        while h * w > places:
-            h, w = -(-h // 2), -(-w // 2)
-        return h, w
 
 
 def word_maps(

@@ -12,17 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .checks import check_images
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Images", "tile", "to_arrays", "to_pil", "to_tensor"]
+__all__ = ["Images", "tile", "to_arrays", "to_pil", "to_rgb", "to_tensor"]
 
 Images: TypeAlias = "Tensor | np.ndarray | Image.Image | Iterable[Any]"
 
+WHITE_OF_16_BITS = 65535
 GAP = 2  # pixels of white between the images of a page
 
 
@@ -60,8 +61,9 @@ def to_arrays(images: Images) -> list[np.ndarray]:
     """Images as uint8 arrays (H, W, 3), each rounded as a saved image is.
 
     Takes float tensors (3, H, W) or (B, 3, H, W) in [0, 1], uint8 arrays (H, W, 3) or
-    (B, H, W, 3), Pillow images, and any iterable that mixes these. Raises `ValueError` naming the
-    shape, type or range that came when something is no image, and when there is none at all.
+    (B, H, W, 3), Pillow images (see `to_rgb`), and any iterable that mixes these. Raises
+    `ValueError` naming the shape, type or range that came when something is no image, and when
+    there is none at all.
     """
     arrays = list(_each(images))
     if not arrays:
@@ -73,7 +75,7 @@ def _each(images: Images) -> Iterator[np.ndarray]:
     from torch import Tensor
 
     if isinstance(images, Image.Image):
-        yield np.asarray(images.convert("RGB"))
+        yield np.asarray(to_rgb(images))
     elif isinstance(images, Tensor):
         yield from _from_tensor(images)
     elif isinstance(images, np.ndarray):
@@ -84,6 +86,35 @@ def _each(images: Images) -> Iterator[np.ndarray]:
     else:
         kind = type(images).__name__
         raise ValueError(f"images must be tensors, uint8 arrays or PIL images; got {kind}")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A Pillow image of any mode as RGB: turned upright, transparent parts made white.
+
+    Greys of 16 bits keep their scale, and of 32 bits, which have none, the darkest becomes black
+    and the lightest white. Raises `ValueError` for an image that is damaged.
+    """
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode == "F" or upright.mode.startswith("I"):
+            upright = _to_levels(upright)
+        if not upright.has_transparency_data:
+            return upright.convert("RGB")
+        paper = Image.new("RGBA", upright.size, "white")
+        return Image.alpha_composite(paper, upright.convert("RGBA")).convert("RGB")
+    except Exception as error:  # decoders of files that anyone may have made raise anything
+        raise ValueError("the image is damaged or of a kind that cannot be read") from error
+
+
+def _to_levels(image: Image.Image) -> Image.Image:
+    """Greys of 16 or 32 bits → 256 levels; Pillow would cut off all above 255."""
+    values = np.asarray(image, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("an image must hold finite numbers only")
+    of_16_bits = image.mode.startswith("I;16")
+    low, high = (0, WHITE_OF_16_BITS) if of_16_bits else (values.min(), values.max())
+    levels = (values - low) / (high - low or 1) * 255
+    return Image.fromarray(levels.round().astype(np.uint8))
 
 
 def _from_tensor(images: Tensor) -> np.ndarray:
