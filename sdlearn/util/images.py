@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
-from .checks import check_images
+from .checks import TOLERANCE, check_images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,22 +88,68 @@ def _each(images: Images) -> Iterator[np.ndarray]:
         raise ValueError(f"images must be tensors, uint8 arrays or PIL images; got {kind}")
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """A Pillow image of any mode as RGB: turned upright, transparent parts made white.
+def to_rgb(
+    image: Image.Image | np.ndarray | Tensor, name: str = "image", *, paper: str = "white"
+) -> Image.Image:
+    """One image of any kind as RGB: turned upright, what is transparent shows the `paper`.
 
-    Greys of 16 bits keep their scale, and of 32 bits, which have none, the darkest becomes black
-    and the lightest white. Raises `ValueError` for an image that is damaged.
+    Takes Pillow images of any mode: greys of 16 bits keep their scale, and of 32 bits, which have
+    none, the darkest becomes black and the lightest white. Takes arrays (H, W) or (H, W, C) and
+    tensors (H, W), (C, H, W) or (1, C, H, W) with 1 to 4 channels (grey, with alpha, colours, with
+    alpha): bytes, 16 bits without a sign, True and False, or floats in [0, 1]. `name` is that of
+    the argument in the `ValueError` for everything else, and for a damaged image.
+
+    >>> to_rgb(np.zeros((32, 64))).size
+    (64, 32)
     """
+    if not isinstance(image, Image.Image):
+        image = _from_numbers(image, name)
     try:
         upright = ImageOps.exif_transpose(image)
         if upright.mode == "F" or upright.mode.startswith("I"):
             upright = _to_levels(upright)
         if not upright.has_transparency_data:
             return upright.convert("RGB")
-        paper = Image.new("RGBA", upright.size, "white")
-        return Image.alpha_composite(paper, upright.convert("RGBA")).convert("RGB")
+        below = Image.new("RGBA", upright.size, paper)
+        return Image.alpha_composite(below, upright.convert("RGBA")).convert("RGB")
     except Exception as error:  # decoders of files that anyone may have made raise anything
-        raise ValueError("the image is damaged or of a kind that cannot be read") from error
+        raise ValueError(f"the {name} is damaged or of a kind that cannot be read") from error
+
+
+def _from_numbers(values: Any, name: str) -> Image.Image:
+    """An array (H, W, C) or a tensor (C, H, W) as a Pillow image with a byte for each number."""
+    from torch import Tensor
+
+    if isinstance(values, Tensor):
+        values = values[0] if values.ndim == 4 and len(values) == 1 else values
+        values = values.movedim(0, -1) if values.ndim == 3 else values
+        values = values.detach().cpu()
+        values = (values.float() if values.is_floating_point() else values).numpy()
+    if not isinstance(values, np.ndarray):
+        kind = type(values).__name__
+        raise ValueError(f"{name} must be a PIL image, an array or a tensor; got {kind}")
+    shape = values.shape
+    if len(shape) not in (2, 3) or 0 in shape or (len(shape) == 3 and shape[2] > 4):
+        kinds = "an array (H, W, C) or a tensor (C, H, W) with 1 to 4 channels"
+        raise ValueError(f"{name} must be a PIL image, {kinds}; got an array of shape {shape}")
+    levels = _to_bytes(values, name)
+    return Image.fromarray(levels[..., 0] if shape[2:] == (1,) else levels)
+
+
+def _to_bytes(values: np.ndarray, name: str) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.bool_:
+        return values * np.uint8(255)
+    if values.dtype == np.uint16:
+        return (values / WHITE_OF_16_BITS * 255).round().astype(np.uint8)
+    if not np.issubdtype(values.dtype, np.floating):
+        kinds = "bytes, 16 bits without a sign, True and False, or floats in [0, 1]"
+        raise ValueError(f"{name} must hold {kinds}; got {values.dtype}")
+    low, high = values.min(), values.max()
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):  # NaN fails as well
+        raise ValueError(f"{name} must lie in [0, 1]; got values from {low:.3g} to {high:.3g}")
+    return (values.clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def _to_levels(image: Image.Image) -> Image.Image:
