@@ -30,7 +30,8 @@ from .diffusion.schedulers import draws_noise, fresh_scheduler
 from .diffusion.seeds import check_seeds, generators_for, randn
 from .models.compiling import check_compile, compile_parts
 from .models.device import pick_device, pick_dtype
-from .models.loading import find_folder, load_parts, vae_scale_factor
+from .models.layout import unusual_variants
+from .models.loading import find_folder, load_parts, own_size, vae_scale_factor
 from .models.memory import ALL_ON_DEVICE, MemoryPlan, apply_plan, parse_memory, plan_memory
 from .models.safety import SafetyChecker, check_wanted, load_safety_checker
 from .models.tokenizing import padded_ids
@@ -93,6 +94,8 @@ def load(
     with explain_out_of_memory(where, dtype):
         plan = plan_memory(models, limit, where)
         apply_plan(models, plan, where)
+    if note := unusual_variants(folder, dtype):
+        print(f"sdlearn: {name}: {note}", file=sys.stderr)
     if memory is not None or plan.offload != "none":
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
@@ -140,9 +143,9 @@ class StableDiffusion:
         self.safety_checker = safety_checker
         self.folder = folder  # where the parts were read from
         self.defaults = Defaults()
-        self.state_shape = tokenizer.model_max_length, unet.config.cross_attention_dim  # (77, D)
+        self.state_shape = tokenizer.model_max_length, text_encoder.config.hidden_size  # (77, D)
         self.vae_scale_factor = vae_scale_factor(vae)  # 8
-        self.image_size: int = unet.config.sample_size * self.vae_scale_factor  # pixels
+        self.size = own_size(unet, vae)  # height and width in pixels of its images, if it is told
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -152,8 +155,24 @@ class StableDiffusion:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=threading.RLock())
 
+    @property
+    def image_size(self) -> int:
+        """The longer side of the model's own images, in pixels.
+
+        Raises `ValueError` when its config does not say it.
+        """
+        return max(self._own_size())
+
+    def _own_size(self) -> tuple[int, int]:
+        if self.size is None:
+            raise ValueError(
+                f"height and width must be given: the config of {self.name} does not say what size "
+                "its images have (sample_size is null)"
+            )
+        return self.size
+
     def __repr__(self) -> str:
-        size = f"{self.image_size}x{self.image_size} pixels"
+        size = f"{self.size[1]}x{self.size[0]} pixels" if self.size else "images of any size"
         plan = "" if self.memory == ALL_ON_DEVICE else f", {self.memory}"
         return f"StableDiffusion({self.name!r}, {size}, {self.device}, {self.dtype}{plan})"
 
@@ -186,8 +205,11 @@ class StableDiffusion:
         >>> load().init_latents([7, 8]).shape
         torch.Size([2, 4, 16, 16])
         """
-        factor, native = self.vae_scale_factor, self.image_size
-        height, width = (native if side is None else side for side in (height, width))
+        factor = self.vae_scale_factor
+        if height is None or width is None:
+            own_height, own_width = self._own_size()
+            height = own_height if height is None else height
+            width = own_width if width is None else width
         size = (side // factor for side in check_size(height, width, factor))
         shape = (self.unet.config.in_channels, *size)
         return randn(shape, seeds, self.device, self.dtype)
@@ -276,7 +298,9 @@ class StableDiffusion:
         check_size(height, width, self.vae_scale_factor)
         x = images.to(self.device, self.dtype) * 2 - 1
         with self._lock, explain_out_of_memory(self.device, self.dtype, x.shape):
-            return self.vae.encode(x).latent_dist.mode() * self.vae.config.scaling_factor
+            code = self.vae.encode(x)  # of a tiny autoencoder, the latents; else a distribution
+            latents = code.latents if hasattr(code, "latents") else code.latent_dist.mode()
+            return latents * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def load_model(args: argparse.Namespace, device: Any = None) -> StableDiffusion:
 
 def batch_size(sd: StableDiffusion, args: argparse.Namespace) -> int:
     """How many images are drawn at once."""
-    width, height = args.size or (sd.image_size, sd.image_size)
+    height, width = args.size[::-1] if args.size else sd.size or (1, 1)
     return max(1, PIXELS_AT_ONCE // (width * height))
 
 

@@ -47,12 +47,24 @@ class Architecture:
             for name in fields:
                 if name not in getattr(self, part):
                     raise ValueError(f"{part} of {self.name!r} must have {name!r} in its config")
+        if self.vae.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
+            kind = self.vae["_class_name"]
+            raise ValueError(f"vae of {self.name!r} must be an AutoencoderKL; it is an {kind}")
         told, wanted = self.text_encoder["hidden_size"], self.unet["cross_attention_dim"]
         if told != wanted:
             raise ValueError(
                 f"model must be a Stable Diffusion with one text encoder; {self.name!r} has a "
                 f"U-Net for text states of width {wanted}, and an encoder of width {told}"
             )
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the latents that the U-Net was trained on."""
+        sample = self.unet["sample_size"]
+        if sample is None:
+            raise ValueError(f"unet of {self.name!r} must have a size; its sample_size is null")
+        height, width = (sample, sample) if isinstance(sample, int) else sample
+        return height, width
 
     @property
     def factor(self) -> int:

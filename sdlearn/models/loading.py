@@ -3,8 +3,8 @@
 A model is a folder in the layout of Stable Diffusion 1.x. "tiny" lies in the package; "sd15" and
 other hub ids come from the Hugging Face cache, and are downloaded when they are not there yet.
 Only safetensors are read, never pickles, and no code from a hub is run. Every error is one sentence
-that says what to do. Left out: which files a model consists of (`layout`), the
-download (`hub`), and where in memory the parts go (`memory`).
+that says what to do. Left out: which files a model consists of (`layout`), which kinds of models
+are refused (`kinds`), the download (`hub`), and where in memory the parts go (`memory`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from ..diffusion.schedulers import load_scheduler
 from ..util.files import sha256
 from ..util.out_of_memory import is_out_of_memory
 from .hub import from_hub
-from .layout import pick_variant, require_complete
+from .kinds import VAES, check_kind
+from .layout import pick_variant, read_json, require_complete
 
 TINY = Path(__file__).parents[1] / "weights" / "tiny"
 # The first that answers is taken; the original runwayml repository is gone since August 2024.
@@ -30,6 +31,8 @@ SD15 = (
     "sd-legacy/stable-diffusion-v1-5",
     "Comfy-Org/stable-diffusion-v1-5-archive",
 )
+
+NOT_TOLD = 10**6  # transformers puts a larger number where a tokenizer's longest text is not told
 
 
 class Parts(NamedTuple):
@@ -60,7 +63,7 @@ def find_folder(
     if name == "sd15":
         return from_hub(SD15, dtype, checker=checker)
     if isinstance(name, (str, Path)) and str(name) and Path(name).expanduser().is_dir():
-        return require_complete(Path(name).expanduser())
+        return require_complete(check_kind(Path(name).expanduser()))
     if isinstance(name, str) and _is_hub_id(name):
         return from_hub((name,), dtype, checker=checker)
     kinds = "'tiny', 'sd15', a folder, or a hub id like 'owner/name'"
@@ -95,30 +98,64 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
 
     Raises `ValueError` with the file's name when a file is damaged.
     """
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers.models.clip.modeling_clip import CLIPTextModel
-    from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
     if damaged := damaged_weights(folder):
         raise ValueError(
             f"damaged weights in {folder}: {', '.join(damaged)}; install sdlearn again "
             "(or delete checksums.json there if you changed them on purpose)"
         )
-    classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": AutoencoderKL}
+    vae = vae_class(folder / "vae")
+    classes = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": vae}
     with quiet_libraries():
-        models = {part: load_model(cls, folder / part, dtype) for part, cls in classes.items()}
-    with explain_damage(folder / "tokenizer"):
-        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        models: dict[str, Any] = {
+            part: load_model(cls, folder / part, dtype) for part, cls in classes.items()
+        }
+    positions = models["text_encoder"].config.max_position_embeddings
+    tokenizer = _load_tokenizer(folder / "tokenizer", positions)
     path = folder / "scheduler" / "scheduler_config.json"
     with explain_damage(path):
         config = json.loads(path.read_text(encoding="utf-8"))
     return Parts(tokenizer=tokenizer, scheduler=load_scheduler(config), **models)
 
 
+def _load_tokenizer(folder: Path, positions: int) -> Any:
+    """The tokenizer in `folder`, for a text encoder that has so many positions, 77 in CLIP."""
+    from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+    with explain_damage(folder):
+        tokenizer = CLIPTokenizer.from_pretrained(folder)
+    if tokenizer.model_max_length > NOT_TOLD:
+        tokenizer.model_max_length = positions
+    if tokenizer.model_max_length > positions:
+        raise ValueError(
+            f"{folder} does not fit: its model_max_length is {tokenizer.model_max_length}, and the "
+            f"text encoder has {positions} positions; write {positions} in tokenizer_config.json"
+        )
+    return tokenizer
+
+
+def vae_class(folder: Path) -> Any:
+    """diffusers' class of an autoencoder, by the name in its config."""
+    import diffusers
+
+    return getattr(diffusers, read_json(folder / "config.json").get("_class_name", VAES[0]))
+
+
 def vae_scale_factor(vae: Any) -> int:
     """How many pixels of a side become one latent cell: 8 in Stable Diffusion 1.x."""
     return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+def own_size(unet: Any, vae: Any) -> tuple[int, int] | None:
+    """Height and width in pixels of the images that a model was trained on; None if not told."""
+    sample = unet.config.sample_size  # a number, or one for each side
+    if sample is None:
+        return None
+    height, width = (sample, sample) if isinstance(sample, int) else sample
+    factor = vae_scale_factor(vae)
+    return height * factor, width * factor
 
 
 def load_model(cls: Any, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
