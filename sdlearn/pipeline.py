@@ -5,10 +5,13 @@
     both    → denoise                     → latents (B, 4, h, w)
     latents → decode                      → images (B, 3, H, W) in [0, 1]
 
+and where an image is changed
+
+    image   → read_source → encode_source → latents of the image and of its mask, for denoise
+
 `generate` makes these calls in a row. All operations come in the order of diffusers'
-`StableDiffusionPipeline`, so the images are the same, bit for bit. Left out: what an image from
-text alone does not need (LoRA, image to image). Letters: B images, 77 tokens, D width of a text
-state, h w latent, H W pixels.
+`StableDiffusionPipeline`, so the images are the same, bit for bit. Letters: B images, 77 tokens, D
+width of a text state, h w latent, H W pixels.
 """
 
 from __future__ import annotations
@@ -24,8 +27,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .diffusion.editing import (
+    Kept,
+    begin_run,
+    check_edit,
+    mask_of_latents,
+    with_more_channels,
+)
 from .diffusion.guidance import check_guidance_scale
-from .diffusion.loop import Step, denoise_steps
+from .diffusion.loop import NoisePredictor, Step, denoise_steps
 from .diffusion.schedulers import draws_noise, fresh_scheduler
 from .diffusion.seeds import check_seeds, generators_for, randn
 from .models.compiling import check_compile, compile_parts
@@ -47,6 +57,7 @@ from .util.checks import (
 )
 from .util.images import to_pil
 from .util.out_of_memory import explain_out_of_memory
+from .util.source import Source, read_source
 
 __all__ = ["Defaults", "StableDiffusion", "Step", "load", "to_pil"]
 
@@ -211,7 +222,7 @@ class StableDiffusion:
             height = own_height if height is None else height
             width = own_width if width is None else width
         size = (side // factor for side in check_size(height, width, factor))
-        shape = (self.unet.config.in_channels, *size)
+        shape = (self.vae.config.latent_channels, *size)
         return randn(shape, seeds, self.device, self.dtype)
 
     @torch.no_grad()
@@ -238,6 +249,11 @@ class StableDiffusion:
         guidance_scale: float | None = None,
         scheduler: str | None = None,
         seeds: Iterable[int] | None = None,
+        start: float | None = None,
+        image_latents: Tensor | None = None,
+        strength: float | None = None,
+        mask: Tensor | None = None,
+        masked_image_latents: Tensor | None = None,
     ) -> Iterator[Step]:
         """From noise to clean latents, one `Step` after the other.
 
@@ -246,6 +262,15 @@ class StableDiffusion:
         the model's own (`defaults`). At `guidance_scale` 1 only `cond` is evaluated, at 0 only
         `uncond` (`diffusion.apply_guidance`). `scheduler` is a name in `diffusion.SCHEDULERS`,
         None for the model's own; one that draws noise in its steps needs the `seeds` of `latents`.
+
+        A run can begin in the middle. With `start`, a timestep, `latents` have the noise of that
+        timestep already (`diffusion.add_noise`). With `image_latents` (B or 1, 4, h, w), as from
+        `encode_image`, these get the noise of `latents`, and the last `strength` of the steps are
+        run: 0 none, 1 all. `mask` (1, 1, h, w) holds 1 where the image is made anew and 0 where
+        every step keeps it; `strength` is then 1 by default, otherwise 0.8, as in diffusers. A
+        U-Net made for inpainting keeps by itself what it is shown in `masked_image_latents`, and
+        needs them (`encode_source`).
+
         Raises `ValueError` or `TypeError` at the call, not at the first step.
 
         >>> sd = load()
@@ -258,17 +283,50 @@ class StableDiffusion:
         if guidance_scale is None:
             guidance_scale = self.defaults.guidance_scale
         guidance_scale = check_guidance_scale(guidance_scale)
-        check_latents(latents, self.unet, self.unet.config.in_channels)
+        check_latents(latents, self.vae, self.vae.config.latent_channels)
+        strength = check_edit(latents, image_latents, strength, mask, masked_image_latents, start)
+        states = self._check_conditions(latents, cond, uncond, guidance_scale)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
-        steps = denoise_steps(
-            self.predict_noise,
+        begin, first = begin_run(
             fresh,
             latents,
-            *self._check_conditions(latents, cond, uncond, guidance_scale),
+            num_steps,
+            image_latents=image_latents,
+            strength=strength,
+            start=start,
+            pure_noise=mask is not None,
+        )
+        steps = denoise_steps(
+            self._predictor(mask, masked_image_latents),
+            fresh,
+            first,
+            *states,
             guidance_scale=guidance_scale,
             generators=generators_for(latents, seeds, needed=draws_noise(fresh)),
+            begin=begin,
+            kept=self._kept(latents, image_latents, mask),
         )
         return self._explain_errors(steps, latents.shape)
+
+    @property
+    def _is_for_inpainting(self) -> bool:
+        """Whether the U-Net has channels for a mask and for the image that it leaves."""
+        return self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
+
+    def _predictor(self, mask: Tensor | None, masked: Tensor | None) -> NoisePredictor:
+        if not self._is_for_inpainting:
+            return self.predict_noise
+        if mask is None or masked is None:
+            raise ValueError(
+                "this model is made for inpainting (its U-Net has "
+                f"{self.unet.config.in_channels} channels): give it an image and a mask"
+            )
+        return with_more_channels(self.predict_noise, mask, masked)
+
+    def _kept(self, noise: Tensor, image: Tensor | None, mask: Tensor | None) -> Kept | None:
+        if image is None or mask is None or self._is_for_inpainting:
+            return None
+        return Kept(image, noise, mask)
 
     def _check_conditions(
         self, latents: Tensor, cond: Tensor, uncond: Tensor | None, guidance_scale: float
@@ -300,7 +358,8 @@ class StableDiffusion:
         with self._lock, explain_out_of_memory(self.device, self.dtype, x.shape):
             code = self.vae.encode(x)  # of a tiny autoencoder, the latents; else a distribution
             latents = code.latents if hasattr(code, "latents") else code.latent_dist.mode()
-            return latents * self.vae.config.scaling_factor
+        # The U-Net would round otherwise if channels were stored last, as in some images.
+        return (latents * self.vae.config.scaling_factor).contiguous()
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -319,6 +378,27 @@ class StableDiffusion:
             images = (x * 0.5 + 0.5).clamp(0, 1)
             return images if self.safety_checker is None else self.safety_checker(images)
 
+    def read_source(
+        self, image: Any, mask: Any = None, *, height: int | None = None, width: int | None = None
+    ) -> Source:
+        """An image of any kind, or several of one size, and a mask, for `encode_source`.
+
+        They get `height` and `width` in pixels, by default those of the image, rounded down to
+        multiples of 8. The mask is light where the image is to be made anew.
+        """
+        factor = self.vae_scale_factor
+        return read_source(image, mask, height=height, width=width, factor=factor)
+
+    def encode_source(self, source: Source) -> dict[str, Any]:
+        """The image of `read_source` and its mask as latents: arguments of `denoise`."""
+        encoded = {"image_latents": self.encode_image(source.pixels)}
+        if source.mask is not None:
+            mask = mask_of_latents(source.mask, self.vae_scale_factor)
+            encoded["mask"] = mask.to(self.device, self.dtype)
+            if self._is_for_inpainting:
+                encoded["masked_image_latents"] = self.encode_image(source.masked_pixels)
+        return encoded
+
     def generate(
         self,
         prompt: str | Iterable[str],
@@ -330,8 +410,18 @@ class StableDiffusion:
         scheduler: str | None = None,
         height: int | None = None,
         width: int | None = None,
+        image: Any = None,
+        strength: float | None = None,
+        mask: Any = None,
     ) -> list[Image.Image]:
         """Generate one image for each seed: of one prompt, or of as many prompts as seeds.
+
+        `image` is one to begin with, of any kind and size, or a list of one for each seed;
+        `height` and `width` are by default its own, rounded down to a multiple of 8. `strength`
+        says how much of it changes, from 0, which gives it back, to 1; by default 0.8. `mask` is
+        light where the image is to be made anew, and `strength` is then 1 by default. Outside of
+        the mask the result has the image's own pixels; diffusers gives what the autoencoder makes
+        of them.
 
         >>> [image] = load().generate("a red house on green grass", seeds=[7], num_steps=5)
         >>> image.size
@@ -340,6 +430,16 @@ class StableDiffusion:
         seeds = check_seeds(seeds)
         prompts = check_not_blank(check_prompts(prompt, seeds=len(seeds)))
         negative = check_prompts(negative_prompt, "negative_prompt", seeds=len(seeds))
+        source: Source | None = None
+        edit: dict[str, Any] = {}
+        if image is not None:
+            source = self.read_source(image, mask, height=height, width=width)
+            if len(source.pixels) not in (1, len(seeds)):
+                needed = f"one or one for each of {len(seeds)} seeds"
+                raise ValueError(f"image must be {needed}; got {len(source.pixels)}")
+            (height, width), edit = source.size, self.encode_source(source)
+        elif mask is not None or strength is not None:
+            raise ValueError("image must be given for strength and mask; got none")
         steps = self.denoise(
             self.init_latents(seeds, height=height, width=width),
             self.encode_text(prompts),
@@ -348,7 +448,23 @@ class StableDiffusion:
             guidance_scale=guidance_scale,
             scheduler=scheduler,
             seeds=seeds,
+            strength=strength,
+            **edit,
         )
+        latents = None
         for step in steps:
             latents = step.next_latents
-        return to_pil(self.decode(latents))
+        return self.finish(latents, source, len(seeds))
+
+    def finish(
+        self, latents: Tensor | None, source: Source | None = None, count: int = 1
+    ) -> list[Image.Image]:
+        """Latents as Pillow images, with the pixels of `source` outside of its mask.
+
+        Without latents, which is where no step was run, `count` times the source itself.
+        """
+        if latents is None:
+            assert source is not None
+            return to_pil(source.pixels.expand(count, -1, -1, -1))
+        images = self.decode(latents)
+        return to_pil(images if source is None else source.paste(images))

@@ -12,6 +12,8 @@ examples:
   sdlearn generate "a green castle" --filmstrip                      how the image came about
   sdlearn generate "a yellow cat" --guidance 1                       without guidance
   sdlearn generate "a tree" --negative "snow" --scheduler dpm++ --steps 10
+  sdlearn generate "a red house" --image boat.png --strength 0.6     change an image
+  sdlearn generate "a cat" --image boat.png --mask sky.png           where the mask is white
   sdlearn generate "an astronaut riding a horse" --model sd15        wants a GPU and 5 GB
   sdlearn generate "an astronaut" --model sd15 --memory 4GB          for a small GPU
   sdlearn generate --prompts list.txt --count 4 -o images            every line, seeds 0 to 3
@@ -55,6 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scheduler", metavar="NAME", help="ddim, pndm, euler, euler_a, dpm++, unipc, ...")
     add("--model", default="tiny", help="tiny, sd15, a folder, or a hub id (default: tiny)")
     add("--size", type=_size, metavar="WxH", help="pixels, multiples of 8 (default: the model's)")
+    add("--image", type=Path, metavar="FILE", help="an image to begin with, of any kind and size")
+    change = "how much of it changes, 0 to 1 (default: 0.8, with a mask 1)"
+    add("--strength", type=float, metavar="X", help=change)
+    add("--mask", type=Path, metavar="FILE", help="white where the image is to be made anew")
     where = "FILE.png (default: named after the prompt), or a folder with --prompts"
     add("-o", "--output", type=Path, metavar="PATH", help=where)
     add("--force", action="store_true", help="replace files that are there already")

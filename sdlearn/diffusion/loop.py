@@ -11,18 +11,17 @@ solver.) Left out: what happens before and after, and all checks (`sdlearn.pipel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from .editing import Kept, NoisePredictor
 from .equations import pred_x0
 from .guidance import apply_guidance
 from .schedulers import alpha_bars
-
-NoisePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t, t, text states) → eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +52,21 @@ def denoise_steps(
     *,
     guidance_scale: float,
     generators: Sequence[Generator] | None = None,
+    begin: int | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Step]:
-    """Denoise unit-variance noise, (B, 4, h, w), with a new scheduler whose timesteps are set."""
+    """Denoise `latents`, (B, 4, h, w), with a new scheduler whose timesteps are set.
+
+    They are unit-variance noise; or, with `begin`, latents on the scheduler's own scale, of the
+    timestep at that index, from which the run goes on (`editing`). `kept` is what every step keeps
+    of an image.
+    """
     extra = {} if generators is None else {"generator": list(generators)}
-    latents = latents * scheduler.init_noise_sigma
+    latents = latents * scheduler.init_noise_sigma if begin is None else latents
     # Read these numbers once: in the loop, each read would wait for the GPU to finish its step.
-    numbers, alpha_bar = map(float, scheduler.timesteps.tolist()), alpha_bars(scheduler)
-    for index, (t, number) in enumerate(zip(scheduler.timesteps, numbers, strict=True)):
+    numbers, alpha_bar = scheduler.timesteps.tolist(), alpha_bars(scheduler)
+    first = begin or 0
+    for index, t in enumerate(scheduler.timesteps[first:], first):
         with torch.no_grad():
             x_t = scheduler.scale_model_input(latents, t)
             eps_uncond, eps_cond, eps = predict_noise_with_guidance(
@@ -67,8 +74,11 @@ def denoise_steps(
             )
             x0 = pred_x0(x_t, eps, alpha_bar[index])
             next_latents = scheduler.step(eps, t, latents, **extra, return_dict=False)[0]
+            if kept is not None:
+                next_latents = kept.restore(scheduler, next_latents, index + 1)
         # Outside of no_grad, or the caller would run without gradients between two steps.
-        yield Step(index, number, latents, eps_uncond, eps_cond, eps, x0, next_latents)
+        number = float(numbers[index])
+        yield Step(index - first, number, latents, eps_uncond, eps_cond, eps, x0, next_latents)
         latents = next_latents
 
 
