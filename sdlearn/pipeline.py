@@ -84,7 +84,8 @@ def load(
         sd = load()                       # the tiny model that comes with sdlearn
         sd = load("sd15", memory="8GB")   # Stable Diffusion 1.5 from the hub
 
-    `name` is "tiny", "sd15", a folder in Stable Diffusion's layout, or a hub id. `device` is cuda,
+    `name` is "tiny", "sd15", a folder in Stable Diffusion's layout, a checkpoint of Stable
+    Diffusion 1.x in one file (.safetensors), or a hub id. `device` is cuda,
     mps or cpu, by default the first of them that this machine has. `dtype` is by default float16
     on cuda and float32 elsewhere. `memory`, such as "8GB", is what the model may take on the
     device; by default what is free there (see `MemoryPlan`). `compile` makes the first image slow
@@ -177,8 +178,8 @@ class StableDiffusion:
     def _own_size(self) -> tuple[int, int]:
         if self.size is None:
             raise ValueError(
-                f"height and width must be given: the config of {self.name} does not say what size "
-                "its images have (sample_size is null)"
+                "height and width must be given, or set once (sd.size = (512, 512)): the config of "
+                f"{self.name} does not say what size its images have (sample_size is null)"
             )
         return self.size
 

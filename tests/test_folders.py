@@ -260,10 +260,12 @@ def test_what_is_read_is_said_where_it_is_not_what_was_asked_for(folder, capsys)
 def test_a_model_without_a_size_of_its_own_is_asked_for_one(folder):
     edit(folder / "unet" / "config.json", sample_size=None)
     sd = load(folder, device="cpu")
-    with pytest.raises(ValueError, match="height and width must be given: .*sample_size is null"):
+    with pytest.raises(ValueError, match=r"height and width must be given, .*sample_size is null"):
         sd.generate(PROMPT)
     assert sd.generate(PROMPT, height=64, width=96, num_steps=1)[0].size == (96, 64)
     assert "images of any size" in repr(sd)
+    sd.size = (64, 64)
+    assert sd.generate(PROMPT, num_steps=1)[0].size == (64, 64)
 
 
 def test_an_image_is_encoded_by_a_tiny_autoencoder(folder):

@@ -57,7 +57,9 @@ def test_a_dtype_that_is_none(tiny_folder, dtype):
 @pytest.mark.parametrize("name", ["tinny", "", "no/such/folder", "../up", "a b/c", "owner/"])
 def test_a_name_that_is_no_model(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="model must be 'tiny', 'sd15', a folder, or a hub id"):
+    with pytest.raises(
+        ValueError, match="model must be 'tiny', 'sd15', a folder or file that is there, or"
+    ):
         load(name)
 
 

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--guidance", type=float, metavar="X", help=f"{pull} for tiny)")
     add("--negative", default="", metavar="TEXT", help="what to steer away from")
     add("--scheduler", metavar="NAME", help="ddim, pndm, euler, euler_a, dpm++, unipc, ...")
-    add("--model", default="tiny", help="tiny, sd15, a folder, or a hub id (default: tiny)")
+    add("--model", default="tiny", help="tiny, sd15, a folder, a file, or a hub id (default: tiny)")
     add("--size", type=_size, metavar="WxH", help="pixels, multiples of 8 (default: the model's)")
     add("--image", type=Path, metavar="FILE", help="an image to begin with, of any kind and size")
     change = "how much of it changes, 0 to 1 (default: 0.8, with a mask 1)"

@@ -80,14 +80,20 @@ def _strange_unet(unet: dict[str, Any], channels: int) -> str | None:
     labels = [unet.get(f) for f in ("class_embed_type", "num_class_embeds")]
     if any(label is not None for label in labels):
         return "has a U-Net that needs class labels, as unCLIP models and upscalers do"
-    taken = unet.get("in_channels", 4)
-    if taken not in (channels, INPAINTING_CHANNELS):
-        what = CHANNELS.get(taken, "is for something else")
-        return f"has a U-Net with {taken} channels, which {what}"
+    if reason := strange_channels(unet.get("in_channels", 4), channels):
+        return reason
     extra = unet.get("addition_embed_type") or unet.get("encoder_hid_dim_type")
     if extra:
         return f"has a U-Net that needs more than the states of a text ({extra!r})"
     return None
+
+
+def strange_channels(taken: int, channels: int = 4) -> str | None:
+    """What a U-Net does with more channels than the `channels` of the latents; None if it draws."""
+    if taken in (channels, INPAINTING_CHANNELS):
+        return None
+    what = CHANNELS.get(taken, "is for something else")
+    return f"has a U-Net with {taken} channels, which {what}"
 
 
 def _widths(text_encoder: dict[str, Any], unet: dict[str, Any]) -> str | None:

@@ -172,7 +172,8 @@ def expects_checker(folder: Path) -> bool:
 
     Raises `ValueError` when its `model_index.json` is damaged.
     """
-    named = read_json(folder / "model_index.json").get("safety_checker")
+    index = folder / "model_index.json"  # a checkpoint in one file has none
+    named = read_json(index).get("safety_checker") if index.is_file() else None
     return isinstance(named, list) and bool(named) and bool(named[0])
 
 

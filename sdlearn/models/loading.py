@@ -20,9 +20,11 @@ import torch
 from ..diffusion.schedulers import load_scheduler
 from ..util.files import sha256
 from ..util.out_of_memory import is_out_of_memory
+from . import single_file
 from .hub import from_hub
 from .kinds import VAES, check_kind
 from .layout import pick_variant, read_json, require_complete
+from .single_file import FILES, check_file
 
 TINY = Path(__file__).parents[1] / "weights" / "tiny"
 # The first that answers is taken; the original runwayml repository is gone since August 2024.
@@ -54,19 +56,26 @@ def find_folder(
 ) -> Path:
     """The folder of "tiny", of "sd15", of a hub id such as "owner/name", or `name` itself.
 
-    With `checker` the hub is asked for the model's safety checker, too, if it has one.
-    Raises `ValueError` for what is none of these, `FileNotFoundError` for a folder that is no
-    complete model or an id that the hub does not have, and `ConnectionError` without network.
+    `name` may also be a checkpoint in one file, which is returned. With `checker` the hub is asked
+    for the model's safety checker, too, if it has one. Raises `ValueError` for what is none of
+    these or no model that sdlearn runs, `FileNotFoundError` for a folder that is not complete, a
+    file that is not there or an id that the hub does not have, and `ConnectionError` without
+    network.
     """
     if name == "tiny":
         return require_complete(TINY)
     if name == "sd15":
         return from_hub(SD15, dtype, checker=checker)
-    if isinstance(name, (str, Path)) and str(name) and Path(name).expanduser().is_dir():
-        return require_complete(check_kind(Path(name).expanduser()))
+    path = Path(name).expanduser() if isinstance(name, (str, Path)) and str(name) else None
+    if path and path.is_dir():
+        return require_complete(check_kind(path))
+    if path and path.is_file():
+        return check_file(path)
+    if path and path.suffix.lower() in FILES:
+        raise FileNotFoundError(f"there is no file {str(path)!r} here; check the name")
     if isinstance(name, str) and _is_hub_id(name):
         return from_hub((name,), dtype, checker=checker)
-    kinds = "'tiny', 'sd15', a folder, or a hub id like 'owner/name'"
+    kinds = "'tiny', 'sd15', a folder or file that is there, or a hub id like 'owner/name'"
     raise ValueError(f"model must be {kinds}; got {name!r}")
 
 
@@ -96,8 +105,11 @@ def damaged_weights(folder: Path) -> list[str]:
 def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
     """Every part of the model in `folder`, on the CPU, in `dtype`, in evaluation mode.
 
-    Raises `ValueError` with the file's name when a file is damaged.
+    `folder` may be a checkpoint in one file. Raises `ValueError` with the file's name when a file
+    is damaged, or when a tensor is missing.
     """
+    if folder.is_file():
+        return _load_single_file(folder, dtype)
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers.models.clip.modeling_clip import CLIPTextModel
 
@@ -118,6 +130,14 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
     with explain_damage(path):
         config = json.loads(path.read_text(encoding="utf-8"))
     return Parts(tokenizer=tokenizer, scheduler=load_scheduler(config), **models)
+
+
+def _load_single_file(path: Path, dtype: torch.dtype) -> Parts:
+    with quiet_libraries(), explain_damage(path):
+        found = single_file.read_file(path, dtype)
+        tokenizer = single_file.clip_tokenizer()
+    models = {part: _require_all(*read, path) for part, read in found.items()}
+    return Parts(tokenizer, **models, scheduler=load_scheduler(single_file.SCHEDULER))
 
 
 def _load_tokenizer(folder: Path, positions: int) -> Any:
@@ -172,10 +192,15 @@ def load_model(cls: Any, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
             use_safetensors=True,
             output_loading_info=True,
         )
-    if missing := sorted(info["missing_keys"]):
+    return _require_all(model, sorted(info["missing_keys"]), folder)
+
+
+def _require_all(model: Any, missing: list[str], where: Path) -> Any:
+    """`model`, ready for use; `ValueError` if tensors are `missing`."""
+    if missing:
         raise ValueError(
-            f"the weights in {folder} do not fit: {len(missing)} tensors of {cls.__name__} are "
-            f"missing, {missing[0]!r} is one of them"
+            f"the weights in {where} do not fit: {len(missing)} tensors of {type(model).__name__} "
+            f"are missing, {missing[0]!r} is one of them"
         )
     return model.eval().requires_grad_(False)
 
