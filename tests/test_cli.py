@@ -438,7 +438,7 @@ def test_a_name_that_was_given_and_is_taken_while_drawing_is_refused(
         (["-o", "no/such/house.png"], "output's folder must exist; there is no folder 'no/such'"),
         (["-o", "house.jpg"], "output must be a file that ends in .png; got 'house.jpg'"),
         (["-o", "folder.png"], "output must be a file, not a folder; got 'folder.png'"),
-        (["--model", "tini"], "model must be 'tiny', 'sd15', a folder, or a hub id"),
+        (["--model", "tini"], "model must be 'tiny', 'sd15', a folder or file that is there, or"),
         (["--seed", "-1"], "every seed must lie in 0..2**63 - 1; got -1"),
         (["--guidance", "nan"], "guidance_scale must be a finite number; got nan"),
         (["--size", "100x128"], "width must be a positive multiple of 8 pixels; got 100"),

@@ -309,7 +309,10 @@ def test_a_bar_counts_the_steps_of_each_batch(model: Path, capsys: pytest.Captur
 def test_an_unknown_model_leaves_no_folder(folder: Path, capsys: pytest.CaptureFixture[str]):
     write_prompts()
     assert main(words(Path("nowhere"))) == 2
-    assert "model must be 'tiny', 'sd15', a folder, or a hub id" in capsys.readouterr().err
+    assert (
+        "model must be 'tiny', 'sd15', a folder or file that is there, or"
+        in capsys.readouterr().err
+    )
     assert [path.name for path in folder.iterdir()] == ["prompts.txt"]
 
 

@@ -103,7 +103,10 @@ def checkpoint(channels: int = 4) -> tuple[dict[str, Tensor], dict[str, torch.nn
         **compvis(parts["unet"].eval(), prefixes["unet"], UNET),
         **compvis(parts["vae"].eval(), prefixes["vae"], VAE),
         **{prefixes["text_encoder"] + name: tensor for name, tensor in text.items()},
+        # What else is in published files and is not read:
         "alphas_cumprod": torch.zeros(1000),
+        "model_ema.decay": torch.zeros(()),
+        "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[None],
     }
     return tensors, parts
 
