@@ -185,6 +185,7 @@ DRAWN = {  # what → (how the folder is made, how diffusers is asked for it; No
     "no block in the middle": (new_unet(mid_block_type=None), {}),
     "heads as in SD 2": (new_unet(attention_head_dim=[2, 4], use_linear_projection=True), {}),
     "only cross-attention": (new_unet(only_cross_attention=True), {}),
+    "states projected": (new_unet(encoder_hid_dim=128, cross_attention_dim=64), {}),
     "odd sides halved down": (new_unet(downsample_padding=0, sample_size=[9, 15]), {}),
     "another part": (lambda folder: edit(folder / "model_index.json", controlnet=[None, None]), {}),
 }

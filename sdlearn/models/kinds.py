@@ -83,7 +83,7 @@ def _strange_unet(unet: dict[str, Any], channels: int) -> str | None:
     if reason := strange_channels(unet.get("in_channels", 4), channels):
         return reason
     extra = unet.get("addition_embed_type") or unet.get("encoder_hid_dim_type")
-    if extra:
+    if extra not in (None, "text_proj"):  # that one only makes the states wider or narrower
         return f"has a U-Net that needs more than the states of a text ({extra!r})"
     return None
 
@@ -98,7 +98,8 @@ def strange_channels(taken: int, channels: int = 4) -> str | None:
 
 def _widths(text_encoder: dict[str, Any], unet: dict[str, Any]) -> str | None:
     """The text states must be as wide as the U-Net takes them."""
-    made, taken = text_encoder.get("hidden_size"), unet.get("cross_attention_dim")
+    made = text_encoder.get("hidden_size")
+    taken = unet.get("encoder_hid_dim") or unet.get("cross_attention_dim")
     widths = taken if isinstance(taken, list) else [taken]
     if made is None or taken is None or set(widths) == {made}:
         return None
