@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,23 @@ from torch import Tensor
 
 from .diffusion.editing import (
     Kept,
+    Network,
     begin_run,
     check_edit,
     mask_of_latents,
     with_more_channels,
 )
-from .diffusion.guidance import check_guidance_scale
-from .diffusion.loop import NoisePredictor, Step, denoise_steps
-from .diffusion.schedulers import draws_noise, fresh_scheduler
+from .diffusion.equations import eps_of
+from .diffusion.guidance import (
+    check_guidance_rescale,
+    check_guidance_scale,
+    guidance_embedding,
+)
+from .diffusion.loop import Step, denoise_steps
+from .diffusion.schedulers import alpha_bar_at, draws_noise, fresh_scheduler
 from .diffusion.seeds import check_seeds, generators_for, randn
 from .models.compiling import check_compile, compile_parts
+from .models.defaults import Defaults, defaults_of
 from .models.device import pick_device, pick_dtype
 from .models.layout import unusual_variants
 from .models.loading import find_folder, load_parts, own_size, vae_scale_factor
@@ -60,14 +67,6 @@ from .util.out_of_memory import explain_out_of_memory
 from .util.source import Source, read_source
 
 __all__ = ["Defaults", "StableDiffusion", "Step", "load", "to_pil"]
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """The settings that `generate` and `denoise` use when they are not given."""
-
-    num_steps: int = 20
-    guidance_scale: float = 3.0
 
 
 def load(
@@ -119,6 +118,7 @@ def load(
         memory=plan,
         safety_checker=checker,
         folder=folder,
+        defaults=defaults_of(folder),
     )
 
 
@@ -142,6 +142,7 @@ class StableDiffusion:
         memory: MemoryPlan = ALL_ON_DEVICE,
         safety_checker: SafetyChecker | None = None,
         folder: Path | None = None,
+        defaults: Defaults | None = None,
     ) -> None:
         self.name = name
         self.tokenizer = tokenizer
@@ -154,7 +155,7 @@ class StableDiffusion:
         self.memory = memory
         self.safety_checker = safety_checker
         self.folder = folder  # where the parts were read from
-        self.defaults = Defaults()
+        self.defaults = defaults or Defaults()
         self.state_shape = tokenizer.model_max_length, text_encoder.config.hidden_size  # (77, D)
         self.vae_scale_factor = vae_scale_factor(vae)  # 8
         self.size = own_size(unet, vae)  # height and width in pixels of its images, if it is told
@@ -186,7 +187,8 @@ class StableDiffusion:
     def __repr__(self) -> str:
         size = f"{self.size[1]}x{self.size[0]} pixels" if self.size else "images of any size"
         plan = "" if self.memory == ALL_ON_DEVICE else f", {self.memory}"
-        return f"StableDiffusion({self.name!r}, {size}, {self.device}, {self.dtype}{plan})"
+        how = f"{self.device}, {self.dtype}{plan}, {self.defaults}"
+        return f"StableDiffusion({self.name!r}, {size}, {how})"
 
     def tokenize(self, prompt: str | Iterable[str]) -> Tensor:
         """Prompts as token ids, (B, 77): begin, pieces of words, end, padding.
@@ -231,14 +233,40 @@ class StableDiffusion:
         """The noise that the U-Net predicts to be in `latents` at timestep `t`, (B, 4, h, w).
 
         `latents` (B, 4, h, w) is what the papers call x_t. `t` is one timestep or one for each of
-        the latents, larger is noisier. `cond` (B or 1, 77, D) comes from `encode_text`. Raises
-        `TypeError` or `ValueError` for what does not fit.
+        the latents, larger is noisier. `cond` (B or 1, 77, D) comes from `encode_text`. Where the
+        U-Net predicts x_0 or v, this is the noise that follows from it. Raises `TypeError` or
+        `ValueError` for what does not fit.
+        """
+        output = self._call_unet(latents, t, cond)
+        kind = self.scheduler.config.prediction_type
+        if kind == "epsilon":
+            return output
+        alpha_bar = alpha_bar_at(self.scheduler, t).expand(len(latents))
+        return eps_of(output, latents[:, : output.shape[1]], alpha_bar, kind)
+
+    @torch.no_grad()
+    def _call_unet(
+        self,
+        latents: Tensor,
+        t: Tensor | float,
+        cond: Tensor,
+        guidance_scale: float | None = None,
+    ) -> Tensor:
+        """What the U-Net predicts, (B, 4, h, w): the noise, x_0 or v (`prediction_type`).
+
+        A distilled U-Net takes `guidance_scale`, by default the model's own, as an input.
         """
         check_latents(latents, self.unet, self.unet.config.in_channels)
         states = check_states("cond", cond, latents, self.state_shape)
         check_timestep(t, len(latents))
+        extra = {}
+        if width := self.unet.config.time_cond_proj_dim:
+            scale = self.defaults.guidance_scale if guidance_scale is None else guidance_scale
+            told = guidance_embedding(scale, width).to(latents)
+            extra["timestep_cond"] = told.expand(len(latents), -1)
         with self._lock:
-            return self.unet(latents, t, encoder_hidden_states=states, return_dict=False)[0]
+            output = self.unet(latents, t, encoder_hidden_states=states, return_dict=False, **extra)
+        return output[0]
 
     def denoise(
         self,
@@ -248,6 +276,7 @@ class StableDiffusion:
         *,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
         scheduler: str | None = None,
         seeds: Iterable[int] | None = None,
         start: float | None = None,
@@ -261,8 +290,10 @@ class StableDiffusion:
         `latents` (B, 4, h, w) is unit-variance noise, as from `init_latents`; `cond` and `uncond`
         (B or 1, 77, D) come from `encode_text`. `num_steps` and `guidance_scale` are by default
         the model's own (`defaults`). At `guidance_scale` 1 only `cond` is evaluated, at 0 only
-        `uncond` (`diffusion.apply_guidance`). `scheduler` is a name in `diffusion.SCHEDULERS`,
-        None for the model's own; one that draws noise in its steps needs the `seeds` of `latents`.
+        `uncond` (`diffusion.apply_guidance`); a distilled U-Net is told the scale and evaluates
+        `cond` alone. `guidance_rescale`, 0..1, keeps large scales from making images too bright
+        (`diffusion.rescale_guidance`). `scheduler` is a name in `diffusion.SCHEDULERS`, None for
+        the model's own; one that draws noise in its steps needs the `seeds` of `latents`.
 
         A run can begin in the middle. With `start`, a timestep, `latents` have the noise of that
         timestep already (`diffusion.add_noise`). With `image_latents` (B or 1, 4, h, w), as from
@@ -284,8 +315,12 @@ class StableDiffusion:
         if guidance_scale is None:
             guidance_scale = self.defaults.guidance_scale
         guidance_scale = check_guidance_scale(guidance_scale)
+        guidance_rescale = check_guidance_rescale(guidance_rescale)
         check_latents(latents, self.vae, self.vae.config.latent_channels)
         strength = check_edit(latents, image_latents, strength, mask, masked_image_latents, start)
+        network = self._network(guidance_scale, mask, masked_image_latents)
+        if self.unet.config.time_cond_proj_dim:
+            guidance_scale = 1.0  # the U-Net has guidance built in: one call is enough
         states = self._check_conditions(latents, cond, uncond, guidance_scale)
         fresh = fresh_scheduler(scheduler, self.scheduler, num_steps, self.device)
         begin, first = begin_run(
@@ -298,11 +333,12 @@ class StableDiffusion:
             pure_noise=mask is not None,
         )
         steps = denoise_steps(
-            self._predictor(mask, masked_image_latents),
+            network,
             fresh,
             first,
             *states,
             guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
             generators=generators_for(latents, seeds, needed=draws_noise(fresh)),
             begin=begin,
             kept=self._kept(latents, image_latents, mask),
@@ -314,15 +350,19 @@ class StableDiffusion:
         """Whether the U-Net has channels for a mask and for the image that it leaves."""
         return self.unet.config.in_channels == 2 * self.vae.config.latent_channels + 1
 
-    def _predictor(self, mask: Tensor | None, masked: Tensor | None) -> NoisePredictor:
+    def _network(
+        self, guidance_scale: float, mask: Tensor | None, masked: Tensor | None
+    ) -> Network:
+        """The U-Net as the loop calls it; guidance and mask are inputs of some."""
+        network = partial(self._call_unet, guidance_scale=guidance_scale)
         if not self._is_for_inpainting:
-            return self.predict_noise
+            return network
         if mask is None or masked is None:
             raise ValueError(
                 "this model is made for inpainting (its U-Net has "
                 f"{self.unet.config.in_channels} channels): give it an image and a mask"
             )
-        return with_more_channels(self.predict_noise, mask, masked)
+        return with_more_channels(network, mask, masked)
 
     def _kept(self, noise: Tensor, image: Tensor | None, mask: Tensor | None) -> Kept | None:
         if image is None or mask is None or self._is_for_inpainting:
@@ -408,6 +448,7 @@ class StableDiffusion:
         negative_prompt: str | Iterable[str] = "",
         num_steps: int | None = None,
         guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
         scheduler: str | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -447,6 +488,7 @@ class StableDiffusion:
             self.encode_text(negative),
             num_steps=num_steps,
             guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
             scheduler=scheduler,
             seeds=seeds,
             strength=strength,

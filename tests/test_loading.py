@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from sdlearn import load
 from sdlearn.models import layout, loading
+from sdlearn.models.defaults import Defaults, defaults_of
 from sdlearn.models.loading import damaged_weights, find_folder
 
 
@@ -117,6 +118,34 @@ def test_configs_may_be_edited(folder):
     path.write_text(json.dumps({**config, "beta_end": 0.02}))
     assert damaged_weights(folder) == []
     assert load(folder, device="cpu").scheduler.config.beta_end == 0.02
+
+
+@pytest.mark.parametrize(
+    ("stated", "time_cond_proj_dim", "expected"),
+    [
+        ('{"num_steps": 8, "guidance_scale": 2}', None, (8, 2.0)),
+        (None, None, (50, 7.5)),
+        (None, 256, (4, 8.0)),
+        ('{"num_steps": 8, "guidance_scale": 2}', 256, (8, 2.0)),
+    ],
+)
+def test_defaults_are_those_that_the_folder_states_or_shows(
+    folder, stated, time_cond_proj_dim, expected
+):
+    path = folder / "unet" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "time_cond_proj_dim": time_cond_proj_dim}))
+    (folder / "defaults.json").unlink()
+    if stated:
+        (folder / "defaults.json").write_text(stated)
+    assert defaults_of(folder) == Defaults(*expected)
+
+
+@pytest.mark.parametrize("text", ["{", '{"steps": 8}', '{"num_steps": 0}', "[1, 2]"])
+def test_damaged_defaults_are_named(folder, text):
+    (folder / "defaults.json").write_text(text)
+    with pytest.raises(ValueError, match=r"defaults\.json is damaged and cannot be read \(.*\)"):
+        load(folder, device="cpu")
 
 
 def test_half_precision_files_are_read_where_they_fit(folder):

@@ -260,6 +260,8 @@ def test_a_prompt_that_just_fits_is_not_warned_about(sd):
         ({"prompt": []}, ValueError, "prompt must hold at least one string"),
         ({"prompt": ["a", "b"]}, ValueError, "one for each of 1 seeds; got 2"),
         ({"negative_prompt": None}, TypeError, "negative_prompt must be a string"),
+        ({"guidance_rescale": "7"}, TypeError, "guidance_rescale must be a number; got '7'"),
+        ({"guidance_rescale": 2}, ValueError, r"guidance_rescale must lie in 0\.\.1; got 2"),
         ({"num_steps": 0}, ValueError, r"num_steps must lie in 1\.\.1000; got 0"),
         ({"num_steps": -3}, ValueError, r"num_steps must lie in 1\.\.1000; got -3"),
         ({"num_steps": 1001}, ValueError, r"num_steps must lie in 1\.\.1000; got 1001"),
@@ -311,6 +313,7 @@ def test_predict_noise_refuses_what_does_not_fit(sd, stages, latents, t, cond, e
 
 
 def test_the_model_has_defaults_of_its_own(sd, stages):
+    assert "Defaults(num_steps=20, guidance_scale=3.0)" in repr(sd)
     assert len(list(sd.denoise(*stages))) == sd.defaults.num_steps == 20
     step = next(sd.denoise(*stages))
     assert torch.equal(step.eps, apply_guidance(step.eps_uncond, step.eps_cond, 3.0))

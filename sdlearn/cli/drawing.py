@@ -40,12 +40,13 @@ def check_settings(args: argparse.Namespace) -> range:
     from ..diffusion.seeds import check_seeds
     from ..models import device, memory
 
-    fill_in_defaults(args)
     if args.prompt is not None:
         checks.check_not_blank(checks.check_prompts(args.prompt))
     checks.check_prompts(args.negative, "negative_prompt")
-    checks.check_num_steps(args.steps)
-    args.guidance = guidance.check_guidance_scale(args.guidance)
+    if args.steps is not None:
+        checks.check_num_steps(args.steps)
+    if args.guidance is not None:
+        args.guidance = guidance.check_guidance_scale(args.guidance)
     if args.size is not None:
         width, height = args.size
         checks.check_size(height, width, FACTOR)
@@ -92,26 +93,39 @@ def _open(path: Path) -> Image:
 
 
 def fill_in_defaults(args: argparse.Namespace) -> None:
-    """Settings that were not given become the defaults, so that images remember the numbers."""
-    from ..diffusion.editing import default_strength
-    from ..pipeline import Defaults
+    """Settings that were not given become the model's, so that images remember the numbers.
 
-    args.steps = Defaults.num_steps if args.steps is None else args.steps
-    args.guidance = Defaults.guidance_scale if args.guidance is None else args.guidance
+    The model's folder is looked for, or downloaded, and its weights are not read.
+    """
+    from ..diffusion.editing import default_strength
+    from ..models.defaults import defaults_of
+    from ..models.device import pick_device, pick_dtype
+    from ..models.loading import find_folder
+
     if args.image is not None and args.strength is None:
         args.strength = default_strength(args.mask is not None)
+    if None not in (args.steps, args.guidance):
+        return
+    dtype = pick_dtype(_dtype(args), pick_device(args.device))
+    defaults = defaults_of(find_folder(args.model, dtype, checker=not args.no_safety_checker))
+    args.steps = defaults.num_steps if args.steps is None else args.steps
+    args.guidance = defaults.guidance_scale if args.guidance is None else args.guidance
+
+
+def _dtype(args: argparse.Namespace) -> Any:
+    import torch
+
+    return getattr(torch, args.dtype) if args.dtype else None
 
 
 def load_model(args: argparse.Namespace, device: Any = None) -> StableDiffusion:
     """The model that was asked for, on `device` where it is given."""
-    import torch
-
     from ..pipeline import load
 
     return load(
         args.model,
         device=args.device if device is None else device,
-        dtype=getattr(torch, args.dtype) if args.dtype else None,
+        dtype=_dtype(args),
         memory=args.memory,
         compile=args.compile,
         safety_checker=False if args.no_safety_checker else None,

@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--prompts", type=Path, metavar="FILE", help=PROMPTS)
     add("--seed", type=int, default=0, help="the noise to begin with (default: 0)")
     add("--count", type=int, default=1, help="images with seeds SEED, SEED+1, ... (default: 1)")
-    add("--steps", type=int, help="denoising steps (default: the model's, 20 for tiny)")
-    pull = "how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: the model's, 3"
-    add("--guidance", type=float, metavar="X", help=f"{pull} for tiny)")
+    add("--steps", type=int, help="denoising steps (default: the model's; tiny 20, SD 50)")
+    pull = "how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: the model's;"
+    add("--guidance", type=float, metavar="X", help=f"{pull} tiny 3, SD 7.5)")
     add("--negative", default="", metavar="TEXT", help="what to steer away from")
     add("--scheduler", metavar="NAME", help="ddim, pndm, euler, euler_a, dpm++, unipc, ...")
     add("--model", default="tiny", help="tiny, sd15, a folder, a file, or a hub id (default: tiny)")
@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
     seeds = drawing.check_settings(args)
     paths = plan_paths(args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip)
     jobs = [Job(args.prompt, seed, path) for seed, path in zip(seeds, paths, strict=True)]
+    drawing.fill_in_defaults(args)
     sd = drawing.load_model(args)
     size = drawing.batch_size(sd, args)
     for start in range(0, len(jobs), size):

@@ -8,28 +8,34 @@ seeds          the noise that a seed stands for
 interpolation  between two latents or two texts
 """
 
+from .editing import Network
 from .equations import (
+    PREDICTION_TYPES,
     SCHEDULES,
     add_noise,
     alphas_cumprod,
     betas,
     ddim_step,
     ddpm_step,
+    eps_of,
     posterior,
     pred_eps,
     pred_x0,
     snr,
+    velocity,
+    x0_of,
 )
-from .guidance import apply_guidance, check_guidance_scale
+from .guidance import apply_guidance, check_guidance_scale, rescale_guidance
 from .interpolation import angle, lerp, slerp
-from .loop import NoisePredictor, Step, denoise_steps, predict_noise_with_guidance
+from .loop import Step, denoise_steps, predict_with_guidance
 from .schedulers import SCHEDULERS, build_scheduler, draws_noise, fresh_scheduler
 from .seeds import check_seeds, generators, randn
 
 __all__ = [
+    "PREDICTION_TYPES",
     "SCHEDULERS",
     "SCHEDULES",
-    "NoisePredictor",
+    "Network",
     "Step",
     "add_noise",
     "alphas_cumprod",
@@ -43,14 +49,18 @@ __all__ = [
     "ddpm_step",
     "denoise_steps",
     "draws_noise",
+    "eps_of",
     "fresh_scheduler",
     "generators",
     "lerp",
     "posterior",
     "pred_eps",
     "pred_x0",
-    "predict_noise_with_guidance",
+    "predict_with_guidance",
     "randn",
+    "rescale_guidance",
     "slerp",
     "snr",
+    "velocity",
+    "x0_of",
 ]

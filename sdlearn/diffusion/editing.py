@@ -25,7 +25,7 @@ from torch import Tensor
 from .grid import step_timesteps
 from .schedulers import Scheduler
 
-NoisePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t, t, text states) → eps
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t, t, text states) → its prediction
 
 
 def default_strength(masked: bool) -> float:
@@ -191,10 +191,8 @@ class Kept:
         return (1 - self.mask) * image + self.mask * latents
 
 
-def with_more_channels(
-    predict_noise: NoisePredictor, mask: Tensor, masked_image_latents: Tensor
-) -> NoisePredictor:
-    """`predict_noise` of a U-Net made for inpainting, which sees the mask and the rest as well.
+def with_more_channels(network: Network, mask: Tensor, masked_image_latents: Tensor) -> Network:
+    """`network` of a U-Net made for inpainting, which sees the mask and the rest as well.
 
     Its nine channels are x_t, the mask (1) and the latents of the image with grey under the mask.
     """
@@ -203,7 +201,7 @@ def with_more_channels(
     more = torch.cat(list(parts), dim=1)  # (B or 1, 5, h, w)
 
     def predict(x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        return predict_noise(torch.cat([x_t, more.repeat(len(x_t) // count, 1, 1, 1)], 1), t, cond)
+        return network(torch.cat([x_t, more.repeat(len(x_t) // count, 1, 1, 1)], 1), t, cond)
 
     return predict
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from packaging.version import Version
 
 from ..diffusion.schedulers import load_scheduler
 from ..util.files import sha256
@@ -126,10 +127,20 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
         }
     positions = models["text_encoder"].config.max_position_embeddings
     tokenizer = _load_tokenizer(folder / "tokenizer", positions)
-    path = folder / "scheduler" / "scheduler_config.json"
-    with explain_damage(path):
-        config = json.loads(path.read_text(encoding="utf-8"))
-    return Parts(tokenizer=tokenizer, scheduler=load_scheduler(config), **models)
+    config = read_json(folder / "scheduler" / "scheduler_config.json")
+    named = read_json(folder / "model_index.json").get("scheduler") or [None, None]
+    with quiet_libraries():
+        scheduler = load_scheduler(config, named[1])
+    _repair_sample_size(models["unet"])
+    return Parts(tokenizer=tokenizer, scheduler=scheduler, **models)
+
+
+def _repair_sample_size(unet: Any) -> None:
+    """Configs of early releases state a size below SD 1.x's 64; diffusers' pipeline takes 64."""
+    release = Version(unet.config.get("_diffusers_version", "0.9.0")).base_version
+    size = unet.config.sample_size
+    if Version(release) < Version("0.9.0.dev0") and isinstance(size, int) and size < 64:
+        unet.register_to_config(sample_size=64)
 
 
 def _load_single_file(path: Path, dtype: torch.dtype) -> Parts:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, save_judge
+from ..models.defaults import write_defaults
 from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
@@ -48,6 +49,7 @@ def export(
     pipeline.save_pretrained(building)
     clip.save_pretrained(building / "clip")
     save_judge(judge, building / "judge")
+    write_defaults(building)
     for_every_stack(building)
     copy_mode_to_weights(building, building / "model_index.json")
     if (folder / README).exists():
