@@ -70,7 +70,7 @@ ARROWS = [
 
 
 def test_the_arrows_were_found():
-    assert ("diffusion.loop", "diffusion.equations.pred_x0") in ARROWS
+    assert ("diffusion.loop", "diffusion.equations.x0_of") in ARROWS
     assert ("evaluation.judge", "world.scene.Scene") in ARROWS
 
 
