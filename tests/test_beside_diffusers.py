@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from sdlearn import load
 from sdlearn.diffusion import add_noise, fresh_scheduler
@@ -71,6 +72,21 @@ def small_unet(**fields: Any) -> Callable[[Path], None]:
     return change
 
 
+def like_sd2(folder: Path) -> None:
+    """SD 2's shapes, narrow but for the text: OpenCLIP's tower and heads of one size."""
+    small_unet(cross_attention_dim=1024, attention_head_dim=[2, 4], use_linear_projection=True)(
+        folder
+    )
+    old = CLIPTextConfig.from_pretrained(folder / "text_encoder")
+    tower = {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 64}
+    kept = {name: getattr(old, name) for name in ("vocab_size", "bos_token_id", "eos_token_id")}
+    config = CLIPTextConfig(num_hidden_layers=2, hidden_act="gelu", **tower, **kept)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    edit(folder / "tokenizer" / "tokenizer_config.json", {"pad_token": "!"})
+
+
 OLD_FILES = {
     "DDIM without clip_sample": scheduler("DDIMScheduler", steps_offset=1),
     "DDIM without steps_offset": scheduler("DDIMScheduler", clip_sample=False),
@@ -117,6 +133,7 @@ CASES = {
     "U-Net of diffusers 0.6, half the size": Case(
         configs={UNET: {"_diffusers_version": "0.6.0", "sample_size": 32}}, how={"num_steps": 2}
     ),
+    "SD 2": Case(PREDICTIONS["v, DDIM"], change=like_sd2),
     "guidance is rescaled": Case(PREDICTIONS["v, zero SNR, DDIM"], how={"guidance_rescale": 0.7}),
     "guidance is an input": Case(
         SOLVERS["LCM"], change=small_unet(time_cond_proj_dim=15), how={"guidance_scale": 8.0}

@@ -242,6 +242,23 @@ def test_a_long_prompt_is_cut_with_a_warning_that_shows_the_words(sd):
     assert ids[0, -1] == sd.tokenizer.eos_token_id
 
 
+@pytest.mark.parametrize(
+    "prompt", ["(red:1.5) house", "a ((small:.8) boat)", "a (red house: 2)", ["a", "(b:-1)"]]
+)
+def test_weights_of_words_are_said_to_be_plain_text(sd, prompt):
+    with pytest.warns(UserWarning, match=r"not supported: '\(.*\)' is read as plain text"):
+        sd.tokenize(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a (red) house", "a house (at 10:30)", "ratio 1:2 (large)", "(left: red)", "(:1)"]
+)
+def test_ordinary_brackets_are_not_warned_about(sd, prompt):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sd.tokenize(prompt)
+
+
 def test_a_prompt_that_just_fits_is_not_warned_about(sd):
     word = "red"
     assert len(sd.tokenizer(word).input_ids) == 3

@@ -35,10 +35,12 @@ DISTILLED = Defaults(4, 8.0)  # latent consistency models, arXiv 2310.04378
 
 
 def defaults_of(folder: Path) -> Defaults:
-    """The defaults of the model in `folder`.
+    """The defaults of the model in `folder`, or of a checkpoint in one file.
 
     Raises `ValueError` when its `defaults.json` is damaged.
     """
+    if folder.is_file():
+        return SD
     path = folder / FILE
     if not path.is_file():
         unet = read_json(folder / "unet" / "config.json")

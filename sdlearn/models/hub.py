@@ -65,7 +65,7 @@ def _fetch(repo: str, dtype: torch.dtype, checker: bool, **how: Any) -> Path:
     from huggingface_hub import snapshot_download
 
     parts = {**layout.MODELS, **layout.CHECKER} if checker else layout.MODELS
-    configs = ["model_index.json", "*/*.json", "*/*.txt"]
+    configs = ["model_index.json", "defaults.json", "*/*.json", "*/*.txt"]
     check_kind(Path(snapshot_download(repo, allow_patterns=configs, **how)), repo)
     incomplete = None
     for variant in layout.weight_variants(dtype):

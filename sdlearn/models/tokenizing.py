@@ -7,6 +7,7 @@ call at a time.
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..util.checks import check_prompts
 
 _TOKENIZER_LOCK = threading.Lock()
+WEIGHTED = re.compile(r"\([^():]*[^():\d\s]:\s*-?\d*\.?\d+\s*\)")  # (word:1.5), not (at 10:30)
 LONGEST_QUOTE = 80  # characters of the words that were cut off
 
 
@@ -32,7 +34,8 @@ def padded_ids(
     """Prompts as token ids, (B, 77): begin, pieces of words, end, padding.
 
     With `to_longest` there are only as many columns as the longest prompt has tokens.
-    Warns when a prompt is too long, and shows what was cut off. `name` is that of the argument in
+    Warns when a prompt is too long, and shows what was cut off, and when it holds weights such as
+    (word:1.5), which some programs read and this one does not. `name` is that of the argument in
     the `TypeError` or `ValueError` for what is no text.
     """
     checked = check_prompts(prompts, name)
@@ -45,6 +48,7 @@ def padded_ids(
             return_tensors="pt",
         )
     _warn_if_cut(tokenizer, checked, tokens.attention_mask)
+    _warn_if_weighted(checked)
     return tokens.input_ids
 
 
@@ -61,3 +65,12 @@ def _warn_if_cut(tokenizer: Any, prompts: Sequence[str], masks: Tensor) -> None:
                 f"cut off: {quote!r}",
                 stacklevel=4,
             )
+
+
+def _warn_if_weighted(prompts: Sequence[str]) -> None:
+    if found := next(filter(None, map(WEIGHTED.search, prompts)), None):
+        warnings.warn(
+            f"weights of words are not supported: {found[0]!r} is read as plain text, with its "
+            "brackets and its number",
+            stacklevel=4,
+        )
