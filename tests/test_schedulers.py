@@ -53,15 +53,19 @@ def test_alpha_bar_is_that_of_the_timestep(name, num_steps):
 OTHER_CLASSES = sorted(set(schedulers.CLASSES) - {cls for cls, _ in SCHEDULERS.values()})
 
 
+def loaded(cls: str, spacing: str):
+    """The scheduler of a folder that names this class."""
+    try:
+        return schedulers.load_scheduler({**OWN.config, "timestep_spacing": spacing}, cls)
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
 @pytest.mark.parametrize("cls", OTHER_CLASSES)
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 def test_alpha_bar_is_what_the_solver_scales_by(cls, spacing):
     """At every point that it visits, also those between two timesteps of its grid."""
-    config = {**OWN.config, "_class_name": cls, "timestep_spacing": spacing}
-    try:
-        own = schedulers.load_scheduler(config)
-    except ImportError as error:
-        pytest.skip(str(error))
+    own = loaded(cls, spacing)
     fresh = fresh_scheduler(None, own, 10)
     assert schedulers.noise_left(fresh, 10) < 0.05
     fresh.set_timesteps(10)
@@ -233,6 +237,18 @@ def test_steps_are_those_of_diffusers_where_these_are_right(name, spacing, predi
 def test_a_run_that_would_end_in_nan_is_refused(name, fields, num_steps):
     with pytest.raises(ValueError, match=rf"num_steps={num_steps} does not suit .*; take (.*)"):
         fresh_scheduler(None, own_with(name, **fields), num_steps)
+
+
+@pytest.mark.parametrize("cls", OTHER_CLASSES)
+def test_a_count_with_a_timestep_too_many_is_sound_or_refused_with_advice(cls):
+    own = loaded(cls, "trailing")
+    try:
+        fresh = fresh_scheduler(None, own, 61)
+    except ValueError as error:
+        assert "take num_steps=6" in str(error)  # noqa: PT017
+    else:
+        assert fresh.timesteps.min() >= 0
+        assert schedulers.noise_left(fresh, 61) < 0.05
 
 
 def test_a_refusal_says_which_number_of_steps_to_take():

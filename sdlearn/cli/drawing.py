@@ -64,9 +64,9 @@ def check_image(args: argparse.Namespace) -> None:
     """Raise for an image or a mask that cannot be read, and for a strength that does not fit."""
     from ..diffusion.editing import check_strength
 
-    if args.image is not None:
+    if args.image is not None and args.strength is not None:
         check_strength(args.strength)
-        read_files(args)
+    read_files(args)
     for name in ("strength", "mask"):
         if args.image is None and getattr(args, name) is not None:
             raise ValueError(f"{name} goes with an image to begin with; add --image FILE")

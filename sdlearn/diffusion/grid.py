@@ -118,10 +118,15 @@ def step_timesteps(scheduler: Any) -> Tensor:
 
 
 def drop_step_past_the_end(scheduler: Any) -> None:
-    """Remove the timestep -1 that "trailing" spacing has too many for some numbers of steps."""
+    """Remove the timestep -1 that "trailing" spacing has too many for some numbers of steps.
+
+    Raises `ValueError` for a solver whose sigmas do not tell which of them belong to it (KDPM2).
+    """
     inside = scheduler.timesteps >= 0
     if inside.all():
         return
+    if hasattr(scheduler, "sigmas") and len(scheduler.sigmas) != len(inside) + 1:
+        raise ValueError("its last step would go past the end of the schedule")
     scheduler.timesteps = scheduler.timesteps[inside]
     if hasattr(scheduler, "sigmas"):  # they end in one more, where the last step leads to
         scheduler.sigmas = torch.cat([scheduler.sigmas[:-1][inside.cpu()], scheduler.sigmas[-1:]])

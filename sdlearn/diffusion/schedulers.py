@@ -175,7 +175,11 @@ def fresh_scheduler(
     try:
         _set_timesteps(scheduler, num_steps, device)
     except (ValueError, IndexError) as error:
-        raise ValueError(f"num_steps={num_steps} does not suit {label!r}: {error}") from error
+        nearest = _nearest_good_count(scheduler, num_steps)
+        advice = f"; take num_steps={nearest}" if nearest else ""
+        raise ValueError(
+            f"num_steps={num_steps} does not suit {label!r}: {error}{advice}"
+        ) from error
     last = own.config.num_train_timesteps - 1
     if scheduler.timesteps.max() > last:  # "leading" spacing at 1000 steps
         raise ValueError(
@@ -249,7 +253,7 @@ def _nearest_good_count(scheduler: Scheduler, num_steps: int) -> int | None:
     last = scheduler.config.num_train_timesteps
     near = [num_steps + sign * distance for distance in range(1, 6) for sign in (1, -1)]
     for n in near:
-        with suppress(ValueError):  # the class refuses this count
+        with suppress(ValueError, IndexError):  # the class refuses this count
             if 1 <= n < last and _reaches_clean_latents(scheduler, n):
                 return n
     return None
