@@ -239,7 +239,7 @@ def test_a_run_that_would_end_in_nan_is_refused(name, fields, num_steps):
         fresh_scheduler(None, own_with(name, **fields), num_steps)
 
 
-@pytest.mark.parametrize("cls", OTHER_CLASSES)
+@pytest.mark.parametrize("cls", sorted(set(OTHER_CLASSES) - {"TCDScheduler"}))  # 50 at most
 def test_a_count_with_a_timestep_too_many_is_sound_or_refused_with_advice(cls):
     own = loaded(cls, "trailing")
     try:
