@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from .diffusion.guidance import (
 from .diffusion.loop import Step, denoise_steps
 from .diffusion.schedulers import alpha_bar_at, draws_noise, fresh_scheduler
 from .diffusion.seeds import check_seeds, generators_for, randn
+from .models.adapters import add_lora, add_token, check_weight, remove_loras, set_weights
 from .models.compiling import check_compile, compile_parts
 from .models.defaults import Defaults, defaults_of
 from .models.device import pick_device, pick_dtype
@@ -77,6 +78,7 @@ def load(
     memory: str | int | None = None,
     compile: bool = False,
     safety_checker: bool | None = None,
+    lora: str | Path | Mapping[str | Path, float] | None = None,
 ) -> StableDiffusion:
     """Load a Stable Diffusion.
 
@@ -89,7 +91,8 @@ def load(
     on cuda and float32 elsewhere. `memory`, such as "8GB", is what the model may take on the
     device; by default what is free there (see `MemoryPlan`). `compile` makes the first image slow
     and later images faster. `safety_checker` False leaves it out, True raises if the model has
-    none, None takes the one that the model has. Raises `TypeError`, `ValueError`,
+    none, None takes the one that the model has. `lora` is the file or folder of a LoRA, or several
+    with the weight of each (`load_lora_weights`). Raises `TypeError`, `ValueError`,
     `FileNotFoundError`, `ConnectionError` or `MemoryError` with one clear sentence when something
     cannot be done.
     """
@@ -111,7 +114,7 @@ def load(
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
         compile_parts(parts.unet, parts.vae, where, plan.offload)
-    return StableDiffusion(
+    sd = StableDiffusion(
         str(name),
         **parts._asdict(),
         device=where,
@@ -120,6 +123,10 @@ def load(
         folder=folder,
         defaults=defaults_of(folder),
     )
+    loras = {} if lora is None else lora if isinstance(lora, Mapping) else {lora: 1.0}
+    for path, weight in loras.items():
+        sd.load_lora_weights(path, weight)
+    return sd
 
 
 class StableDiffusion:
@@ -159,6 +166,7 @@ class StableDiffusion:
         self.state_shape = tokenizer.model_max_length, text_encoder.config.hidden_size  # (77, D)
         self.vae_scale_factor = vae_scale_factor(vae)  # 8
         self.size = own_size(unet, vae)  # height and width in pixels of its images, if it is told
+        self.lora_weights: dict[str, float] = {}  # adapter → its weight, 0 for none of it
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -189,6 +197,70 @@ class StableDiffusion:
         plan = "" if self.memory == ALL_ON_DEVICE else f", {self.memory}"
         how = f"{self.device}, {self.dtype}{plan}, {self.defaults}"
         return f"StableDiffusion({self.name!r}, {size}, {how})"
+
+    @property
+    def _adapted_parts(self) -> dict[str, Any]:
+        return {"unet": self.unet, "text_encoder": self.text_encoder}
+
+    def load_lora_weights(
+        self, path: str | Path, weight: float = 1.0, *, adapter_name: str | None = None
+    ) -> None:
+        """Add a LoRA to the U-Net and the text encoder, in the form of diffusers, peft or kohya.
+
+            sd.load_lora_weights("watercolour.safetensors", 0.7)
+            sd.set_adapters("watercolour", 0)    # the plain model again, bit for bit
+            sd.unload_lora_weights()
+
+        `weight` is 0 for none of it and 1 for all. It is kept in `lora_weights`, by default under
+        the name of the file. Raises `FileNotFoundError`, `TypeError` or `ValueError`.
+        """
+        path = Path(path).expanduser()
+        name = path.stem if adapter_name is None else adapter_name
+        weight = check_weight(weight)
+        name = name.replace(".", "_")  # as peft must have it
+        if name in self.lora_weights:
+            raise ValueError(f"adapter_name must be a new one; {name!r} is there already")
+        with self._lock:
+            add_lora(self._adapted_parts, path, name, self.device)
+            self.lora_weights[name] = weight
+            set_weights(self._adapted_parts, self.lora_weights)
+
+    def set_adapters(
+        self, adapter_names: str | Sequence[str], adapter_weights: float | Sequence[float] = 1.0
+    ) -> None:
+        """Give LoRAs their weights; those that are not named get 0. As diffusers has it."""
+        names = [adapter_names] if isinstance(adapter_names, str) else list(adapter_names)
+        given = adapter_weights if isinstance(adapter_weights, Sequence) else [adapter_weights]
+        weights = [check_weight(w, "adapter_weights") for w in given]
+        weights = weights * len(names) if len(weights) == 1 else weights
+        if unknown := set(names) - set(self.lora_weights):
+            known = ", ".join(self.lora_weights) or "none"
+            raise ValueError(f"adapter_names must be among {known}; got {sorted(unknown)[0]!r}")
+        if len(weights) != len(names):
+            raise ValueError(f"adapter_weights must be one or {len(names)}; got {len(weights)}")
+        with self._lock:
+            self.lora_weights = dict.fromkeys(self.lora_weights, 0.0) | dict(
+                zip(names, weights, strict=True)
+            )
+            set_weights(self._adapted_parts, self.lora_weights)
+
+    def unload_lora_weights(self) -> None:
+        """Take all LoRAs off: the model's layers are the ones that it had before, trainable too."""
+        with self._lock:
+            remove_loras(self._adapted_parts)
+            self.lora_weights = {}
+
+    def load_textual_inversion(self, path: str | Path, token: str | None = None) -> str:
+        """Add a learnt word (safetensors); returns it as prompts must write it.
+
+            word = sd.load_textual_inversion("cat-toy.safetensors")    # "<cat-toy>"
+            sd.generate(f"a {word} on a beach")
+
+        `token` is by default the one in the file. It gets pointed brackets if it has none: without
+        them, "art" would also be found in "party". Raises `FileNotFoundError` or `ValueError`.
+        """
+        with self._lock:
+            return add_token(self.tokenizer, self.text_encoder, path, token)
 
     def tokenize(self, prompt: str | Iterable[str]) -> Tensor:
         """Prompts as token ids, (B, 77): begin, pieces of words, end, padding.
@@ -375,7 +447,11 @@ class StableDiffusion:
         """`cond` and `uncond`, each with one state for every latent."""
         cond = check_states("cond", cond, latents, self.state_shape)
         if uncond is not None:
-            return cond, check_states("uncond", uncond, latents, self.state_shape)
+            uncond = check_states("uncond", uncond, latents, self.state_shape)
+            if uncond.shape[1] != cond.shape[1]:
+                lengths = f"{uncond.shape[1]} and {cond.shape[1]}"
+                raise ValueError(f"uncond and cond must be equally long; got {lengths} states")
+            return cond, uncond
         if guidance_scale != 1:
             raise ValueError(
                 f"uncond must be given unless guidance_scale is 1; got {guidance_scale}"
@@ -442,10 +518,12 @@ class StableDiffusion:
 
     def generate(
         self,
-        prompt: str | Iterable[str],
+        prompt: str | Iterable[str] | None = None,
         *,
         seeds: Iterable[int] = (0,),
         negative_prompt: str | Iterable[str] = "",
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
@@ -463,15 +541,14 @@ class StableDiffusion:
         says how much of it changes, from 0, which gives it back, to 1; by default 0.8. `mask` is
         light where the image is to be made anew, and `strength` is then 1 by default. Outside of
         the mask the result has the image's own pixels; diffusers gives what the autoencoder makes
-        of them.
+        of them. `prompt_embeds` and `negative_prompt_embeds` (B or 1, 77, D) take the place of
+        prompts that other tools have encoded.
 
         >>> [image] = load().generate("a red house on green grass", seeds=[7], num_steps=5)
         >>> image.size
         (128, 128)
         """
         seeds = check_seeds(seeds)
-        prompts = check_not_blank(check_prompts(prompt, seeds=len(seeds)))
-        negative = check_prompts(negative_prompt, "negative_prompt", seeds=len(seeds))
         source: Source | None = None
         edit: dict[str, Any] = {}
         if image is not None:
@@ -482,10 +559,11 @@ class StableDiffusion:
             (height, width), edit = source.size, self.encode_source(source)
         elif mask is not None or strength is not None:
             raise ValueError("image must be given for strength and mask; got none")
+        latents = self.init_latents(seeds, height=height, width=width)
         steps = self.denoise(
-            self.init_latents(seeds, height=height, width=width),
-            self.encode_text(prompts),
-            self.encode_text(negative),
+            latents,
+            self._states("prompt", prompt, prompt_embeds, latents),
+            self._states("negative_prompt", negative_prompt, negative_prompt_embeds, latents),
             num_steps=num_steps,
             guidance_scale=guidance_scale,
             guidance_rescale=guidance_rescale,
@@ -494,10 +572,25 @@ class StableDiffusion:
             strength=strength,
             **edit,
         )
-        latents = None
+        last = None
         for step in steps:
-            latents = step.next_latents
-        return self.finish(latents, source, len(seeds))
+            last = step.next_latents
+        return self.finish(last, source, len(seeds))
+
+    def _states(
+        self,
+        name: str,
+        prompt: str | Iterable[str] | None,
+        embeds: Tensor | None,
+        latents: Tensor,
+    ) -> Tensor:
+        """The text states of prompts for `latents`, or `embeds` where these are given instead."""
+        if embeds is None:
+            prompts = check_prompts(prompt, name, seeds=len(latents))  # type: ignore[arg-type]
+            return self.encode_text(check_not_blank(prompts) if name == "prompt" else prompts)
+        if prompt:
+            raise ValueError(f"{name} and {name}_embeds stand for the same; leave one of them out")
+        return check_states(f"{name}_embeds", embeds, latents, self.state_shape).to(self.device)
 
     def finish(
         self, latents: Tensor | None, source: Source | None = None, count: int = 1

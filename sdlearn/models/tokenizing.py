@@ -7,10 +7,11 @@ call at a time.
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -25,7 +26,27 @@ LONGEST_QUOTE = 80  # characters of the words that were cut off
 def token_ids(tokenizer: Any, text: str) -> list[int]:
     """The ids of one text with the marks of beginning and end, neither padded nor cut off."""
     with _TOKENIZER_LOCK:
-        return tokenizer(text, verbose=False).input_ids
+        return tokenizer(spelled_out(tokenizer, text), verbose=False).input_ids
+
+
+def continuation(word: str, number: int) -> str:
+    """The token of a further row of a learnt word: ("<cat-toy>", 1) → "<cat-toy_1>"."""
+    return f"{word[:-1]}_{number}>"
+
+
+def spelled_out(tokenizer: Any, text: str) -> str:
+    """The text with all tokens of learnt words of several rows (`adapters.add_token`)."""
+    added = tokenizer.added_tokens_encoder
+    for word in added:
+        if continuation(word, 1) in added:
+            rest = itertools.takewhile(added.__contains__, _continuations(word))
+            all_tokens = " ".join([word, *rest]).replace("\\", r"\\")  # no escapes of `re.sub`
+            text = re.sub(re.escape(word), all_tokens, text, flags=re.IGNORECASE)
+    return text
+
+
+def _continuations(word: str) -> Iterator[str]:
+    return (continuation(word, number) for number in itertools.count(1))
 
 
 def padded_ids(
@@ -38,7 +59,7 @@ def padded_ids(
     (word:1.5), which some programs read and this one does not. `name` is that of the argument in
     the `TypeError` or `ValueError` for what is no text.
     """
-    checked = check_prompts(prompts, name)
+    checked = [spelled_out(tokenizer, text) for text in check_prompts(prompts, name)]
     with _TOKENIZER_LOCK:
         tokens = tokenizer(
             checked,

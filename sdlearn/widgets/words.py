@@ -16,7 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ..models.tokenizing import token_ids
+from ..models.tokenizing import continuation, token_ids
+from ..viz.tokens import ends_word
 
 __all__ = ["Reading", "Word", "WordTable", "main_word", "read"]
 
@@ -86,8 +87,11 @@ def read(tokenizer: Any, prompt: str) -> Reading:
     pieces = tokenizer.convert_ids_to_tokens(ids)
     words, first = [], 0
     for i, piece in enumerate(pieces, start=1):
-        if piece.endswith(WORD_END) or piece.startswith(MARK_START) or i == len(pieces):
-            text = tokenizer.decode(ids[first:i]).strip()
+        more = pieces[i : i + 1] == [continuation(pieces[first], i - first)]  # of a learnt word
+        ends = ends_word(piece) or piece.startswith(MARK_START) or i == len(pieces)
+        if ends and not more:
+            is_learnt = pieces[first] in tokenizer.added_tokens_encoder
+            text = pieces[first] if is_learnt else tokenizer.decode(ids[first:i]).strip()
             whole = tuple(one.removesuffix(WORD_END) for one in pieces[first:i])
             words.append(Word(text, whole, tuple(ids[first:i]), first + 1))
             first = i
