@@ -3,12 +3,13 @@
 equations      adding noise, and one step back (DDPM, DDIM)
 guidance       the two predictions, put together
 loop           from noise to clean latents, one `Step` after the other
+editing        runs that begin at an image, or keep a part of one
 schedulers     diffusers' solvers by the names people know
 seeds          the noise that a seed stands for
 interpolation  between two latents or two texts
 """
 
-from .editing import Network
+from .editing import Network, mask_of_latents, steps_of_strength
 from .equations import (
     PREDICTION_TYPES,
     SCHEDULES,
@@ -53,6 +54,7 @@ __all__ = [
     "fresh_scheduler",
     "generators",
     "lerp",
+    "mask_of_latents",
     "posterior",
     "pred_eps",
     "pred_x0",
@@ -61,6 +63,7 @@ __all__ = [
     "rescale_guidance",
     "slerp",
     "snr",
+    "steps_of_strength",
     "velocity",
     "x0_of",
 ]

@@ -144,7 +144,7 @@ def begin_at_timestep(scheduler: Scheduler, start: float) -> int:
     last = scheduler.config.num_train_timesteps - 1
     if isinstance(start, bool) or not isinstance(start, Real):
         raise TypeError(f"start must be a timestep, a number in 0..{last}; got {start!r}")
-    distances = (step_timesteps(scheduler).double() - float(start)).abs()
+    distances = (step_timesteps(scheduler).cpu().double() - float(start)).abs()
     index = begin_at_step(scheduler, int(distances.argmin()))
     if distances.min() > 0:
         if not (0 <= start <= last and float(start).is_integer()):
