@@ -173,9 +173,9 @@ def test_a_tensor_that_is_missing_is_an_error(file, part):
     names = [name for name in tensors if name.startswith(single_file.PREFIXES[part])]
     del tensors[names[len(names) // 2]]
     save_file(tensors, file)
-    with pytest.raises(ValueError, match=str(file)) as caught:
+    kind = {"text_encoder": "CLIPTextModel", "vae": "AutoencoderKL"}.get(part, "UNet2DCondition")
+    with pytest.raises(ValueError, match=f"1 tensors of {kind}.* are missing, '.*' is one of them"):
         load(file, device="cpu")
-    assert "\n" not in str(caught.value)
 
 
 def only(*names: str) -> Callable[[Path], None]:

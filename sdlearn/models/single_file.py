@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -128,16 +127,28 @@ def read_file(path: Path, dtype: torch.dtype) -> dict[str, tuple[Any, list[str]]
     Beside each part are the names of its tensors that the file does not have. They have no right
     values, so such a part must not be used.
     """
+    from diffusers.loaders.single_file_utils import (
+        convert_ldm_unet_checkpoint,
+        convert_ldm_vae_checkpoint,
+    )
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from safetensors.torch import load_file
 
     tensors = load_file(path)
-    unet = {**CONFIGS["unet"], "in_channels": tensors[FIRST_CONV].shape[1]}
+    of = {part: _part_of(tensors, part) for part in PREFIXES}
+    config = {**CONFIGS["unet"], "in_channels": tensors[FIRST_CONV].shape[1]}
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(config)
+        vae = AutoencoderKL.from_config(CONFIGS["vae"])
+    renamed = {
+        "unet": convert_ldm_unet_checkpoint(of["unet"], unet.config),
+        "vae": convert_ldm_vae_checkpoint(of["vae"], vae.config),
+    }
     return {
-        "text_encoder": _text_encoder(_part_of(tensors, "text_encoder"), dtype),
-        "unet": _renamed(UNet2DConditionModel, unet, _part_of(tensors, "unet"), dtype),
-        "vae": _renamed(AutoencoderKL, CONFIGS["vae"], _part_of(tensors, "vae"), dtype),
+        "text_encoder": _text_encoder(of["text_encoder"], dtype),
+        "unet": _fill(unet, renamed["unet"], dtype),
+        "vae": _fill(vae, renamed["vae"], dtype),
     }
 
 
@@ -159,15 +170,10 @@ def _text_encoder(tensors: dict[str, Tensor], dtype: torch.dtype) -> tuple[Any, 
     return model, sorted(info["missing_keys"])
 
 
-def _renamed(
-    cls: Any, config: dict[str, Any], tensors: dict[str, Tensor], dtype: torch.dtype
-) -> tuple[Any, list[str]]:
-    """A part of diffusers, which reads its config from a folder and renames the tensors."""
-    with TemporaryDirectory() as folder:
-        with torch.device("meta"):
-            cls.from_config(config).save_config(folder)
-        model = cls.from_single_file(tensors, config=folder, dtype=dtype, local_files_only=True)
-    return model, [name for name, tensor in model.named_parameters() if tensor.is_meta]
+def _fill(model: Any, tensors: dict[str, Tensor], dtype: torch.dtype) -> tuple[Any, list[str]]:
+    """A model on the meta device with its weights, and the names of those that are missing."""
+    found = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+    return model, model.load_state_dict(found, strict=False, assign=True).missing_keys
 
 
 def clip_tokenizer() -> Any:
