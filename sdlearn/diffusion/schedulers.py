@@ -301,13 +301,11 @@ def alpha_bars(scheduler: Scheduler) -> Tensor:
 
 
 def _sigmas(scheduler: Scheduler) -> Tensor:
-    """σ at every step of a run; some solvers visit a point between two σ at every second step."""
+    """σ at every step of a run; two solvers visit a point between two σ at every second step."""
     count, name = len(scheduler.timesteps), type(scheduler).__name__
     sigmas = scheduler.sigmas[:count].clone()  # there is one more, for the end
     if name == "KDPM2DiscreteScheduler":
         sigmas[1::2] = scheduler.sigmas_interpol[1:count:2]
-    elif name == "KDPM2AncestralDiscreteScheduler":
-        sigmas[1::2] = scheduler.sigmas_interpol[: count - 1 : 2]
     elif name == "DPMSolverSDEScheduler":
         sigmas[1::2] = (sigmas[:-1:2] * sigmas[1::2]).sqrt()
     return sigmas
