@@ -29,6 +29,15 @@ def token_ids(tokenizer: Any, text: str) -> list[int]:
         return tokenizer(spelled_out(tokenizer, text), verbose=False).input_ids
 
 
+def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text that ids stand for, with one space between words.
+
+    In transformers 5.23 a copied or unpickled `CLIPTokenizer` decodes "a house" as
+    "a</w>house</w>" (`findings/copied-clip-tokenizer.sh`), and a model may have been copied.
+    """
+    return " ".join(tokenizer.decode(ids).replace("</w>", " ").split())
+
+
 def continuation(word: str, number: int) -> str:
     """The token of a further row of a learnt word: ("<cat-toy>", 1) → "<cat-toy_1>"."""
     return f"{word[:-1]}_{number}>"
@@ -79,7 +88,7 @@ def _warn_if_cut(tokenizer: Any, prompts: Sequence[str], masks: Tensor) -> None:
     for text, mask in zip(prompts, masks, strict=True):
         ids = token_ids(tokenizer, text) if mask.all() else []
         if len(ids) > most:
-            lost = tokenizer.decode(ids[most - 1 : -1])
+            lost = text_of(tokenizer, ids[most - 1 : -1])
             quote = lost if len(lost) <= LONGEST_QUOTE else f"{lost[:LONGEST_QUOTE]}…"
             warnings.warn(
                 f"the prompt has {len(ids)} tokens, begin and end included, and {most} fit; "
