@@ -12,6 +12,8 @@ examples:
   sdlearn train all --smoke              the whole chain at toy length, under two minutes
   sdlearn train all                      hours on two cores; stop and start again at will
   sdlearn train unet --steps 20000       continue from the checkpoint, for longer
+  sdlearn train unet --from sdlearn/weights/tiny --minutes 120
+                                         a round of two hours from the shipped weights
   accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
                                          two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
 """
@@ -37,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("stage", choices=stages, help="what to train")
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")
+    add("--minutes", type=float, help="end after so long, the rate falling to zero by then")
+    add("--from", dest="start", type=Path, metavar="FOLDER", help="model to begin with (vae, unet)")
     add("--batch-size", type=int, help="instead of the usual one")
     add("--lr", type=float, help="highest learning rate instead of the usual one")
     add("--decay", type=float, help="last share of the steps with a falling rate")
@@ -56,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from ..training.stages import STAGES, export_stage, train_all
 
     folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
-    training = TrainingRun(folder, _config(args), args.samples)
+    training = TrainingRun(folder, _config(args), args.samples, args.start)
     output = args.output or folder / "export"
     if args.stage == "all":
         stages = train_all(training, output)
@@ -80,7 +84,7 @@ def _config(args: argparse.Namespace) -> RunConfig:
     config = SMOKE if args.smoke else FULL
     changed = {
         name: value
-        for name in ("steps", "batch_size", "lr", "decay", "images")
+        for name in ("steps", "minutes", "batch_size", "lr", "decay", "images")
         if (value := getattr(args, name)) is not None
     }
     for name, value in changed.items():

@@ -19,29 +19,50 @@ from torch import Tensor, nn
 
 from ..pipeline import StableDiffusion
 from ..util.checks import check_images
-from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES, SUBJECTS, TIMES, Scene
+from ..world.scene import (
+    COLOURS,
+    GROUNDS,
+    HELD_BACK_STYLES,
+    HELD_BACK_SUBJECTS,
+    PAIR_SIZE,
+    POSITIONS,
+    SIZES,
+    SKIES,
+    STYLES,
+    SUBJECTS,
+    TIMES,
+    WEATHERS,
+    Scene,
+)
 
+ALL_SUBJECTS = (*SUBJECTS, *HELD_BACK_SUBJECTS)
 # For a pair "subject" and "colour" are the left one's, the "second" ones the right one's.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "subject": SUBJECTS,
+    "subject": ALL_SUBJECTS,
     "colour": COLOURS,
-    "size": (*SIZES, "medium"),
+    "size": (*SIZES, PAIR_SIZE),
     "position": POSITIONS,
     "ground": GROUNDS,
     "time": TIMES,
     "sky": SKIES,
-    "second_subject": (*SUBJECTS, "none"),
+    "sky_items": ("0", "1", "2"),  # how many of them; no scene asks for two
+    "weather": WEATHERS,
+    "style": (*STYLES, *HELD_BACK_STYLES),
+    "second_subject": (*ALL_SUBJECTS, "none"),
     "second_colour": (*COLOURS, "none"),
 }
+BACKDROP = ("ground", "time", "sky", "weather", "style")
 WEIGHTS = "judge.safetensors"
 
 
 def labels(scene: Scene) -> dict[str, str]:
     """The truth about a scene in the judge's words."""
     first, *others = sorted(scene.things, key=lambda thing: POSITIONS.index(thing.position))
-    found = {**vars(first), "ground": scene.ground, "time": scene.time, "sky": scene.sky}
     subject, colour = (others[0].subject, others[0].colour) if others else ("none", "none")
-    return {**found, "second_subject": subject, "second_colour": colour}
+    backdrop = {name: getattr(scene, name) for name in BACKDROP}
+    items = "0" if scene.sky == "none" else "1"
+    second = {"second_subject": subject, "second_colour": colour}
+    return {**vars(first), **backdrop, "sky_items": items, **second}
 
 
 @dataclass(frozen=True)
@@ -57,15 +78,20 @@ class Reading:
 
 
 class Judge(nn.Module):
-    """Five strided convolutions, 128x128 → 4x4, then one linear head for each attribute."""
+    """Five strided convolutions, 128x128 → 4x4, the middle ones each with a residual block.
 
-    def __init__(self, width: int = 24) -> None:
+    One linear head reads each attribute off what they found.
+    """
+
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
-        widths = [3, width, 2 * width, 4 * width, 5 * width, 6 * width]
+        widths = [3, width, 2 * width, 3 * width, 4 * width, 5 * width]
         layers: list[nn.Module] = []
         for before, after in zip(widths, widths[1:], strict=False):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after)]
             layers += [nn.SiLU()]
+            if after in widths[3:5]:
+                layers += [_Residual(after)]
         layers += [nn.Flatten(), nn.Linear(16 * widths[-1], 256), nn.SiLU()]
         self.trunk = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({n: nn.Linear(256, len(w)) for n, w in ATTRIBUTES.items()})
@@ -90,6 +116,24 @@ class Judge(nn.Module):
             )
             for i in range(len(images))
         ]
+
+
+class _Residual(nn.Module):
+    """Two convolutions beside the way straight on."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, width, H, W) → the same shape."""
+        return F.silu(x + self.layers(x))
 
 
 def save_judge(judge: Judge, folder: Path) -> None:

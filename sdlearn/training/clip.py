@@ -27,7 +27,18 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from ..world import IMAGE_SIZE, Scene, Thing, caption, is_held_out, scene_at
-from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES_BY_TIME, SUBJECTS, TIMES
+from ..world.scene import (
+    COLOURS,
+    GROUNDS,
+    POSITIONS,
+    SIZES,
+    SKIES_BY_TIME,
+    STYLES,
+    SUBJECTS,
+    TIMES,
+    WEATHERS,
+    is_style_held_out,
+)
 from .data import RenderedImages, new_wording, rng_for_words
 from .loop import Batch, TrainingConfig
 
@@ -36,7 +47,7 @@ CONFIG = TrainingConfig(
 )
 # How often each attribute is changed in a near miss, relative to the others.
 NEAR_MISSES = {"position": 6, "subject": 2, "size": 2}
-NEAR_MISSES |= dict.fromkeys(("colour", "ground", "time", "sky"), 1)
+NEAR_MISSES |= dict.fromkeys(("colour", "ground", "time", "sky", "weather", "style"), 1)
 MAX_LOGIT_SCALE = 4.6052  # ln 100, the paper's cap on the temperature
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 77  # as in CLIP: BOS, at most 75 pieces, EOS
@@ -63,12 +74,12 @@ def train_tokenizer(captions: Iterable[str], max_merges: int = 2000) -> CLIPToke
 
 
 def build_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """An untrained CLIP: text tower 3 x 128, image tower 4 x 128 on an 8x8 grid of patches."""
+    """An untrained CLIP: text tower 4 x 128, image tower 4 x 128 on an 8x8 grid of patches."""
     size = {"hidden_size": 128, "intermediate_size": 512, "projection_dim": 128}
     size |= {"num_attention_heads": 4}
     text = {
         **size,
-        "num_hidden_layers": 3,
+        "num_hidden_layers": 4,
         "vocab_size": len(tokenizer),
         "max_position_embeddings": MAX_TOKENS,
         "bos_token_id": tokenizer.bos_token_id,
@@ -107,10 +118,10 @@ def near_miss(scene: Scene, rng: random.Random) -> Scene:
     if scene.is_pair and rng.random() < 0.85:
         return replace(scene, things=_swapped(scene.things, rng))
     [field] = rng.choices(list(NEAR_MISSES), weights=list(NEAR_MISSES.values()))
-    if field == "ground":
-        return replace(scene, ground=_other(scene.ground, GROUNDS, rng))
-    if field == "sky":
-        return replace(scene, sky=_other(scene.sky, SKIES_BY_TIME[scene.time], rng))
+    backdrop = {"ground": GROUNDS, "sky": SKIES_BY_TIME[scene.time]}
+    backdrop |= {"weather": WEATHERS, "style": STYLES}
+    if field in backdrop:
+        return replace(scene, **{field: _other(getattr(scene, field), backdrop[field], rng)})
     if field == "time":
         times = tuple(time for time in TIMES if scene.sky in SKIES_BY_TIME[time])
         return replace(scene, time=_other(scene.time, times, rng)) if len(times) > 1 else scene
@@ -150,5 +161,6 @@ def _caption_and_near_miss(row: int, rng: random.Random) -> tuple[str, str]:
     right = wrong = caption(scene)
     while wrong == right:  # the changed attribute may be one that this caption leaves out
         other = near_miss(scene, rng)
-        wrong = right if is_held_out(other) else caption(other)
+        is_taught = not (is_held_out(other) or is_style_held_out(other))
+        wrong = caption(other) if is_taught else right
     return right, wrong

@@ -14,6 +14,19 @@ from torch import Tensor
 from ..util.files import write_atomically
 from ..world import IMAGE_SIZE, Scene, render, scene_at
 
+ALL = "all"  # the split of the autoencoder and the judge: held out and held back included
+
+
+TWICE_SHARE = 0.1  # of the scenes of `ALL` with a sky item are drawn with two of it
+
+
+def sky_items(scene: Scene, split: str) -> int:
+    """How often the sky item is drawn: once, save in some scenes of `ALL`, for the judge."""
+    if scene.sky == "none":
+        return 0
+    is_twice = split == ALL and random.Random(f"twice {scene.variant}").random() < TWICE_SHARE
+    return 2 if is_twice else 1
+
 
 def render_all(path: Path, count: int, split: str = "train") -> Iterator[int]:
     """Render the first `count` scenes of a split into `path`; yields how many are done.
@@ -28,7 +41,8 @@ def render_all(path: Path, count: int, split: str = "train") -> Iterator[int]:
     with write_atomically(path) as partial:
         images = np.memmap(partial, dtype=np.uint8, mode="w+", shape=shape)
         for index in range(count):
-            images[index] = np.asarray(render(scene_at(index, split)))
+            scene = scene_at(index, split)
+            images[index] = np.asarray(render(scene, sky_items(scene, split)))
             yield index + 1
         images.flush()
 

@@ -56,6 +56,7 @@ class StageProgress:
     done: int
     total: int
     numbers: dict[str, float] = field(default_factory=dict)
+    is_last: bool = False
 
 
 def default_folder() -> Path:
@@ -65,11 +66,15 @@ def default_folder() -> Path:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The folder of one run, its sizes, and where its sample sheets go (None: nowhere)."""
+    """The folder of one run, its sizes, and where its sample sheets go (None: nowhere).
+
+    `start` is a Stable Diffusion folder whose weights the parts begin with (None: at random).
+    """
 
     folder: Path
     config: RunConfig = FULL
     samples: Path | None = None
+    start: Path | None = None
 
     def images_path(self, split: str) -> Path:
         """The file of a split's rendered images."""
@@ -116,4 +121,4 @@ class TrainingRun:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(record)) + "\n")
             numbers = {"loss": record.loss, **record.parts}
-            yield StageProgress(part, record.step, config.steps, numbers)
+            yield StageProgress(part, record.step, config.steps, numbers, record.is_last)

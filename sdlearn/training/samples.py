@@ -71,7 +71,7 @@ def _is_wanted(run: TrainingRun, progress: StageProgress) -> bool:
     """True when a sheet is due: `SHEETS` times, always right after a checkpoint."""
     config, done = run.config.parts[progress.stage], progress.done
     every = max(1, config.steps // SHEETS // config.save_every) * config.save_every
-    is_due = done % every == 0 or done == config.steps
+    is_due = done % every == 0 or progress.is_last
     return is_due and run.samples is not None and PartialState().is_main_process
 
 

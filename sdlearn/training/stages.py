@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from accelerate import PartialState
@@ -19,16 +20,18 @@ from transformers import CLIPModel, CLIPTokenizer
 from ..evaluation.judge import Judge, load_judge, save_judge
 from ..world import caption, scenes
 from . import clip, judge, unet, vae
-from .data import render_all
+from .data import ALL, render_all
 from .export import export
 from .probe import probe_text_tower
 from .run import StageProgress, TrainingRun
 from .samples import write_strip, write_unet_sheet, write_vae_sheet
 
+Part = TypeVar("Part", AutoencoderKL, UNet2DConditionModel)
+
 
 def world_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Render the images that everything is trained on."""
-    counts = {"train": run.config.images, judge.SPLIT: run.config.judge_images}
+    counts = {"train": run.config.images, ALL: run.config.judge_images}
     total, before = sum(counts.values()), 0
     for split, count in counts.items():
         with PartialState().main_process_first():
@@ -37,11 +40,22 @@ def world_stage(run: TrainingRun) -> Iterator[StageProgress]:
         before += count
 
 
+def _begin(kind: type[Part], folder: Path | None, name: str) -> Part | None:
+    """The part `name` of the folder that a round starts from, in full precision."""
+    if folder is None:
+        return None
+    return kind.from_pretrained(folder / name, torch_dtype=torch.float32, local_files_only=True)
+
+
 def vae_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the autoencoder and even out its latent channels."""
-    images = run.images("train")
+    images = run.images(ALL)
     torch.manual_seed(0)  # the weights' start; all later chance comes step by step
-    model = vae.build_vae()
+    model = (
+        vae.build_vae()
+        if run.start is None
+        else AutoencoderKL.from_pretrained(run.start / "vae", torch_dtype=torch.float32)
+    )
     objective = vae.VAEObjective(model)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2x on a CPU
     for progress in run.train("vae", objective, partial(vae.make_batch, images)):
@@ -82,7 +96,7 @@ def judge_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the judge on renders and on round trips of other renders."""
     autoencoder = AutoencoderKL.from_pretrained(run.finished("vae")).eval()
     torch.manual_seed(2)
-    model, images = Judge(), run.images(judge.SPLIT)
+    model, images = Judge(), run.images(ALL)
     restored, truth = judge.round_trips(autoencoder, images), judge.truth_table(len(images))
     make_batch = partial(judge.make_batch, images, restored, truth)
     yield from run.train("judge", judge.JudgeObjective(model), make_batch)
@@ -97,7 +111,8 @@ def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
     text_encoder = CLIPModel.from_pretrained(run.finished("clip")).text_model.eval().to(device)
     latents = unet.encode_all(autoencoder, run.images("train"))
     torch.manual_seed(3)
-    model = unet.build_unet(text_encoder.config.hidden_size)
+    model = _begin(UNet2DConditionModel, run.start, "unet")
+    model = model or unet.build_unet(text_encoder.config.hidden_size)
     objective = unet.UNetObjective(model, text_encoder)
     for progress in run.train("unet", objective, partial(unet.make_batch, latents, tokenizer)):
         yield progress

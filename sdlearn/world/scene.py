@@ -10,7 +10,7 @@ them shows whether it composes what it knows or only remembers
 
 A subject and a style are held back altogether (`HELD_BACK_SUBJECTS`, `HELD_BACK_STYLES`): they
 can be drawn, but no caption names them, and neither CLIP nor the U-Net has ever seen them. An
-adapter can teach them; the autoencoder can draw them, and the judge knows them, so it can be scored.
+adapter can teach them: the autoencoder can draw them, and the judge knows them and can score it.
 
 The world is also an indexed, seeded set of random scenes, in `SPLITS`. The same split and index
 give the same scene on any machine. `train` never holds a held-out combination. `test` has the same
@@ -23,6 +23,7 @@ the storybook's, and in `held_out_styles` style and subject are a pair that `tra
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 SUBJECTS = ("house", "tree", "boat", "car", "castle", "cat", "rocket", "lighthouse")
 SUBJECTS += ("train", "windmill", "flower", "robot")
@@ -65,7 +66,7 @@ HELD_OUT_STYLE_SUBJECTS = frozenset(
 PAIR_SHARE = 0.25  # of sampled scenes have two subjects
 STORYBOOK_SHARE = 0.5  # of sampled scenes are drawn in the style that no caption has to name
 DRY_SHARE = 0.7  # of sampled scenes have no weather
-SPLITS: dict[str, dict[str, bool | None]] = {  # split → what `sample_scene` is asked for
+SPLITS: dict[str, dict[str, Any]] = {  # split → what `sample_scene` is asked for
     "train": {},
     "test": {},
     "single": {"pair": False},
