@@ -12,8 +12,8 @@ examples:
   sdlearn train all --smoke              the whole chain at toy length, under two minutes
   sdlearn train all                      hours on two cores; stop and start again at will
   sdlearn train unet --steps 20000       continue from the checkpoint, for longer
-  sdlearn train unet --from sdlearn/weights/tiny --minutes 120
-                                         a round of two hours from the shipped weights
+  sdlearn train unet --from sdlearn/weights/tiny --round 3 --minutes 120
+                                         a third round of two hours, from the shipped weights
   accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
                                          two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
 """
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")
     add("--minutes", type=float, help="end after so long, the rate falling to zero by then")
+    add("--round", type=int, help="which round: each has its own scenes, words and noise")
     add("--from", dest="start", type=Path, metavar="FOLDER", help="model to begin with (vae, unet)")
     add("--batch-size", type=int, help="instead of the usual one")
     add("--lr", type=float, help="highest learning rate instead of the usual one")
@@ -92,7 +93,7 @@ def _config(args: argparse.Namespace) -> RunConfig:
             raise ValueError(f"{name} must be a finite number above 0; got {value}")
     images = changed.pop("images", config.images)
     parts = {name: replace(part, **changed) for name, part in config.parts.items()}
-    return replace(config, parts=parts, images=images)
+    return replace(config, parts=parts, images=images, round=args.round or 0)
 
 
 def _show(stages: Iterator[StageProgress]) -> None:

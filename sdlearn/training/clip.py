@@ -26,7 +26,7 @@ from tokenizers import pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from ..world import IMAGE_SIZE, Scene, Thing, caption, is_held_out, scene_at
+from ..world import IMAGE_SIZE, Scene, Thing, caption, is_held_out
 from ..world.scene import (
     COLOURS,
     GROUNDS,
@@ -39,7 +39,7 @@ from ..world.scene import (
     WEATHERS,
     is_style_held_out,
 )
-from .data import RenderedImages, new_wording, rng_for_words
+from .data import RenderedImages, rng_for_words, scene_in_new_words
 from .loop import Batch, TrainingConfig
 
 CONFIG = TrainingConfig(
@@ -150,14 +150,16 @@ def make_batch(
     """Random images, their captions newly worded, and a near miss for each."""
     rows = torch.randint(len(images), (batch_size,), generator=generator)
     rng = rng_for_words(generator)
-    right, wrong = zip(*(_caption_and_near_miss(int(row), rng) for row in rows), strict=True)
+    right, wrong = zip(
+        *(_caption_and_near_miss(images.first + int(row), rng) for row in rows), strict=True
+    )
     # Padding to the longest is exact: the tower is causal and pools at the first EOS.
     ids = tokenizer([*right, *wrong], padding=True, return_tensors="pt").input_ids
     return {"images": images[rows], "ids": ids[:batch_size], "near_miss_ids": ids[batch_size:]}
 
 
-def _caption_and_near_miss(row: int, rng: random.Random) -> tuple[str, str]:
-    scene = new_wording(scene_at(row), rng)
+def _caption_and_near_miss(index: int, rng: random.Random) -> tuple[str, str]:
+    scene = scene_in_new_words(index, rng)
     right = wrong = caption(scene)
     while wrong == right:  # the changed attribute may be one that this caption leaves out
         other = near_miss(scene, rng)

@@ -31,6 +31,7 @@ class RunConfig:
     images: int = 32_768  # rendered scenes that the VAE, CLIP and the U-Net learn from
     judge_images: int = 16_384
     probe_captions: int = 6_000
+    round: int = 0  # each round draws other scenes, other words and other noise
     pass_mark: float = 0.95  # what the text probe must reach before the U-Net is trained
     parts: dict[str, TrainingConfig] = field(default_factory=PARTS.copy)
 
@@ -76,6 +77,11 @@ class TrainingRun:
     samples: Path | None = None
     start: Path | None = None
 
+    @property
+    def first_scene(self) -> int:
+        """The number of the scene that the first image of the "train" split shows."""
+        return self.config.round * self.config.images
+
     def images_path(self, split: str) -> Path:
         """The file of a split's rendered images."""
         return self.folder / "images" / f"{split}.u8"
@@ -85,7 +91,7 @@ class TrainingRun:
         path = self.images_path(split)
         if not path.exists():
             raise FileNotFoundError(f"no images in {self.folder}; run 'sdlearn train world' first")
-        return RenderedImages(path)
+        return RenderedImages(path, self.first_scene if split == "train" else 0)
 
     def checkpoint(self, part: str) -> Path:
         """The checkpoint of a part in training."""
@@ -113,7 +119,8 @@ class TrainingRun:
 
         `make_batch(batch_size, generator)` makes a batch of `objective`'s arguments.
         """
-        config, log = self.config.parts[part], self.folder / "log" / f"{part}.jsonl"
+        config = replace(self.config.parts[part], seed=self.config.round)
+        log = self.folder / "log" / f"{part}.jsonl"
         log.parent.mkdir(parents=True, exist_ok=True)
         batches = partial(make_batch, config.batch_size)
         for record in train_model(objective, batches, config, self.checkpoint(part)):

@@ -29,12 +29,12 @@ LABEL_WIDTH = 104  # pixels
 PROMPTS = (
     "a large red house on the left, on green grass, at sunset, under a rainbow",
     "a small purple boat on the right, on blue water, at night, under the moon",
-    "a large white castle in the middle, on white snow, by day, under a cloud",
-    "a large yellow car on the right, on yellow sand, by day, under the sun",
-    "a large orange cat in the middle, on green grass, at night, under a balloon",
-    "a small pink tree on the left, on white snow, at sunset, under a clear sky",
+    "an orange cat, pixel art",
+    "a yellow train on the sand, under the sun, as a watercolour",
+    "there is a little pink flower in the snow while it snows",
+    "a large white windmill in the middle of a meadow, in the rain, as a coloured pencil drawing",
     "a blue rocket left of a red castle, on yellow sand, at night, under the moon",
-    "a green boat left of a white lighthouse, on blue water, by day, under a rainbow",
+    "a green robot on the left and a white lighthouse on the right, on the sea, under a rainbow",
 )
 
 

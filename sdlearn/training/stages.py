@@ -35,7 +35,8 @@ def world_stage(run: TrainingRun) -> Iterator[StageProgress]:
     total, before = sum(counts.values()), 0
     for split, count in counts.items():
         with PartialState().main_process_first():
-            for done in render_all(run.images_path(split), count, split):
+            first = run.first_scene if split == "train" else 0
+            for done in render_all(run.images_path(split), count, split, first):
                 yield StageProgress("world", before + done, total)
         before += count
 
@@ -110,11 +111,12 @@ def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
     tokenizer = CLIPTokenizer.from_pretrained(run.finished("tokenizer"))
     text_encoder = CLIPModel.from_pretrained(run.finished("clip")).text_model.eval().to(device)
     latents = unet.encode_all(autoencoder, run.images("train"))
+    make_batch = partial(unet.make_batch, latents, run.first_scene, tokenizer)
     torch.manual_seed(3)
     model = _begin(UNet2DConditionModel, run.start, "unet")
     model = model or unet.build_unet(text_encoder.config.hidden_size)
     objective = unet.UNetObjective(model, text_encoder)
-    for progress in run.train("unet", objective, partial(unet.make_batch, latents, tokenizer)):
+    for progress in run.train("unet", objective, make_batch):
         yield progress
         write_unet_sheet(run, progress)
     write_strip(run, "unet")

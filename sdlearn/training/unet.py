@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..diffusion.equations import add_noise, snr
-from ..world import caption, scene_at
-from .data import RenderedImages, new_wording, rng_for_words
+from ..world import caption
+from .data import RenderedImages, rng_for_words, scene_in_new_words
 from .loop import Batch, TrainingConfig
 
 CAPTION_DROPOUT = 0.1
@@ -98,17 +98,21 @@ def encode_all(vae: AutoencoderKL, images: RenderedImages) -> Tensor:
 
 
 def make_batch(
-    latents: Tensor, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
+    latents: Tensor,
+    first_scene: int,
+    tokenizer: CLIPTokenizer,
+    batch_size: int,
+    generator: torch.Generator,
 ) -> Batch:
     """Random rows, their captions newly worded, noise and timesteps.
 
-    Every tenth caption or so is the empty string.
+    Row 0 of the latents is scene number `first_scene`. Every tenth caption or so is empty.
     """
     rows = torch.randint(len(latents), (batch_size,), generator=generator)
     rng = rng_for_words(generator)
     captions = [
-        "" if rng.random() < CAPTION_DROPOUT else caption(new_wording(scene_at(int(row)), rng))
-        for row in rows
+        "" if rng.random() < CAPTION_DROPOUT else caption(scene_in_new_words(index, rng))
+        for index in (rows + first_scene).tolist()
     ]
     x0 = latents[rows]
     return {
