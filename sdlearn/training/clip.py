@@ -19,6 +19,7 @@ import json
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -121,7 +122,8 @@ def near_miss(scene: Scene, rng: random.Random) -> Scene:
     backdrop = {"ground": GROUNDS, "sky": SKIES_BY_TIME[scene.time]}
     backdrop |= {"weather": WEATHERS, "style": STYLES}
     if field in backdrop:
-        return replace(scene, **{field: _other(getattr(scene, field), backdrop[field], rng)})
+        word: Any = _other(getattr(scene, field), backdrop[field], rng)
+        return replace(scene, **{field: word})
     if field == "time":
         times = tuple(time for time in TIMES if scene.sky in SKIES_BY_TIME[time])
         return replace(scene, time=_other(scene.time, times, rng)) if len(times) > 1 else scene
@@ -150,9 +152,8 @@ def make_batch(
     """Random images, their captions newly worded, and a near miss for each."""
     rows = torch.randint(len(images), (batch_size,), generator=generator)
     rng = rng_for_words(generator)
-    right, wrong = zip(
-        *(_caption_and_near_miss(images.first + int(row), rng) for row in rows), strict=True
-    )
+    numbers = (rows + images.first).tolist()
+    right, wrong = zip(*(_caption_and_near_miss(n, rng) for n in numbers), strict=True)
     # Padding to the longest is exact: the tower is causal and pools at the first EOS.
     ids = tokenizer([*right, *wrong], padding=True, return_tensors="pt").input_ids
     return {"images": images[rows], "ids": ids[:batch_size], "near_miss_ids": ids[batch_size:]}
