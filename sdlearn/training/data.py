@@ -31,7 +31,8 @@ def sky_items(scene: Scene, split: str) -> int:
 def render_all(path: Path, count: int, split: str = "train", first: int = 0) -> Iterator[int]:
     """Render `count` scenes of a split, from number `first` on, into `path`.
 
-    Yields how many are done. A file that is already complete is kept; a half-written one never takes its name.
+    Yields how many are done. A file that is already complete is kept; a half-written one never
+    takes its name.
     """
     shape = (count, IMAGE_SIZE, IMAGE_SIZE, 3)
     if path.exists() and path.stat().st_size == int(np.prod(shape)):
