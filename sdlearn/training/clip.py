@@ -100,14 +100,32 @@ class CLIPObjective(nn.Module):
 
     def forward(self, images: Tensor, ids: Tensor, near_miss_ids: Tensor) -> dict[str, Tensor]:
         """`images` (B, 3, H, W) in [-1, 1]; `ids`, `near_miss_ids` (B, L) → losses, accuracy."""
-        out = self.clip(input_ids=torch.cat([ids, near_miss_ids]), pixel_values=images)
-        logits = out.logits_per_image  # (B, 2B): B captions, then B near misses
+        pooled = self.clip.vision_model(pixel_values=images).pooler_output
+        of_images = self.clip.visual_projection(pooled)
+        of_texts = self._text_embeddings(torch.cat([ids, near_miss_ids]))
+        with torch.autocast(images.device.type, enabled=False):  # 100 times a cosine: no halves
+            scale = self.clip.logit_scale.exp()
+            logits = scale * _unit(of_images) @ _unit(of_texts).T  # B captions, then near misses
         right = torch.arange(len(images), device=logits.device)
         by_image = F.cross_entropy(logits, right)
         by_text = F.cross_entropy(logits[:, : len(images)].T, right)
         accuracy = (logits.argmax(dim=1) == right).float().mean()
         too_hot = F.relu(self.clip.logit_scale - MAX_LOGIT_SCALE)
         return {"loss": (by_image + by_text) / 2 + too_hot, "accuracy": accuracy}
+
+    def _text_embeddings(self, ids: Tensor) -> Tensor:
+        """The embeddings (N, D) of texts: the shorter half is not padded to the longest text."""
+        lengths = (ids == self.clip.config.text_config.eos_token_id).int().argmax(dim=1) + 1
+        order = lengths.argsort()
+        pooled = [
+            self.clip.text_model(input_ids=ids[rows, : lengths[rows].max()]).pooler_output
+            for rows in order.chunk(2)
+        ]
+        return self.clip.text_projection(torch.cat(pooled))[order.argsort()]
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors.float(), dim=-1)
 
 
 def near_miss(scene: Scene, rng: random.Random) -> Scene:
