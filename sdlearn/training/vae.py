@@ -22,6 +22,7 @@ from .loop import Batch, TrainingConfig
 LATENT_CHANNELS = 4
 SCALING_FACTOR = 0.18215  # SD 1.x's own; `fold_normalisation` makes it right for ours
 KL_WEIGHT = 2e-5  # of the KL per latent number
+SQUARE_WEIGHT = 5.0  # of the squared error: large errors, which are small subjects, count
 TEXTURE_WEIGHT = 0.5  # of the loss of contrast around each pixel
 TURNED_SHARE = 0.5  # of the latents are turned before they are decoded
 
@@ -63,7 +64,7 @@ class VAEObjective(nn.Module):
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         texture = (_contrast(restored) - _contrast(images)).abs().mean()
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        loss = l1 + l2 + edges + TEXTURE_WEIGHT * texture + KL_WEIGHT * kl
+        loss = l1 + SQUARE_WEIGHT * l2 + edges + TEXTURE_WEIGHT * texture + KL_WEIGHT * kl
         return {"loss": loss, "l1": l1, "l2": l2, "edges": edges, "texture": texture, "kl": kl}
 
 

@@ -50,7 +50,7 @@ def coloured_pencil(canvas: Image.Image, dry: Image.Image, size: int) -> Image.I
     """Slanted strokes in the colour on paper, with darker lines around things."""
     image = np.asarray(_scaled(canvas, dry, size), np.float32)
     strokes = _mix(_mix(image, PAPER, 0.10), PAPER, _hatching(size)[..., None])
-    return _to_image(_mix(strokes, (60, 50, 60), 0.75 * _outlines(dry, size)[..., None]))
+    return _to_image(_mix(strokes, (60, 50, 60), 0.6 * _outlines(dry, size)[..., None]))
 
 
 def pixel_art(canvas: Image.Image, dry: Image.Image, size: int) -> Image.Image:
