@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ..evaluation.judge import BACKDROP
 from ..world import Scene, full_caption, scene_at
 
 # split that is read → split that the probe was trained on
@@ -47,7 +48,7 @@ def probe(states: Tensor, labels: list[str], test_states: Tensor, test_labels: l
 
 def _attributes(scene: Scene) -> dict[str, str]:
     first, *others = scene.things
-    found = {**vars(first), "ground": scene.ground, "time": scene.time, "sky": scene.sky}
+    found = {**vars(first), **{name: getattr(scene, name) for name in BACKDROP}}
     for second in others:
         del found["size"]  # both things of a pair have the same
         found |= {"second subject": second.subject, "second colour": second.colour}

@@ -68,9 +68,10 @@ def write_unet_sheet(run: TrainingRun, progress: StageProgress) -> None:
 
 
 def _is_wanted(run: TrainingRun, progress: StageProgress) -> bool:
-    """True when a sheet is due: `SHEETS` times, always right after a checkpoint."""
+    """True when a sheet is due: after some checkpoints, `SHEETS` times in a set number of steps."""
     config, done = run.config.parts[progress.stage], progress.done
-    every = max(1, config.steps // SHEETS // config.save_every) * config.save_every
+    checkpoints = 4 if config.minutes else max(1, config.steps // SHEETS // config.save_every)
+    every = checkpoints * config.save_every
     is_due = done % every == 0 or progress.is_last
     return is_due and run.samples is not None and PartialState().is_main_process
 

@@ -7,6 +7,7 @@ its part.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, load_judge, save_judge
-from ..world import caption, scenes
+from ..util.images import to_tensor
+from ..world import caption, full_caption, render, scenes
 from . import clip, judge, unet, vae
 from .data import ALL, render_all
 from .export import export
@@ -26,6 +28,7 @@ from .probe import probe_text_tower
 from .run import StageProgress, TrainingRun
 from .samples import write_strip, write_unet_sheet, write_vae_sheet
 
+DIARY_SCENES = 64
 Part = TypeVar("Part", AutoencoderKL, UNet2DConditionModel)
 
 
@@ -120,7 +123,27 @@ def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
         yield progress
         write_unet_sheet(run, progress)
     write_strip(run, "unet")
+    _write_loss_by_timestep(run, objective.cpu(), autoencoder.cpu(), tokenizer)
     run.save("unet", model.cpu().save_pretrained)
+
+
+def _write_loss_by_timestep(
+    run: TrainingRun,
+    objective: unet.UNetObjective,
+    autoencoder: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+) -> None:
+    """The round's diary: the loss at twenty timesteps on scenes that training never shows."""
+    if not PartialState().is_main_process:
+        return
+    unseen = list(scenes(DIARY_SCENES, "test"))
+    images = to_tensor([render(scene) for scene in unseen]) * 2 - 1
+    latents = autoencoder.encode(images).latent_dist.mode() * autoencoder.config.scaling_factor
+    captions = [full_caption(scene) for scene in unseen]
+    ids = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
+    found = unet.loss_by_timestep(objective, latents, ids, range(24, unet.NUM_TIMESTEPS, 50))
+    path = run.folder / "log" / "unet-by-timestep.json"
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def export_stage(run: TrainingRun, output: Path) -> Iterator[StageProgress]:

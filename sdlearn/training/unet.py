@@ -8,6 +8,8 @@ Latents are computed once; captions are worded anew whenever an image is used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
@@ -86,6 +88,23 @@ class UNetObjective(nn.Module):
         ratio = snr(alpha_bar)
         weight = ratio.clamp(max=MIN_SNR_GAMMA) / ratio
         return {"loss": (weight * error).mean(), "eps_error": error.mean()}
+
+
+@torch.no_grad()
+def loss_by_timestep(
+    objective: UNetObjective, latents: Tensor, ids: Tensor, timesteps: Sequence[int]
+) -> dict[int, float]:
+    """Timestep → mean squared error of the predicted noise, on the same noise at every timestep.
+
+    `latents` (B, 4, h, w) and their captions' `ids` (B, 77) are best of scenes never trained on.
+    """
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    batch = {"x0": latents, "ids": ids, "noise": noise.to(latents)}
+    found = {}
+    for t in timesteps:
+        losses = objective(**batch, t=torch.full((len(latents),), t, device=latents.device))
+        found[t] = float(losses["eps_error"])
+    return found
 
 
 @torch.no_grad()
