@@ -3,6 +3,7 @@
 stages, in order:
   world   render the images (a minute)
   vae     the autoencoder, 128x128x3 -> 16x16x4 and back
+  decoder its decoder alone, further, so that a U-Net trained on its latents goes on to fit
   clip    the tokenizer and both CLIP towers, then a probe of what the text tower knows
   judge   the classifier that reads images back into attributes
   unet    the noise predictor
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    stages = ("world", "vae", "clip", "judge", "unet", "export", "all")
+    stages = ("world", "vae", "decoder", "clip", "judge", "unet", "export", "all")
     add("stage", choices=stages, help="what to train")
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")

@@ -21,7 +21,8 @@ from .data import RenderedImages
 from .loop import Batch, TrainingConfig, train_model
 
 LOG_EVERY = 20  # steps
-PARTS = {"vae": vae.CONFIG, "clip": clip.CONFIG, "judge": judge.CONFIG, "unet": unet.CONFIG}
+PARTS = {"vae": vae.CONFIG, "decoder": vae.DECODER_CONFIG, "clip": clip.CONFIG}
+PARTS |= {"judge": judge.CONFIG, "unet": unet.CONFIG}
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,19 @@ def vae_stage(run: TrainingRun) -> Iterator[StageProgress]:
     run.save("vae", model.save_pretrained)
 
 
+def decoder_stage(run: TrainingRun) -> Iterator[StageProgress]:
+    """Train the finished autoencoder's decoder further; its latents stay what they are."""
+    images = run.images(ALL)
+    model = _begin(AutoencoderKL, run.start, "vae")
+    model = model or AutoencoderKL.from_pretrained(run.finished("vae"))
+    latents = unet.encode_all(model, images) / model.config.scaling_factor
+    objective = vae.DecoderObjective(model)
+    objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    make_batch = partial(vae.make_decoder_batch, images, latents)
+    yield from run.train("decoder", objective, make_batch)
+    run.save("vae", model.cpu().save_pretrained)
+
+
 def clip_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the tokenizer and CLIP, then probe what the text tower knows."""
     images = run.images("train")
@@ -163,6 +176,7 @@ def export_stage(run: TrainingRun, output: Path) -> Iterator[StageProgress]:
 STAGES: dict[str, Callable[[TrainingRun], Iterator[StageProgress]]] = {
     "world": world_stage,
     "vae": vae_stage,
+    "decoder": decoder_stage,
     "clip": clip_stage,
     "judge": judge_stage,
     "unet": unet_stage,
@@ -171,6 +185,7 @@ STAGES: dict[str, Callable[[TrainingRun], Iterator[StageProgress]]] = {
 
 def train_all(run: TrainingRun, output: Path) -> Iterator[StageProgress]:
     """Every stage in order, then the export to `output`."""
-    for stage in STAGES.values():
-        yield from stage(run)
+    for name, stage in STAGES.items():
+        if name != "decoder":  # for later, when a U-Net stands on the latents
+            yield from stage(run)
     yield from export_stage(run, output)

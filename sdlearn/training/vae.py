@@ -11,6 +11,8 @@ turned or mirrored likewise (EQ-VAE, arXiv 2502.09509). So latents turn with the
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
@@ -24,9 +26,11 @@ SCALING_FACTOR = 0.18215  # SD 1.x's own; `fold_normalisation` makes it right fo
 KL_WEIGHT = 2e-5  # of the KL per latent number
 SQUARE_WEIGHT = 5.0  # of the squared error: large errors, which are small subjects, count
 TEXTURE_WEIGHT = 0.5  # of the loss of contrast around each pixel
+LATENT_NOISE = 0.02  # beside a spread of 1: a U-Net's latents are never exactly an encoder's
 TURNED_SHARE = 0.5  # of the latents are turned before they are decoded
 
 CONFIG = TrainingConfig(steps=9_000, batch_size=4, lr=8e-4, warmup=300, decay=0.75, ema=0.999)
+DECODER_CONFIG = replace(CONFIG, lr=4e-4)
 
 
 def build_vae() -> AutoencoderKL:
@@ -57,15 +61,37 @@ class VAEObjective(nn.Module):
         """`images` (B, 3, H, H) in [-1, 1], `noise` (B, 4, h, h) normal, `turns` (B,) → losses."""
         posterior = self.vae.encode(images).latent_dist
         latents = turn_all(posterior.mean + posterior.std * noise, turns)
-        images = turn_all(images, turns)
-        restored = self.vae.decode(latents).sample
-        error = restored - images
-        l1, l2 = error.abs().mean(), error.square().mean()
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        texture = (_contrast(restored) - _contrast(images)).abs().mean()
+        losses = compare(self.vae.decode(latents).sample, turn_all(images, turns))
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        loss = l1 + SQUARE_WEIGHT * l2 + edges + TEXTURE_WEIGHT * texture + KL_WEIGHT * kl
-        return {"loss": loss, "l1": l1, "l2": l2, "edges": edges, "texture": texture, "kl": kl}
+        return {**losses, "loss": losses["loss"] + KL_WEIGHT * kl, "kl": kl}
+
+
+class DecoderObjective(nn.Module):
+    """The losses of one batch for the decoder alone: the encoder, and all latents, stay.
+
+    So a U-Net that was trained on the latents goes on to fit.
+    """
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+
+    def forward(self, images: Tensor, latents: Tensor, turns: Tensor) -> dict[str, Tensor]:
+        """`images` (B, 3, H, H) in [-1, 1], their `latents` (B, 4, h, h), `turns` (B,) → losses."""
+        restored = self.vae.decode(turn_all(latents, turns)).sample
+        return compare(restored, turn_all(images, turns))
+
+
+def compare(restored: Tensor, images: Tensor) -> dict[str, Tensor]:
+    """How far images (B, 3, H, W) in [-1, 1] are from what they should be: losses by name."""
+    error = restored - images
+    l1, l2 = error.abs().mean(), error.square().mean()
+    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    texture = (_contrast(restored) - _contrast(images)).abs().mean()
+    loss = l1 + SQUARE_WEIGHT * l2 + edges + TEXTURE_WEIGHT * texture
+    return {"loss": loss, "l1": l1, "l2": l2, "edges": edges, "texture": texture}
 
 
 def _contrast(images: Tensor) -> Tensor:
@@ -90,10 +116,24 @@ def make_batch(images: RenderedImages, batch_size: int, generator: torch.Generat
     """Random images, the noise that samples their latents, and how those are turned."""
     batch = images[torch.randint(len(images), (batch_size,), generator=generator)]
     shape = (batch_size, LATENT_CHANNELS, batch.shape[-2] // 8, batch.shape[-1] // 8)
-    turns = torch.randint(8, (batch_size,), generator=generator)
-    is_turned = torch.rand(batch_size, generator=generator) < TURNED_SHARE
     noise = torch.randn(shape, generator=generator)
-    return {"images": batch, "noise": noise, "turns": turns * is_turned}
+    return {"images": batch, "noise": noise, "turns": _random_turns(batch_size, generator)}
+
+
+def make_decoder_batch(
+    images: RenderedImages, latents: Tensor, batch_size: int, generator: torch.Generator
+) -> Batch:
+    """Random images, their latents with a little noise, and how both are turned."""
+    rows = torch.randint(len(images), (batch_size,), generator=generator)
+    noise = torch.randn(latents[rows].shape, generator=generator)
+    shaken = latents[rows] + LATENT_NOISE * noise / SCALING_FACTOR
+    turns = _random_turns(batch_size, generator)
+    return {"images": images[rows], "latents": shaken, "turns": turns}
+
+
+def _random_turns(count: int, generator: torch.Generator) -> Tensor:
+    turns = torch.randint(8, (count,), generator=generator)
+    return turns * (torch.rand(count, generator=generator) < TURNED_SHARE)
 
 
 @torch.no_grad()
