@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from accelerate import PartialState
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
+from transformers import CLIPModel
 
 from . import clip, judge, unet, vae
 from .data import RenderedImages
@@ -61,6 +65,13 @@ class StageProgress:
     is_last: bool = False
 
 
+Part = TypeVar("Part", AutoencoderKL, CLIPModel, UNet2DConditionModel)
+
+
+def _load(kind: type[Part], folder: Path) -> Part:
+    return kind.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True).eval()
+
+
 def default_folder() -> Path:
     """`$XDG_CACHE_HOME/sdlearn/training`, by default under the home folder."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sdlearn" / "training"
@@ -83,9 +94,15 @@ class TrainingRun:
         """The number of the scene that the first image of the "train" split shows."""
         return self.config.round * self.config.images
 
+    @property
+    def _suffix(self) -> str:
+        """What the files of a later round are called besides."""
+        return f"-{self.config.round}" if self.config.round else ""
+
     def images_path(self, split: str) -> Path:
         """The file of a split's rendered images."""
-        return self.folder / "images" / f"{split}.u8"
+        suffix = self._suffix if split == "train" else ""
+        return self.folder / "images" / f"{split}{suffix}.u8"
 
     def images(self, split: str) -> RenderedImages:
         """The rendered images of a split; `FileNotFoundError` saying which command makes them."""
@@ -96,15 +113,28 @@ class TrainingRun:
 
     def checkpoint(self, part: str) -> Path:
         """The checkpoint of a part in training."""
-        return self.folder / "checkpoints" / f"{part}.pt"
+        return self.folder / "checkpoints" / f"{part}{self._suffix}.pt"
 
     def finished(self, part: str) -> Path:
-        """The folder of a finished part; `FileNotFoundError` saying which command makes it."""
+        """The folder of a finished part, of this run or else of the model that it starts from.
+
+        Raises `FileNotFoundError` saying which command makes it.
+        """
         path = self.folder / "model" / part
-        if not path.exists():
-            command = f"sdlearn train {part}"
-            raise FileNotFoundError(f"no finished {part} in {self.folder}; run '{command}' first")
-        return path
+        if path.exists():
+            return path
+        if self.start is not None and (self.start / part).exists():
+            return self.start / part
+        command = f"sdlearn train {part}"
+        raise FileNotFoundError(f"no finished {part} in {self.folder}; run '{command}' first")
+
+    def load(self, kind: type[Part], part: str) -> Part:
+        """A finished part in full precision, whatever its file has."""
+        return _load(kind, self.finished(part))
+
+    def begin(self, kind: type[Part], part: str) -> Part | None:
+        """What a part's training begins with, from the folder `start`; None for a new one."""
+        return _load(kind, self.start / part) if self.start else None
 
     def save(self, part: str, write: Callable[[Path], object]) -> None:
         """Let the main process write a finished part; the others wait for it."""
@@ -121,7 +151,7 @@ class TrainingRun:
         `make_batch(batch_size, generator)` makes a batch of `objective`'s arguments.
         """
         config = replace(self.config.parts[part], seed=self.config.round)
-        log = self.folder / "log" / f"{part}.jsonl"
+        log = self.folder / "log" / f"{part}{self._suffix}.jsonl"
         log.parent.mkdir(parents=True, exist_ok=True)
         batches = partial(make_batch, config.batch_size)
         for record in train_model(objective, batches, config, self.checkpoint(part)):

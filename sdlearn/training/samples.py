@@ -53,7 +53,7 @@ def write_unet_sheet(run: TrainingRun, progress: StageProgress) -> None:
     """What `PROMPTS` give, always from the same seeds, when it is due."""
     if not _is_wanted(run, progress):
         return
-    text_encoder = CLIPModel.from_pretrained(run.finished("clip")).text_model.eval()
+    text_encoder = run.load(CLIPModel, "clip").text_model
     model = unet.build_unet(text_encoder.config.hidden_size).eval()
     load_average(run.checkpoint("unet"), model)
     sd = StableDiffusion(
@@ -61,7 +61,7 @@ def write_unet_sheet(run: TrainingRun, progress: StageProgress) -> None:
         tokenizer=CLIPTokenizer.from_pretrained(run.finished("tokenizer")),
         text_encoder=text_encoder,
         unet=model,
-        vae=AutoencoderKL.from_pretrained(run.finished("vae")).eval(),
+        vae=run.load(AutoencoderKL, "vae"),
         scheduler=unet.build_scheduler(),
     )
     _write(run, progress, sd.generate(PROMPTS, seeds=range(len(PROMPTS))))

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from accelerate import PartialState
@@ -29,37 +28,27 @@ from .run import StageProgress, TrainingRun
 from .samples import write_strip, write_unet_sheet, write_vae_sheet
 
 DIARY_SCENES = 64
-Part = TypeVar("Part", AutoencoderKL, UNet2DConditionModel)
 
 
 def world_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Render the images that everything is trained on."""
-    counts = {"train": run.config.images, ALL: run.config.judge_images}
-    total, before = sum(counts.values()), 0
-    for split, count in counts.items():
-        with PartialState().main_process_first():
-            first = run.first_scene if split == "train" else 0
-            for done in render_all(run.images_path(split), count, split, first):
-                yield StageProgress("world", before + done, total)
-        before += count
+    yield from _render(run, "train", run.config.images)
+    yield from _render(run, ALL, run.config.judge_images)
 
 
-def _begin(kind: type[Part], folder: Path | None, name: str) -> Part | None:
-    """The part `name` of the folder that a round starts from, in full precision."""
-    if folder is None:
-        return None
-    return kind.from_pretrained(folder / name, torch_dtype=torch.float32, local_files_only=True)
+def _render(run: TrainingRun, split: str, count: int) -> Iterator[StageProgress]:
+    """Render a split's images, unless they are there."""
+    first = run.first_scene if split == "train" else 0
+    with PartialState().main_process_first():
+        for done in render_all(run.images_path(split), count, split, first):
+            yield StageProgress("world", done, count)
 
 
 def vae_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the autoencoder and even out its latent channels."""
     images = run.images(ALL)
     torch.manual_seed(0)  # the weights' start; all later chance comes step by step
-    model = (
-        vae.build_vae()
-        if run.start is None
-        else AutoencoderKL.from_pretrained(run.start / "vae", torch_dtype=torch.float32)
-    )
+    model = run.begin(AutoencoderKL, "vae") or vae.build_vae()
     objective = vae.VAEObjective(model)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.2x on a CPU
     for progress in run.train("vae", objective, partial(vae.make_batch, images)):
@@ -73,8 +62,7 @@ def vae_stage(run: TrainingRun) -> Iterator[StageProgress]:
 def decoder_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the finished autoencoder's decoder further; its latents stay what they are."""
     images = run.images(ALL)
-    model = _begin(AutoencoderKL, run.start, "vae")
-    model = model or AutoencoderKL.from_pretrained(run.finished("vae"))
+    model = run.load(AutoencoderKL, "vae")
     latents = unet.encode_all(model, images) / model.config.scaling_factor
     objective = vae.DecoderObjective(model)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -111,7 +99,7 @@ def _require_knowledge(found: dict[str, float], pass_mark: float) -> None:
 
 def judge_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the judge on renders and on round trips of other renders."""
-    autoencoder = AutoencoderKL.from_pretrained(run.finished("vae")).eval()
+    autoencoder = run.load(AutoencoderKL, "vae")
     torch.manual_seed(2)
     model, images = Judge(), run.images(ALL)
     restored, truth = judge.round_trips(autoencoder, images), judge.truth_table(len(images))
@@ -122,14 +110,15 @@ def judge_stage(run: TrainingRun) -> Iterator[StageProgress]:
 
 def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the noise predictor on the latents of all images, computed once."""
+    yield from _render(run, "train", run.config.images)
     device = PartialState().device
-    autoencoder = AutoencoderKL.from_pretrained(run.finished("vae")).eval().to(device)
+    autoencoder = run.load(AutoencoderKL, "vae").to(device)
     tokenizer = CLIPTokenizer.from_pretrained(run.finished("tokenizer"))
-    text_encoder = CLIPModel.from_pretrained(run.finished("clip")).text_model.eval().to(device)
+    text_encoder = run.load(CLIPModel, "clip").text_model.to(device)
     latents = unet.encode_all(autoencoder, run.images("train"))
     make_batch = partial(unet.make_batch, latents, run.first_scene, tokenizer)
     torch.manual_seed(3)
-    model = _begin(UNet2DConditionModel, run.start, "unet")
+    model = run.begin(UNet2DConditionModel, "unet")
     model = model or unet.build_unet(text_encoder.config.hidden_size)
     objective = unet.UNetObjective(model, text_encoder)
     for progress in run.train("unet", objective, make_batch):
@@ -165,9 +154,9 @@ def export_stage(run: TrainingRun, output: Path) -> Iterator[StageProgress]:
         export(
             output,
             tokenizer=CLIPTokenizer.from_pretrained(run.finished("tokenizer")),
-            clip=CLIPModel.from_pretrained(run.finished("clip")),
-            vae=AutoencoderKL.from_pretrained(run.finished("vae")),
-            unet=UNet2DConditionModel.from_pretrained(run.finished("unet")),
+            clip=run.load(CLIPModel, "clip"),
+            vae=run.load(AutoencoderKL, "vae"),
+            unet=run.load(UNet2DConditionModel, "unet"),
             judge=load_judge(run.finished("judge")),
         )
     yield StageProgress("export", 1, 1)
