@@ -29,10 +29,10 @@ LABEL_WIDTH = 104  # pixels
 PROMPTS = (
     "a large red house on the left, on green grass, at sunset, under a rainbow",
     "a small purple boat on the right, on blue water, at night, under the moon",
-    "an orange cat, pixel art",
-    "a yellow train on the sand, under the sun, as a watercolour",
+    "an orange cat in watercolour",
+    "a yellow train on the sand, under the sun, pixel art",
     "there is a little pink flower in the snow while it snows",
-    "a large white windmill in the middle of a meadow, in the rain, as a coloured pencil drawing",
+    "a large white house in the middle of a meadow, in the rain, as a coloured pencil drawing",
     "a blue rocket left of a red castle, on yellow sand, at night, under the moon",
     "a green robot on the left and a white lighthouse on the right, on the sea, under a rainbow",
 )
