@@ -24,13 +24,13 @@ COLUMNS = 8
 SHOWCASE = (  # sixteen prompts that show the world's range
     *PROMPTS,
     "a large blue lighthouse on the left, on blue water, at sunset, under the sun",
-    "a small yellow house in the middle, on white snow, at night, under the moon",
-    "a large green tree in the middle, on green grass, by day, under a rainbow",
-    "a large purple rocket on the right, on yellow sand, at night, under a clear sky",
-    "a red car left of a yellow house, on green grass, by day, under a cloud",
-    "a large pink castle on the right, on blue water, at sunset, under a balloon",
-    "a large white boat in the middle, on blue water, by day, under the sun",
-    "a white cat right of a green tree, on white snow, at night, under a cloud",
+    "a small yellow house in the middle, on white snow, at night, while it snows",
+    "a large green tree in the middle, on green grass, by day, under a rainbow, as a watercolour",
+    "a large purple rocket on the right, on yellow sand, at night, under a clear sky, as pixel art",
+    "a red car left of a yellow windmill, on green grass, by day, under a cloud",
+    "a large pink castle on the right, on blue water, at sunset, as a coloured pencil drawing",
+    "a large white boat in the middle, on blue water, by day, in the rain",
+    "a white cat right of a red flower, on white snow, at night, under a balloon",
 )
 
 

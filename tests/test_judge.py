@@ -55,6 +55,9 @@ def test_labels_of_one_subject() -> None:
         "ground": "snow",
         "time": "night",
         "sky": "moon",
+        "sky_items": "1",
+        "weather": "none",
+        "style": "storybook",
         "second_subject": "none",
         "second_colour": "none",
     }
@@ -67,7 +70,7 @@ def test_labels_of_a_pair_go_from_left_to_right() -> None:
     assert (found["size"], found["position"]) == ("medium", "left")
 
 
-@pytest.mark.parametrize("split", ["judge", "pairs", "held_out"])
+@pytest.mark.parametrize("split", ["all", "pairs", "held_out"])
 def test_the_judge_has_a_word_for_every_truth(split: str) -> None:
     for scene in scenes(500, split):
         assert all(truth in ATTRIBUTES[name] for name, truth in labels(scene).items())
@@ -98,7 +101,7 @@ def test_a_reading_is_the_likeliest_word_and_its_probability(untrained: Judge) -
 
 
 def test_pictures_read_together_read_as_they_do_alone(untrained: Judge) -> None:
-    images = pictures(list(scenes(5, "judge")))
+    images = pictures(list(scenes(5, "all")))
     alone = [untrained.read(image[None])[0].words for image in images]
     assert [reading.words for reading in untrained.read(images)] == alone
 

@@ -164,7 +164,7 @@ def test_the_first_session_of_the_readme_works(tmp_path: Path):
         subprocess.run(program, cwd=tmp_path, env={**os.environ, "PATH": path}, check=True)
     drawn = [path.name for path in tmp_path.glob("*.png")]
     assert "house.png" in drawn
-    assert len(drawn) == 3  # the house, the boat, and the boat's filmstrip
+    assert len(drawn) == 4  # the house, the boat, its filmstrip, and the train
 
 
 def test_pre_commit_runs_the_ruff_of_the_constraints():

@@ -39,6 +39,19 @@ HELD_BACK_STYLES = ("stained glass",)
 SIZES = ("small", "large")
 PAIR_SIZE = "medium"  # two subjects share the image, so both have this one size
 
+# What a prompt can say of one thing and of what is around it, attribute → words.
+VOCABULARY: dict[str, tuple[str, ...]] = {
+    "subject": SUBJECTS,
+    "colour": COLOURS,
+    "size": SIZES,
+    "position": POSITIONS,
+    "ground": GROUNDS,
+    "time": TIMES,
+    "sky": SKIES,
+    "weather": WEATHERS,
+    "style": STYLES,
+}
+
 # What cannot be is not drawn: no sun or rainbow at night, no moon by day.
 SKIES_BY_TIME = {
     "day": ("none", "sun", "cloud", "rainbow", "balloon"),
