@@ -258,7 +258,7 @@ def test_unet_objective_by_hand(tokens: CLIPTokenizer) -> None:
 
 def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) -> None:
     latents = torch.arange(4.0)[:, None, None, None].expand(4, 4, 2, 2)
-    batch = unet.make_batch(latents, tokens, 2000, torch.Generator().manual_seed(0))
+    batch = unet.make_batch(latents, 70, tokens, 2000, torch.Generator().manual_seed(0))
     dropped = batch["ids"][:, 1] == tokens.eos_token_id
     assert 0.08 < dropped.float().mean() < 0.12
     words = tokens.batch_decode(batch["ids"][~dropped], skip_special_tokens=True)
@@ -266,7 +266,7 @@ def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) ->
     for row, text in zip(rows, words, strict=True):
         named = [colour for colour in COLOURS if f" {colour} " in f" {text} "]
         assert set(named) - {"white", "yellow", "green", "blue"} <= {
-            thing.colour for thing in scene_at(row).things
+            thing.colour for thing in scene_at(70 + row).things
         }, "grounds are white, yellow, green or blue; every other colour is a thing's"
     assert len({text for row, text in zip(rows, words, strict=True) if row == 0}) > 50
     assert batch["t"].min() == 0
