@@ -21,7 +21,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from sdlearn.cli import train
-from sdlearn.evaluation import psnr
+from sdlearn.evaluation import labels, psnr
 from sdlearn.training import clip, judge, loop, probe, run, samples, unet, vae
 from sdlearn.training.data import RenderedImages, render_all
 from sdlearn.world import caption, full_caption, is_held_out, scene_at, scenes
@@ -258,7 +258,7 @@ def test_unet_objective_by_hand(tokens: CLIPTokenizer) -> None:
 
 def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) -> None:
     latents = torch.arange(4.0)[:, None, None, None].expand(4, 4, 2, 2)
-    batch = unet.make_batch(latents, tokens, 2000, torch.Generator().manual_seed(0))
+    batch = unet.make_batch(latents, 70, tokens, 2000, torch.Generator().manual_seed(0))
     dropped = batch["ids"][:, 1] == tokens.eos_token_id
     assert 0.08 < dropped.float().mean() < 0.12
     words = tokens.batch_decode(batch["ids"][~dropped], skip_special_tokens=True)
@@ -266,7 +266,7 @@ def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) ->
     for row, text in zip(rows, words, strict=True):
         named = [colour for colour in COLOURS if f" {colour} " in f" {text} "]
         assert set(named) - {"white", "yellow", "green", "blue"} <= {
-            thing.colour for thing in scene_at(row).things
+            thing.colour for thing in scene_at(70 + row).things
         }, "grounds are white, yellow, green or blue; every other colour is a thing's"
     assert len({text for row, text in zip(rows, words, strict=True) if row == 0}) > 50
     assert batch["t"].min() == 0
@@ -275,7 +275,7 @@ def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) ->
 
 def test_judge_batches_pair_images_with_their_truth(rendered: RenderedImages) -> None:
     restored = torch.zeros(8, 3, 128, 128, dtype=torch.uint8)
-    truth = torch.arange(16)[:, None].repeat(1, 9)
+    truth = torch.arange(16)[:, None].repeat(1, len(judge.ATTRIBUTES))
     batch = judge.make_batch(rendered, restored, truth, 8, torch.Generator().manual_seed(0))
     assert batch["images"].shape == (8, 3, 128, 128)
     assert (batch["truth"][:4, 0] < 8).all(), "the first half are plain renders"
@@ -284,9 +284,17 @@ def test_judge_batches_pair_images_with_their_truth(rendered: RenderedImages) ->
 
 
 def test_truth_table_names_the_scene() -> None:
-    table = judge.truth_table(5)
-    scene = scene_at(3, judge.SPLIT)
-    assert judge.ATTRIBUTES["ground"][table[3, 4]] == scene.ground
+    table = judge.truth_table(200)
+    rows = [
+        {name: words[n] for (name, words), n in zip(judge.ATTRIBUTES.items(), row, strict=True)}
+        for row in table.tolist()
+    ]
+    drawn = [scene_at(i, "all") for i in range(200)]
+    for row, scene in zip(rows, drawn, strict=True):
+        assert (row.pop("sky_items") == "0") == (scene.sky == "none")
+        assert row.items() <= labels(scene).items()
+    twice = [i for i, n in enumerate(table[:, list(judge.ATTRIBUTES).index("sky_items")]) if n == 2]
+    assert 5 <= len(twice) <= 30
 
 
 def test_full_captions_are_what_the_probe_reads() -> None:

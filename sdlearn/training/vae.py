@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from ..util.images import turn
 from .data import RenderedImages
 from .loop import Batch, TrainingConfig
 
@@ -99,12 +100,6 @@ def _contrast(images: Tensor) -> Tensor:
     across = images.diff(dim=-1).abs()[..., :-1, :]
     down = images.diff(dim=-2).abs()[..., :, :-1]
     return F.avg_pool2d(across + down, 5, stride=2)
-
-
-def turn(images: Tensor, number: int) -> Tensor:
-    """Square images laid in one of eight ways: `number` % 4 quarter turns, mirrored from 4 on."""
-    turned = images.rot90(number % 4, (-2, -1))
-    return turned.flip(-1) if number >= 4 else turned
 
 
 def turn_all(images: Tensor, turns: Tensor) -> Tensor:

@@ -41,7 +41,11 @@ _TELLING: dict[str, dict[str, str]] = {
 }
 _OF_ONE = {
     "size": {size: "|".join(words) for size, words in SIZE_WORDS.items()},
-    "position": {"left": "left", "middle": "middle|cent(?:re|er)(?:e?d)?", "right": "right"},
+    "position": {
+        "left": "left",
+        "middle": "middle|cent(?:re|er)(?:e?d)?",
+        "right": "right(?! in the (?:mid|cen))",
+    },
 }
 _SUBJECTS = {word: name for name, words in SUBJECT_WORDS.items() for word in words}
 _COLOUR = re.compile(rf"\b({'|'.join(COLOURS)})\b(?! sky)")

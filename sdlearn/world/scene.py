@@ -17,7 +17,8 @@ give the same scene on any machine. `train` never holds a held-out combination. 
 distribution but other scenes. `single` has one subject in each, `pairs` two. `held_out` has single
 subjects in combinations that `train` never shows. Every scene of `styles` is in another style than
 the storybook's, and in `held_out_styles` style and subject are a pair that `train` never shows.
-`all` has everything, held out and held back too, for the autoencoder and the judge alone.
+`all` has everything, held out and held back too, for the autoencoder and the judge alone;
+`all_test` is to it what `test` is to `train`.
 """
 
 import random
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+SUBJECTS: tuple[str, ...]
 SUBJECTS = ("house", "tree", "boat", "car", "castle", "cat", "rocket", "lighthouse")
 SUBJECTS += ("train", "windmill", "flower", "robot")
 HELD_BACK_SUBJECTS = ("snowman",)
@@ -61,6 +63,7 @@ SKIES_BY_TIME = {
 
 # One colour for each subject, and one for each position, in their order. A learner can still ask
 # for them.
+HELD_OUT_COLOURS: tuple[str, ...]
 HELD_OUT_COLOURS = ("green", "purple", "pink", "white", "orange", "blue", "yellow", "red")
 HELD_OUT_COLOURS += ("purple", "pink", "green", "orange")
 HELD_OUT_COLOUR_SUBJECTS = frozenset(zip(HELD_OUT_COLOURS, SUBJECTS, strict=True))
@@ -88,6 +91,7 @@ SPLITS: dict[str, dict[str, Any]] = {  # split → what `sample_scene` is asked 
     "styles": {"styled": True},
     "held_out_styles": {"pair": False, "styled": True, "style_held_out": True},
     "all": {"held_out": None, "style_held_out": None, "held_back": True},
+    "all_test": {"held_out": None, "style_held_out": None, "held_back": True},
 }
 
 
