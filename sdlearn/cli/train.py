@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, help="instead of the usual one")
     add("--lr", type=float, help="highest learning rate instead of the usual one")
     add("--decay", type=float, help="last share of the steps with a falling rate")
+    add("--optimizer", choices=("adamw", "muon"), help="what makes the steps (default: adamw)")
     add("--images", type=int, help="how many images to render and learn from")
     add("--workdir", type=Path, help="images, checkpoints, parts (default: in ~/.cache/sdlearn)")
     add("--output", type=Path, help="folder for the exported model")
@@ -93,6 +94,8 @@ def _config(args: argparse.Namespace) -> RunConfig:
         if not 0 < value < math.inf:  # NaN is neither
             raise ValueError(f"{name} must be a finite number above 0; got {value}")
     images = changed.pop("images", config.images)
+    if args.optimizer:
+        changed["optimizer"] = args.optimizer
     parts = {name: replace(part, **changed) for name, part in config.parts.items()}
     return replace(config, parts=parts, images=images, round=args.round or 0)
 

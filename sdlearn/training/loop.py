@@ -24,8 +24,10 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from ..util.files import write_atomically
+from .muon import Muon
 
 Batch = dict[str, Tensor]
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": AdamW, "muon": Muon}
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class TrainingConfig:
     ema: float = 0.998  # decay of the weights' moving average
     save_every: int = 250  # steps between checkpoints
     seed: int = 0
+    optimizer: str = "adamw"  # one of `OPTIMIZERS`
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,10 @@ def train_model(
     """
     accelerator = Accelerator()
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = AdamW(trained, config.lr, config.betas, weight_decay=config.weight_decay)
+    kind = OPTIMIZERS[config.optimizer]
+    optimizer: Optimizer = kind(
+        trained, config.lr, betas=config.betas, weight_decay=config.weight_decay
+    )
     model.to(accelerator.device)
     ema = EMAModel(trained, decay=config.ema)
     start, seconds = 0, 0.0
