@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from ..evaluation.judge import BACKDROP
+from ..evaluation.judge import labels
 from ..world import Scene, full_caption, scene_at
 
 # split that is read → split that the probe was trained on
@@ -47,12 +47,10 @@ def probe(states: Tensor, labels: list[str], test_states: Tensor, test_labels: l
 
 
 def _attributes(scene: Scene) -> dict[str, str]:
-    first, *others = scene.things
-    found = {**vars(first), **{name: getattr(scene, name) for name in BACKDROP}}
-    for second in others:
-        del found["size"]  # both things of a pair have the same
-        found |= {"second subject": second.subject, "second colour": second.colour}
-    return found
+    """What a caption says; of two things "subject" and "colour" are the left one's."""
+    left_out = {"sky_items"}
+    left_out |= {"size", "position"} if scene.is_pair else {"second_subject", "second_colour"}
+    return {name: word for name, word in labels(scene).items() if name not in left_out}
 
 
 def probe_text_tower(
