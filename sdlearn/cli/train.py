@@ -42,7 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=int, help="optimizer steps instead of the usual number")
     add("--minutes", type=float, help="end after so long, the rate falling to zero by then")
     add("--round", type=int, help="which round: each has its own scenes, words and noise")
-    add("--from", dest="start", type=Path, metavar="FOLDER", help="model to begin with (vae, unet)")
+    add(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="FOLDER",
+        help="model to begin with",
+    )
     add("--batch-size", type=int, help="instead of the usual one")
     add("--lr", type=float, help="highest learning rate instead of the usual one")
     add("--decay", type=float, help="last share of the steps with a falling rate")

@@ -74,9 +74,13 @@ def decoder_stage(run: TrainingRun) -> Iterator[StageProgress]:
 def clip_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the tokenizer and CLIP, then probe what the text tower knows."""
     images = run.images("train")
-    tokenizer = clip.train_tokenizer(caption(scene) for scene in scenes(max(2000, len(images))))
+    if run.start:
+        tokenizer = CLIPTokenizer.from_pretrained(run.start / "tokenizer")
+    else:
+        captions = map(caption, scenes(max(2000, len(images))))
+        tokenizer = clip.train_tokenizer(captions)
     torch.manual_seed(1)
-    model = clip.build_clip(tokenizer)
+    model = run.begin(CLIPModel, "clip") or clip.build_clip(tokenizer)
     make_batch = partial(clip.make_batch, images, tokenizer)
     yield from run.train("clip", clip.CLIPObjective(model), make_batch)
     model.cpu()
