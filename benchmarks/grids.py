@@ -3,14 +3,21 @@
     python -m benchmarks.grids ddim pndm --spacing trailing
 
 One line for each scheduler: the worst that is left, and which numbers of steps are refused. All
-schedulers and spacings take the better part of an hour; the tests try some forty counts.
+schedulers and spacings take the better part of an hour; the tests try some forty counts. The
+classes that a model's folder may name, such as KDPM2DiscreteScheduler, are tried by name.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from sdlearn.diffusion.schedulers import SCHEDULERS, build_scheduler, fresh_scheduler, noise_left
+from sdlearn.diffusion.schedulers import (
+    SCHEDULERS,
+    build_scheduler,
+    fresh_scheduler,
+    load_scheduler,
+    noise_left,
+)
 from sdlearn.training.unet import build_scheduler as shipped_scheduler
 from sdlearn.util.progress import progress_bar
 
@@ -32,8 +39,10 @@ def main() -> None:
 
 def describe(name: str, spacing: str) -> str:
     """The worst of all counts, and the counts that are refused."""
-    like = build_scheduler(name, shipped_scheduler())
-    own = type(like).from_config(like.config, timestep_spacing=spacing)
+    like = shipped_scheduler()
+    like = build_scheduler(name, like) if name in SCHEDULERS else like
+    cls = type(like).__name__ if name in SCHEDULERS else name
+    own = load_scheduler({**like.config, "timestep_spacing": spacing}, cls)
     left, refused = {}, []
     for num_steps in progress_bar(range(1, 1001), f"{name} {spacing}", 1000):
         try:

@@ -1,5 +1,8 @@
 """Seconds and memory of every lesson, beside their limits; with `--write` also their new outputs.
 
+Then every Markdown cell is listed that quotes a number which its lesson printed before and does not
+print any more: new weights change what is measured, and words must follow.
+
 Each lesson runs in a fresh kernel, in an empty folder, on the CPU. Nobody can click there, so
 explorers show still images. The seconds include the start of the kernel; the memory is the peak of
 the kernel's process, libraries included.
@@ -9,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,7 @@ class Measured:
     megabytes: float  # peak of the kernel, in millions of bytes
     most_seconds: int
     error: str | None = None  # a sentence when the lesson could not be run or stored
+    stale: dict[str, list[str]] = field(default_factory=dict)  # Markdown cell → outdated numbers
 
     @property
     def over(self) -> list[str]:
@@ -87,12 +92,33 @@ def measure(path: Path, threads: int, *, write: bool = False) -> Measured:
     """Run the notebook at `path`; with `write`, store its outputs there if all went well."""
     notebook = nbformat.read(path, as_version=4)
     limits = SECONDS_09 if path.name.startswith("09") else SECONDS
+    before = printed_numbers(notebook)
     seconds, peak, error = execute(notebook, threads, label=path.stem)
+    stale = {} if error else stale_quotes(notebook, before - printed_numbers(notebook))
     if write and error is None:
         error = _what_cannot_be_stored(notebook)
         if error is None:
             _store(notebook, path)
-    return Measured(path.stem, seconds, peak / 1e6, limits[min(threads, 2)], error)
+    return Measured(path.stem, seconds, peak / 1e6, limits[min(threads, 2)], error, stale)
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers of a text as they are written, such as "0.91", "1,000" and "77"."""
+    return set(re.findall(r"(?<![\w.])\d+(?:[.,]\d+)*", text))
+
+
+def printed_numbers(notebook: NotebookNode) -> set[str]:
+    """The numbers in all that the code cells print, and in the words beside their images."""
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
+    texts = [out.get("text", "") + out.get("data", {}).get("text/plain", "") for out in outputs]
+    return set().union(*map(numbers, texts))
+
+
+def stale_quotes(notebook: NotebookNode, gone: set[str]) -> dict[str, list[str]]:
+    """Markdown cell → which of the numbers `gone` it quotes, for the cells that quote any."""
+    words = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    quoted = {cell.id: sorted(numbers(cell.source) & gone) for cell in words}
+    return {name: found for name, found in quoted.items() if found}
 
 
 def execute(notebook: NotebookNode, threads: int, *, label: str) -> tuple[float, int, str | None]:
@@ -152,7 +178,12 @@ def format_table(results: Sequence[Measured], heading: str) -> str:
         row = (f"{found.seconds:.1f}", str(found.most_seconds), peak, f"{MEGABYTES} MB", verdict)
         rows.append((found.lesson, *row))
     errors = [f"{found.lesson}: {found.error}" for found in results if found.error]
-    return "\n".join([heading, aligned(rows, left={0, 5}), *errors])
+    stale = [
+        f"{found.lesson}: cell {cell} quotes {', '.join(quoted)}, which is not printed any more"
+        for found in results
+        for cell, quoted in found.stale.items()
+    ]
+    return "\n".join([heading, aligned(rows, left={0, 5}), *errors, *stale])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel, UNet2DModel
 from diffusers.models.attention_processor import AttnProcessor
+from PIL import Image
 
-from sdlearn import load
+from sdlearn import load, viz
 from sdlearn.inside.ablation import with_fixed_timestep, without_skips
 from sdlearn.inside.attention import AttentionMap, record_attention, token_positions, word_maps
 
@@ -119,7 +120,9 @@ def test_the_calls_of_a_denoising_are_counted(random_sd):
     assert {len(one.probabilities) for one in maps} == {2}  # without and with the text
 
 
-@pytest.mark.parametrize(("height", "width"), [(128, 192), (64, 128), (40, 24)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(128, 192), (64, 128), (40, 24), (72, 128), (136, 104), (200, 120)]
+)
 def test_maps_keep_the_sides_of_the_picture(random_sd, height, width):
     with record_attention(random_sd.unet) as maps:
         random_sd.predict_noise(*inputs(random_sd, height=height, width=width))
@@ -127,7 +130,31 @@ def test_maps_keep_the_sides_of_the_picture(random_sd, height, width):
     assert (-(-height // 16), -(-width // 16)) in sides
     tall, wide = word_maps(maps, 3).shape
     assert max(tall, wide) == 16
-    assert tall / wide == pytest.approx(height / width, rel=0.3)
+    assert tall / wide == pytest.approx(height / width, rel=0.05)
+    viz.heatmap(word_maps(maps, 3), Image.new("RGB", (width, height)))  # one fits over the other
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("sides", [(9, 16), (17, 13), (25, 15), (71, 95)])
+def test_maps_of_four_levels_have_the_sides_of_their_level(padding, sides):
+    """Odd sides are halved up, and with `downsample_padding` 0 down."""
+    unet = UNet2DConditionModel(
+        down_block_types=("CrossAttnDownBlock2D",) * 4,
+        up_block_types=("CrossAttnUpBlock2D",) * 4,
+        block_out_channels=(4,) * 4,
+        layers_per_block=1,
+        norm_num_groups=2,
+        cross_attention_dim=4,
+        attention_head_dim=2,
+        downsample_padding=padding,
+    )
+    with record_attention(unet) as maps, torch.no_grad():
+        unet(torch.zeros(1, 4, *sides), 500, torch.zeros(1, 77, 4))
+    levels = [sides]
+    for _ in range(3):
+        levels.append(tuple((side + padding) // 2 for side in levels[-1]))
+    down, mid, up = levels, levels[-1:], [level for level in reversed(levels) for _ in range(2)]
+    assert [one.probabilities.shape[2:4] for one in maps] == [*down, *mid, *up]
 
 
 def test_the_sample_may_be_given_by_its_name(random_sd):

@@ -19,11 +19,12 @@ Figure(figsize=(1, 1))"""
 @pytest.fixture
 def notebook(folder: Path) -> Path:
     """A small notebook as an editor may leave it: unsorted, with old outputs and no end of line."""
-    cells = [("text", "markdown", "*a*"), ("one", "code", "x = 1\nx"), ("two", "code", FIGURE)]
+    words = "*a* is 0.98 and 1 of 77"
+    cells = [("text", "markdown", words), ("one", "code", "x = 1\nx"), ("two", "code", FIGURE)]
     made = nbformat.v4.new_notebook(metadata=METADATA)
     for name, kind, source in cells:
         made.cells.append(getattr(nbformat.v4, f"new_{kind}_cell")(source, id=name))
-    made.cells[1].outputs = [nbformat.v4.new_output("stream", text="old")]
+    made.cells[1].outputs = [nbformat.v4.new_output("stream", text="0.98 and 3")]
     path = folder / "07_small.ipynb"
     path.write_text(json.dumps(made), encoding="utf-8")
     return path
@@ -51,12 +52,24 @@ def test_limits_are_those_of_the_design():
     assert [row.split("  ")[-1] for row in rows] == ["over: time", "over: memory"]
 
 
+def test_a_number_is_found_as_it_is_written():
+    text = "0.91, 1,000 of x2 (77), 3.5."
+    assert lessons.numbers(text) == {"0.91", "1,000", "77", "3.5"}
+
+
+def test_words_that_quote_an_outdated_number_are_listed():
+    found = Measured("a", 1, 700, 60, stale={"words": ["0.98", "77"]})
+    last = lessons.format_table([found], "a processor").splitlines()[-1]
+    assert last == "a: cell words quotes 0.98, 77, which is not printed any more"
+
+
 @pytest.mark.slow
 def test_outputs_are_stored_in_the_form_of_the_lessons(notebook: Path):
     found = measure(notebook, 1, write=True)
     assert found.error is None
     assert 0 < found.seconds < 90
     assert 20 < found.megabytes < 800
+    assert found.stale == {"text": ["0.98"]}
     text = notebook.read_text(encoding="utf-8")
     data = json.loads(text)
     assert text == json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

@@ -94,6 +94,18 @@ def test_what_was_seen_is_shown_without_work(explorer: CfgExplorer, calls: list[
 
 
 @pytest.mark.slow
+def test_what_was_seen_with_other_loras_is_drawn_again(
+    explorer: CfgExplorer, calls: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    explorer.guidance_scale = 1.0
+    done(explorer)
+    monkeypatch.setitem(explorer.sd.lora_weights, "style", 0.5)
+    del calls[:]
+    explorer.guidance_scale = 3.0  # seen, but without the LoRA
+    done(explorer)
+    assert calls
+
+
 def test_no_more_is_kept_than_there_is_room_for(explorer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(base, "UPDATES_KEPT", 3)
     for seed in range(6):

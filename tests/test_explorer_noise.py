@@ -218,7 +218,7 @@ def test_bad_settings_at_the_start_are_refused(setting, error, sentence):
 
 def test_a_model_of_another_size_works():
     small = load("tiny")
-    small.image_size = 64
+    small.size = (64, 64)
     made = NoiseExplorer(small, image=OTHER, t=600)
     assert made.facts["noised_latents"].size == (64, 64)
     assert_shown(made.facts, by_hand(small, OTHER, t=600))

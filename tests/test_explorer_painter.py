@@ -347,7 +347,7 @@ def test_closing_leaves_no_thread(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_model_of_another_size(tiny_folder, monkeypatch: pytest.MonkeyPatch):
     sd = load(tiny_folder)
-    monkeypatch.setattr(sd, "image_size", 64)
+    monkeypatch.setattr(sd, "size", (64, 64))
     made = LatentPainter(sd, size=8)
     assert made.facts["latents"].shape == (1, 4, 8, 8)
     assert made.facts["image"].size == (64, 64)

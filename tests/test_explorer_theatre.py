@@ -32,7 +32,7 @@ done = partial(explorer_tools.done, seconds=60)  # many steps are decoded
 def sd() -> StableDiffusion:
     """The shipped model for images of 64 pixels: another size, and quick."""
     small = load("tiny")
-    small.image_size = 64
+    small.size = (64, 64)
     return small
 
 

@@ -1,5 +1,6 @@
 """The explorer of words: pieces, what is cut off, nearest words, and where the U-Net looks."""
 
+import copy
 import re
 from collections.abc import Iterator
 
@@ -54,6 +55,12 @@ def buttons(explorer: TokenExplorer):
 
 
 # A prompt, word by word
+
+
+def test_a_copied_tokenizer_reads_the_same_words(tokenizer):
+    """Seen with transformers 5.23: findings/copied-clip-tokenizer.sh."""
+    words = [read(one, PROMPT).words for one in (tokenizer, copy.deepcopy(tokenizer))]
+    assert words[0] == words[1]
 
 
 def test_words_with_their_pieces_and_places(tokenizer):

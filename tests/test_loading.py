@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from sdlearn import load
 from sdlearn.models import layout, loading
+from sdlearn.models.defaults import Defaults, defaults_of
 from sdlearn.models.loading import damaged_weights, find_folder
 
 
@@ -57,7 +58,9 @@ def test_a_dtype_that_is_none(tiny_folder, dtype):
 @pytest.mark.parametrize("name", ["tinny", "", "no/such/folder", "../up", "a b/c", "owner/"])
 def test_a_name_that_is_no_model(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="model must be 'tiny', 'sd15', a folder, or a hub id"):
+    with pytest.raises(
+        ValueError, match="model must be 'tiny', 'sd15', a folder or file that is there, or"
+    ):
         load(name)
 
 
@@ -72,20 +75,12 @@ def test_a_folder_that_is_no_model(tmp_path):
         "unet/diffusion_pytorch_model.safetensors",
         "vae/config.json",
         "text_encoder/model.safetensors",
-        "tokenizer/tokenizer_config.json",
         "scheduler/scheduler_config.json",
     ],
 )
 def test_a_missing_file_is_named(folder, gone):
     (folder / gone).unlink()
     with pytest.raises(FileNotFoundError, match=f"not complete; missing: {gone}"):
-        load(folder)
-
-
-def test_pickled_weights_are_not_read(folder):
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    weights.rename(weights.with_suffix(".bin"))
-    with pytest.raises(FileNotFoundError, match=r"missing: unet/.*\.safetensors"):
         load(folder)
 
 
@@ -123,6 +118,34 @@ def test_configs_may_be_edited(folder):
     path.write_text(json.dumps({**config, "beta_end": 0.02}))
     assert damaged_weights(folder) == []
     assert load(folder, device="cpu").scheduler.config.beta_end == 0.02
+
+
+@pytest.mark.parametrize(
+    ("stated", "time_cond_proj_dim", "expected"),
+    [
+        ('{"num_steps": 8, "guidance_scale": 2}', None, (8, 2.0)),
+        (None, None, (50, 7.5)),
+        (None, 256, (4, 8.0)),
+        ('{"num_steps": 8, "guidance_scale": 2}', 256, (8, 2.0)),
+    ],
+)
+def test_defaults_are_those_that_the_folder_states_or_shows(
+    folder, stated, time_cond_proj_dim, expected
+):
+    path = folder / "unet" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "time_cond_proj_dim": time_cond_proj_dim}))
+    (folder / "defaults.json").unlink()
+    if stated:
+        (folder / "defaults.json").write_text(stated)
+    assert defaults_of(folder) == Defaults(*expected)
+
+
+@pytest.mark.parametrize("text", ["{", '{"steps": 8}', '{"num_steps": 0}', "[1, 2]"])
+def test_damaged_defaults_are_named(folder, text):
+    (folder / "defaults.json").write_text(text)
+    with pytest.raises(ValueError, match=r"defaults\.json is damaged and cannot be read \(.*\)"):
+        load(folder, device="cpu")
 
 
 def test_half_precision_files_are_read_where_they_fit(folder):
@@ -173,7 +196,8 @@ def test_sd15_comes_from_the_cache_without_asking_the_hub(monkeypatch, tiny_fold
 def test_sd15_falls_back_to_the_next_repository(monkeypatch, tiny_folder):
     hub = use(monkeypatch, FakeHub(tiny_folder, cached=set(), online={loading.SD15[2]}))
     assert find_folder("sd15") == tiny_folder
-    assert [repo for repo, local in hub.asked if not local] == list(loading.SD15)
+    online = [repo for repo, local in hub.asked if not local]
+    assert list(dict.fromkeys(online)) == list(loading.SD15)
 
 
 def test_a_hub_id_that_is_not_there(monkeypatch, tiny_folder):
@@ -219,16 +243,31 @@ def test_a_repository_that_is_no_pipeline_is_not_taken_for_a_lack_of_network(mon
 
 def test_a_repository_with_one_variant_of_the_weights(monkeypatch, folder, tmp_path):
     asked = []
+    configs = tmp_path / "configs"
 
     def download(repo, *, allow_patterns, **_):
-        asked.append(allow_patterns[-1])
-        whole = "vae/diffusion_pytorch_model.safetensors" in allow_patterns
-        return str(folder if whole else tmp_path / "empty")
+        asked.append([name for name in allow_patterns if name.startswith("vae/")])
+        return str(folder if "vae/diffusion_pytorch_model.safetensors" in asked[-1] else configs)
 
-    (tmp_path / "empty").mkdir()
+    shutil.copytree(folder, configs, ignore=shutil.ignore_patterns("*.safetensors"))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert find_folder("me/mine", torch.float16) == folder
-    assert [".fp16." in name for name in asked] == [True, False]
+    assert [".fp16." in str(names) for names in asked[-2:]] == [True, False]
+
+
+def test_a_model_of_another_kind_is_refused_before_its_weights_are_fetched(monkeypatch, folder):
+    asked = []
+
+    def download(repo, *, allow_patterns, **_):
+        asked.extend(allow_patterns)
+        return str(folder)
+
+    index = {"_class_name": "StableDiffusionXLPipeline"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(ValueError, match="^me/xl is SDXL"):
+        load("me/xl")
+    assert not any("safetensors" in pattern for pattern in asked)
 
 
 def test_the_hub_is_asked_for_no_pickles_and_no_more_than_needed(monkeypatch, tiny_folder):
@@ -240,7 +279,8 @@ def test_the_hub_is_asked_for_no_pickles_and_no_more_than_needed(monkeypatch, ti
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     find_folder("sd15", torch.float16)
-    [patterns] = asked
+    configs, patterns = asked
+    assert not any("safetensors" in pattern for pattern in configs)
     assert "unet/diffusion_pytorch_model.fp16.safetensors" in patterns
     assert "unet/diffusion_pytorch_model.safetensors" not in patterns
     assert not any(p.endswith((".bin", ".ckpt", ".py", ".pt")) for p in patterns)
@@ -258,7 +298,9 @@ def test_weights_under_other_names_are_refused(tiny_folder, tmp_path, capfd, par
     first = min(tensors)
     tensors[f"another.{first}"] = tensors.pop(first)
     save_file(tensors, weights, metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=rf"{part}.*{re.escape(first)}"):
+    with pytest.raises(
+        ValueError, match=rf"{part}.*{re.escape(first.removeprefix('text_model.'))}"
+    ):
         load(folder, device="cpu")
     assert capfd.readouterr().err == ""
 

@@ -92,6 +92,7 @@ def test_names_sort_as_the_list_does_and_are_short_enough_for_any_disk(count: in
 def asked(**more: object) -> Namespace:
     """What is asked for on the command line, as far as an image remembers it."""
     how = {"negative": "", "steps": None, "guidance": None, "scheduler": None, "size": None}
+    how |= {"image": None, "strength": None, "mask": None}
     how |= {"dtype": None, "no_safety_checker": False, "model": "tiny", "force": False}
     return Namespace(**how | more)
 
@@ -308,7 +309,10 @@ def test_a_bar_counts_the_steps_of_each_batch(model: Path, capsys: pytest.Captur
 def test_an_unknown_model_leaves_no_folder(folder: Path, capsys: pytest.CaptureFixture[str]):
     write_prompts()
     assert main(words(Path("nowhere"))) == 2
-    assert "model must be 'tiny', 'sd15', a folder, or a hub id" in capsys.readouterr().err
+    assert (
+        "model must be 'tiny', 'sd15', a folder or file that is there, or"
+        in capsys.readouterr().err
+    )
     assert [path.name for path in folder.iterdir()] == ["prompts.txt"]
 
 

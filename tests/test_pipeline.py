@@ -242,6 +242,23 @@ def test_a_long_prompt_is_cut_with_a_warning_that_shows_the_words(sd):
     assert ids[0, -1] == sd.tokenizer.eos_token_id
 
 
+@pytest.mark.parametrize(
+    "prompt", ["(red:1.5) house", "a ((small:.8) boat)", "a (red house: 2)", ["a", "(b:-1)"]]
+)
+def test_weights_of_words_are_said_to_be_plain_text(sd, prompt):
+    with pytest.warns(UserWarning, match=r"not supported: '\(.*\)' is read as plain text"):
+        sd.tokenize(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a (red) house", "a house (at 10:30)", "ratio 1:2 (large)", "(left: red)", "(:1)"]
+)
+def test_ordinary_brackets_are_not_warned_about(sd, prompt):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sd.tokenize(prompt)
+
+
 def test_a_prompt_that_just_fits_is_not_warned_about(sd):
     word = "red"
     assert len(sd.tokenizer(word).input_ids) == 3
@@ -260,6 +277,8 @@ def test_a_prompt_that_just_fits_is_not_warned_about(sd):
         ({"prompt": []}, ValueError, "prompt must hold at least one string"),
         ({"prompt": ["a", "b"]}, ValueError, "one for each of 1 seeds; got 2"),
         ({"negative_prompt": None}, TypeError, "negative_prompt must be a string"),
+        ({"guidance_rescale": "7"}, TypeError, "guidance_rescale must be a number; got '7'"),
+        ({"guidance_rescale": 2}, ValueError, r"guidance_rescale must lie in 0\.\.1; got 2"),
         ({"num_steps": 0}, ValueError, r"num_steps must lie in 1\.\.1000; got 0"),
         ({"num_steps": -3}, ValueError, r"num_steps must lie in 1\.\.1000; got -3"),
         ({"num_steps": 1001}, ValueError, r"num_steps must lie in 1\.\.1000; got 1001"),
@@ -311,6 +330,7 @@ def test_predict_noise_refuses_what_does_not_fit(sd, stages, latents, t, cond, e
 
 
 def test_the_model_has_defaults_of_its_own(sd, stages):
+    assert "Defaults(num_steps=20, guidance_scale=3.0)" in repr(sd)
     assert len(list(sd.denoise(*stages))) == sd.defaults.num_steps == 20
     step = next(sd.denoise(*stages))
     assert torch.equal(step.eps, apply_guidance(step.eps_uncond, step.eps_cond, 3.0))

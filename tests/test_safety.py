@@ -203,6 +203,16 @@ def test_a_damaged_one_is_named(model):
         load(model, device="cpu")
 
 
+@pytest.mark.parametrize("rename", [lambda n: f"other.{n}", lambda n: n.replace("concept", "my")])
+def test_weights_under_other_names_are_refused(model, rename):
+    """transformers 5.23 would leave them at random: two loads would flag different images."""
+    path = add_checker(model, NONE) / "safety_checker" / "model.safetensors"
+    weights = load_file(path)
+    save_file({rename(name): w for name, w in weights.items()}, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"weights in .*safety_checker do not fit: .* missing"):
+        load(model, device="cpu")
+
+
 @pytest.mark.parametrize("bad", ["no", 0, "False"])
 def test_a_switch_that_is_none(bad):
     with pytest.raises(TypeError, match=f"safety_checker must be True, False or None; got {bad!r}"):

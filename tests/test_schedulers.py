@@ -50,6 +50,34 @@ def test_alpha_bar_is_that_of_the_timestep(name, num_steps):
         assert low - slack <= alpha_bars(scheduler)[index] <= high + slack
 
 
+OTHER_CLASSES = sorted(set(schedulers.CLASSES) - {cls for cls, _ in SCHEDULERS.values()})
+
+
+def loaded(cls: str, spacing: str):
+    """The scheduler of a folder that names this class."""
+    try:
+        return schedulers.load_scheduler({**OWN.config, "timestep_spacing": spacing}, cls)
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("cls", OTHER_CLASSES)
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+def test_alpha_bar_is_what_the_solver_scales_by(cls, spacing):
+    """At every point that it visits, also those between two timesteps of its grid."""
+    own = loaded(cls, spacing)
+    fresh = fresh_scheduler(None, own, 10)
+    assert schedulers.noise_left(fresh, 10) < 0.05
+    fresh.set_timesteps(10)
+    ones = torch.ones(1, 1, 1, 1)
+    for t, alpha_bar in zip(fresh.timesteps, alpha_bars(fresh), strict=True):
+        scale = float(fresh.scale_model_input(ones, t))
+        assert scale == 1 or scale**2 == pytest.approx(float(alpha_bar), rel=1e-4)
+        table = schedulers.alpha_bar_at(own, float(t))
+        assert float(table) == pytest.approx(float(alpha_bar), abs=2e-3)
+        fresh.step(ones, t, ones)
+
+
 def test_pndm_and_heun_call_the_network_more_often():
     calls = {n: len(fresh_scheduler(n, OWN, 20).timesteps) for n in SCHEDULERS}
     assert calls.pop("pndm") == 21
@@ -95,13 +123,44 @@ def test_steps_that_a_scheduler_cannot_do():
     ("change", "message"),
     [
         ({"_class_name": "os.system"}, "scheduler class must be one of .*got os.system"),
-        ({"prediction_type": "v_prediction"}, "models that predict the noise"),
+        ({"_class_name": "EDMEulerScheduler"}, "scheduler class must be one of .*got EDMEuler"),
+        ({"prediction_type": "flow_prediction"}, "prediction_type must be .*'flow_prediction'"),
     ],
 )
 def test_a_config_that_is_refused(change, message):
     config = {**dict(OWN.config), "_class_name": "DDIMScheduler", **change}
     with pytest.raises(ValueError, match=message):
         schedulers.load_scheduler(config)
+
+
+def test_a_class_whose_package_is_missing_names_it(monkeypatch):
+    class Dummy:  # as diffusers puts in the place of such a class
+        _backends = ("torch", "scipy")
+
+    monkeypatch.setattr(diffusers, "LMSDiscreteScheduler", Dummy)
+    monkeypatch.setattr(schedulers, "find_spec", lambda name: None if name == "scipy" else name)
+    with pytest.raises(ImportError, match="Dummy needs the package scipy: pip install scipy"):
+        schedulers.load_scheduler({"_class_name": "LMSDiscreteScheduler"})
+
+
+def test_a_prediction_that_a_solver_cannot_use():
+    own = own_with("ddim", prediction_type="sample")
+    with pytest.raises(ValueError, match="'pndm' cannot run a model that predicts 'sample'"):
+        fresh_scheduler("pndm", own, 4)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_zero_terminal_snr_is_kept_or_the_scheduler_is_refused(name):
+    """The trained noise schedule would be another one, and images silently wrong."""
+    fields = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    own = own_with("ddim", **fields)
+    if name in ("pndm", "heun"):
+        with pytest.raises(ValueError, match=f"{name!r} has no zero terminal SNR"):
+            fresh_scheduler(name, own, 4)
+    else:
+        fresh = fresh_scheduler(name, own, 4)
+        # Those with sigmas cannot divide by an alpha bar of 0, and take 2**-24.
+        assert torch.allclose(fresh.alphas_cumprod, own.alphas_cumprod, atol=1e-7)
 
 
 # Sound grids: each step leads to the next timestep, and the last one to the end
@@ -178,6 +237,18 @@ def test_steps_are_those_of_diffusers_where_these_are_right(name, spacing, predi
 def test_a_run_that_would_end_in_nan_is_refused(name, fields, num_steps):
     with pytest.raises(ValueError, match=rf"num_steps={num_steps} does not suit .*; take (.*)"):
         fresh_scheduler(None, own_with(name, **fields), num_steps)
+
+
+@pytest.mark.parametrize("cls", sorted(set(OTHER_CLASSES) - {"TCDScheduler"}))  # 50 at most
+def test_a_count_with_a_timestep_too_many_is_sound_or_refused_with_advice(cls):
+    own = loaded(cls, "trailing")
+    try:
+        fresh = fresh_scheduler(None, own, 61)
+    except ValueError as error:
+        assert "take num_steps=6" in str(error)  # noqa: PT017
+    else:
+        assert fresh.timesteps.min() >= 0
+        assert schedulers.noise_left(fresh, 61) < 0.05
 
 
 def test_a_refusal_says_which_number_of_steps_to_take():

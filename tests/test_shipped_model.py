@@ -1,5 +1,6 @@
 """What ships is what the model card says: small, whole, in the standard layout, and good."""
 
+import ast
 import json
 import re
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import CLIPModel
+from transformers import CLIPModel, CLIPTokenizer
 
 from sdlearn import load
 from sdlearn.evaluation import adherence, fidelity
@@ -47,6 +48,32 @@ def test_the_text_encoder_is_clips_text_tower(sd):
     tower = CLIPModel.from_pretrained(TINY / "clip", dtype=torch.float32).text_model
     for name, value in sd.text_encoder.state_dict().items():
         assert torch.equal(tower.state_dict()[name], value), name
+
+
+def test_what_the_card_says_of_diffusers_runs_and_draws_our_image(sd, monkeypatch):
+    monkeypatch.chdir(TINY.parents[2])
+    code = (TINY / "README.md").read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
+    *statements, last = ast.parse(code).body
+    names = {}
+    exec(compile(ast.Module(statements, []), "card", "exec"), names)
+    image = eval(compile(ast.Expression(last.value), "card", "eval"), names)
+    [ours] = sd.generate("a large red house on the left, on green grass, at sunset", seeds=[7])
+    assert image.tobytes() == ours.tobytes()
+
+
+def test_older_libraries_find_names_that_they_know(sd):
+    """benchmarks/oldest_stack.sh draws an image with them."""
+    weights = load_file(TINY / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in weights)
+    config = json.loads((TINY / "text_encoder" / "config.json").read_text())
+    assert config["dtype"] == config["torch_dtype"] == "float32"
+    files = {
+        "vocab": TINY / "tokenizer" / "vocab.json",
+        "merges": TINY / "tokenizer" / "merges.txt",
+    }
+    slow = CLIPTokenizer(**{name: str(path) for name, path in files.items()})
+    for text in [full_caption(scene) for scene in scenes(50)] + ["dragon's 12 ünï <b>"]:
+        assert slow(text).input_ids == sd.tokenizer(text).input_ids
 
 
 def test_no_word_of_the_world_falls_into_pieces(sd):

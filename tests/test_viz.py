@@ -271,6 +271,31 @@ def test_to_tensor_is_what_show_takes_and_back():
     assert np.array_equal((tensor[1].permute(1, 2, 0) * 255).round().byte().numpy(), array)
 
 
+def rotated(grey: int) -> Image.Image:
+    """An image 4 wide and 2 high as a camera stores it that was held upright."""
+    image = Image.new("L", (4, 2), grey)
+    image.getexif()[0x0112] = 6
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "level", "size"),
+    [
+        (Image.fromarray(np.full((2, 4), 0x4000, np.uint16)), 64, (2, 4)),
+        (Image.fromarray(np.array([[-1.0, 0.5, 2.0]], np.float32)), [[0, 128, 255]], (1, 3)),
+        (Image.new("RGBA", (4, 2), (0, 0, 0, 0)), 255, (2, 4)),
+        (Image.new("LA", (4, 2), (0, 128)), 127, (2, 4)),
+        (rotated(9), 9, (4, 2)),
+    ],
+    ids=["16 bits", "float", "clear", "half clear", "rotated"],
+)
+def test_to_tensor_takes_images_from_anywhere(image, level, size):
+    """As the explorers' image picker takes them: tests/test_picker.py has every format."""
+    tensor = viz.to_tensor(image)
+    assert tensor.shape == (1, 3, *size)
+    assert (tensor * 255).round().eq(torch.tensor(level)).all()
+
+
 def test_a_notebook_gets_one_png_with_alternative_text():
     figure = viz.show([picture()] * 2, ["a red house", "a blue cat"])
     data, metadata = figure._repr_mimebundle_()

@@ -32,7 +32,7 @@ QUICK = {"prompts": 24, "vae_images": 32, "diversity_prompts": 2, "diversity_see
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    add("--model", default="tiny", help="tiny, a folder, or a hub id (default: tiny)")
+    add("--model", default="tiny", help="tiny, a folder, a file, or a hub id (default: tiny)")
     add("--prompts", type=int, metavar="N", help="in each split (default: 200)")
     add("--guidance", type=float, nargs="+", metavar="X", help="(default: 3)")
     add("--steps", type=int, nargs="+", metavar="N", help="(default: 20)")

@@ -15,6 +15,8 @@ examples:
   sdlearn generate "a yellow cat in the rain, as a watercolour" --guidance 1
                                                                      without guidance
   sdlearn generate "a tree" --negative "snow" --scheduler dpm++ --steps 10
+  sdlearn generate "a red house" --image boat.png --strength 0.6     change an image
+  sdlearn generate "a cat" --image boat.png --mask sky.png           where the mask is white
   sdlearn generate "an astronaut riding a horse" --model sd15        wants a GPU and 5 GB
   sdlearn generate "an astronaut" --model sd15 --memory 4GB          for a small GPU
   sdlearn generate --prompts list.txt --count 4 -o images            every line, seeds 0 to 3
@@ -51,13 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--prompts", type=Path, metavar="FILE", help=PROMPTS)
     add("--seed", type=int, default=0, help="the noise to begin with (default: 0)")
     add("--count", type=int, default=1, help="images with seeds SEED, SEED+1, ... (default: 1)")
-    add("--steps", type=int, help="denoising steps (default: the model's, 20 for tiny)")
-    pull = "how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: the model's, 3"
-    add("--guidance", type=float, metavar="X", help=f"{pull} for tiny)")
+    add("--steps", type=int, help="denoising steps (default: the model's; tiny 20, SD 50)")
+    pull = "how strongly the prompt pulls; 1 = no guidance, 0 = no prompt (default: the model's;"
+    add("--guidance", type=float, metavar="X", help=f"{pull} tiny 3, SD 7.5)")
     add("--negative", default="", metavar="TEXT", help="what to steer away from")
     add("--scheduler", metavar="NAME", help="ddim, pndm, euler, euler_a, dpm++, unipc, ...")
-    add("--model", default="tiny", help="tiny, sd15, a folder, or a hub id (default: tiny)")
+    add("--model", default="tiny", help="tiny, sd15, a folder, a file, or a hub id (default: tiny)")
     add("--size", type=_size, metavar="WxH", help="pixels, multiples of 8 (default: the model's)")
+    add("--image", type=Path, metavar="FILE", help="an image to begin with, of any kind and size")
+    change = "how much of it changes, 0 to 1 (default: 0.8, with a mask 1)"
+    add("--strength", type=float, metavar="X", help=change)
+    add("--mask", type=Path, metavar="FILE", help="white where the image is to be made anew")
     where = "FILE.png (default: named after the prompt), or a folder with --prompts"
     add("-o", "--output", type=Path, metavar="PATH", help=where)
     add("--force", action="store_true", help="replace files that are there already")
@@ -92,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     seeds = drawing.check_settings(args)
     paths = plan_paths(args.prompt, seeds, args.output, force=args.force, strips=args.filmstrip)
     jobs = [Job(args.prompt, seed, path) for seed, path in zip(seeds, paths, strict=True)]
+    drawing.fill_in_defaults(args)
     sd = drawing.load_model(args)
     size = drawing.batch_size(sd, args)
     for start in range(0, len(jobs), size):

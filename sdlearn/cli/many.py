@@ -97,6 +97,7 @@ def make_plan(args: argparse.Namespace) -> dict[Job, bool]:
     if not folder.parent.is_dir():
         raise ValueError(f"output's folder must exist; there is no folder {str(folder.parent)!r}")
     jobs = make_jobs(read_prompts(args.prompts), seeds, folder)
+    drawing.fill_in_defaults(args)
     return {job: is_done(job, args) for job in jobs}
 
 

@@ -12,6 +12,7 @@ Left out: the loop (`loop`) and the faster solvers, which are diffusers' own (`s
     noise                 ε, drawn                     noise
     eps                   ε_θ(x_t, t), predicted       model_output, noise_pred
     pred_x0               x̂_0                          pred_original_sample
+    velocity              v                            get_velocity
     snr                   ᾱ_t / (1 - ᾱ_t)              compute_snr
     std                   σ_t of DDIM, η-scaled        std_dev_t
     (sigma)               √((1 - ᾱ_t) / ᾱ_t)           sigmas of the Euler schedulers
@@ -20,9 +21,13 @@ t runs over 0..T-1 and larger is noisier; ᾱ_t is the share of the signal's var
 `alpha_bar` is a number, a tensor without dimensions, or one value for each image, (B,);
 images and latents are (B, C, H, W).
 
+A network predicts one of three quantities, named as in diffusers' `prediction_type`: "epsilon" is
+the noise, "sample" is x_0, "v_prediction" is v. With x_t and ᾱ_t, each gives the other two.
+
 Sources: DDPM, Ho et al. 2020, arXiv 2006.11239; DDIM, Song et al. 2020, arXiv 2010.02502;
 cosine schedule, Nichol & Dhariwal 2021, arXiv 2102.09672; scaled_linear is the code of latent
-diffusion, Rombach et al. 2022, arXiv 2112.10752, which calls it "linear".
+diffusion, Rombach et al. 2022, arXiv 2112.10752, which calls it "linear"; v, Salimans & Ho 2022,
+arXiv 2202.00512, appendix D.
 """
 
 from __future__ import annotations
@@ -38,6 +43,7 @@ SCHEDULES: dict[str, tuple[float, float] | None] = {
     "scaled_linear": (0.00085, 0.012),
     "cosine": None,
 }
+PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")  # what a network may predict
 HIGHEST_BETA = 0.999  # Nichol & Dhariwal, below eq. 17
 
 
@@ -114,6 +120,45 @@ def pred_eps(x_t: Tensor, x0: Tensor, alpha_bar: Tensor | float) -> Tensor:
     """The noise that x_t and a clean image imply: eq. 4 solved for ε, the inverse of pred_x0."""
     alpha_bar = _broadcast_alpha_bar(alpha_bar, x_t)
     return _cast_like(x_t, (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt())
+
+
+def velocity(x0: Tensor, noise: Tensor, alpha_bar: Tensor | float) -> Tensor:
+    """v, the mixture of noise and image that SD 2.x predicts (Salimans & Ho, appendix D).
+
+    >>> velocity(torch.tensor([[2.0]]), torch.tensor([[1.0]]), 0.64)  # 0.8 * 1 - 0.6 * 2
+    tensor([[-0.4000]])
+    """
+    alpha_bar = _broadcast_alpha_bar(alpha_bar, x0)
+    return _cast_like(x0, alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x0)
+
+
+def eps_of(
+    output: Tensor, x_t: Tensor, alpha_bar: Tensor | float, prediction_type: str = "epsilon"
+) -> Tensor:
+    """The noise that a network's `output` for x_t implies, whatever the network predicts."""
+    if prediction_type == "epsilon":
+        return output
+    if prediction_type == "sample":
+        return pred_eps(x_t, output, alpha_bar)
+    alpha_bar = _broadcast_alpha_bar(alpha_bar, x_t)
+    return _cast_like(x_t, alpha_bar.sqrt() * output + (1 - alpha_bar).sqrt() * x_t)
+
+
+def x0_of(
+    output: Tensor, x_t: Tensor, alpha_bar: Tensor | float, prediction_type: str = "epsilon"
+) -> Tensor:
+    """The clean image that a network's `output` for x_t implies, whatever the network predicts.
+
+    >>> x_t, v = torch.tensor([[2.2]]), torch.tensor([[-0.4]])
+    >>> x0_of(v, x_t, 0.64, "v_prediction")  # 0.8 * 2.2 + 0.6 * 0.4
+    tensor([[2.]])
+    """
+    if prediction_type == "epsilon":
+        return pred_x0(x_t, output, alpha_bar)
+    if prediction_type == "sample":
+        return output
+    alpha_bar = _broadcast_alpha_bar(alpha_bar, x_t)
+    return _cast_like(x_t, alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * output)
 
 
 def ddim_step(

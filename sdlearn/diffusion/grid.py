@@ -20,7 +20,7 @@ import torch
 from diffusers.schedulers import scheduling_ddim, scheduling_pndm
 from torch import Tensor
 
-__all__ = ["DDIMScheduler", "PNDMScheduler", "drop_step_past_the_end"]
+__all__ = ["DDIMScheduler", "PNDMScheduler", "drop_step_past_the_end", "step_timesteps"]
 
 
 class DDIMScheduler(scheduling_ddim.DDIMScheduler):
@@ -72,17 +72,35 @@ class DDIMScheduler(scheduling_ddim.DDIMScheduler):
 
 
 class PNDMScheduler(scheduling_pndm.PNDMScheduler):
-    """Pseudo linear multistep sampling; with `skip_prk_steps`, as Stable Diffusion has it."""
+    """Pseudo linear multistep sampling; with `skip_prk_steps`, as Stable Diffusion has it.
+
+    A run may begin in the middle, as image to image does. In diffusers 0.42.1 it then leaves noise:
+    the second call of a run repeats its first step, so the second timestep stands twice in
+    `timesteps`, but always the second one of the whole grid.
+    """
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Begin at a step of the grid: the timestep after it is the one that stands twice.
+
+        Raises `ValueError` for the warm-up of Runge-Kutta steps, which begins at the first step.
+        """
+        if not self.config.skip_prk_steps:
+            if begin_index == 0:
+                return
+            raise ValueError("PNDM with Runge-Kutta steps (skip_prk_steps false) begins at step 0")
+        grid = torch.unique_consecutive(self.timesteps)
+        times = torch.ones_like(grid)
+        times[begin_index + 1 : begin_index + 2] = 2
+        self.timesteps: Tensor = grid.repeat_interleave(times)
 
     def _get_prev_sample(
         self, sample: Tensor, timestep: Any, prev_timestep: Any, model_output: Tensor
     ) -> Tensor:
-        # The second call of a run repeats the first step with a better prediction of the noise, so
-        # the second timestep stands twice in `timesteps`.
         if self.config.skip_prk_steps:
-            if self.counter == 1:
-                timestep = self.timesteps[0]
-            prev_timestep = _next_of(torch.unique_consecutive(self.timesteps), timestep)
+            grid = torch.unique_consecutive(self.timesteps)
+            if self.counter == 1:  # the first step again, with a better prediction of the noise
+                timestep = grid[int((grid == prev_timestep).nonzero()[0]) - 1]
+            prev_timestep = _next_of(grid, timestep)
         return super()._get_prev_sample(sample, timestep, prev_timestep, model_output)
 
 
@@ -92,11 +110,23 @@ def _next_of(grid: Tensor, timestep: Tensor | int) -> int:
     return int(grid[index + 1]) if index + 1 < len(grid) else -1
 
 
+def step_timesteps(scheduler: Any) -> Tensor:
+    """The timestep at which each step begins: solvers of second order list others between them."""
+    if isinstance(scheduler, PNDMScheduler):
+        return torch.unique_consecutive(scheduler.timesteps)
+    return scheduler.timesteps[:: scheduler.order]
+
+
 def drop_step_past_the_end(scheduler: Any) -> None:
-    """Remove the timestep -1 that "trailing" spacing has too many for some numbers of steps."""
+    """Remove the timestep -1 that "trailing" spacing has too many for some numbers of steps.
+
+    Raises `ValueError` for a solver whose sigmas do not tell which of them belong to it (KDPM2).
+    """
     inside = scheduler.timesteps >= 0
     if inside.all():
         return
+    if hasattr(scheduler, "sigmas") and len(scheduler.sigmas) != len(inside) + 1:
+        raise ValueError("its last step would go past the end of the schedule")
     scheduler.timesteps = scheduler.timesteps[inside]
     if hasattr(scheduler, "sigmas"):  # they end in one more, where the last step leads to
         scheduler.sigmas = torch.cat([scheduler.sigmas[:-1][inside.cpu()], scheduler.sigmas[-1:]])

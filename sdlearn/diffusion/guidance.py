@@ -11,7 +11,14 @@ difference. All of sdlearn uses the convention of diffusers and of the original 
     7.5              beyond eps_cond: 7.5 times the step from eps_uncond to eps_cond
 
 The paper's weight (its eq. 6) is w = guidance_scale - 1. diffusers' pipeline treats every scale
-up to 1 as 1; here 0 really is unconditional. Left out: rescaling and guidance intervals.
+up to 1 as 1; here 0 really is unconditional. The formula is the same for a network that predicts
+v or x_0. Left out: guidance intervals.
+
+A large scale makes the prediction as a whole larger, and images too bright. `rescale_guidance`
+brings its standard deviation back (Lin et al., arXiv 2305.08891, section 3.4).
+
+A distilled network (LCM) has learned what guidance does and is told the scale as one more input,
+`guidance_embedding` (arXiv 2310.04378, section 4.2); one call is then enough.
 """
 
 from __future__ import annotations
@@ -19,6 +26,7 @@ from __future__ import annotations
 import math
 from numbers import Real
 
+import torch
 from torch import Tensor
 
 
@@ -32,6 +40,38 @@ def apply_guidance(eps_uncond: Tensor, eps_cond: Tensor, guidance_scale: float) 
     tensor([4.7500])
     """
     return eps_uncond + guidance_scale * (eps_cond - eps_uncond)
+
+
+def rescale_guidance(eps: Tensor, eps_cond: Tensor, guidance_rescale: float) -> Tensor:
+    """The guided prediction with the standard deviation of the conditional one, each image alone.
+
+    `guidance_rescale` 0 leaves `eps` as it is, 1 replaces it; the paper takes 0.7. The operations
+    come in the same order as in diffusers.
+    """
+    dims = list(range(1, eps.ndim))
+    std, std_cond = (x.std(dim=dims, keepdim=True) for x in (eps, eps_cond))
+    return guidance_rescale * (eps * (std_cond / std)) + (1 - guidance_rescale) * eps
+
+
+def guidance_embedding(guidance_scale: float, width: int) -> Tensor:
+    """The guidance scale as (1, `width`) sines and cosines, as a distilled network takes it.
+
+    It is an embedding like that of timesteps, of the paper's w = guidance_scale - 1 times 1000.
+    """
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half) * -(torch.log(torch.tensor(10000.0)) / (half - 1)))
+    angles = (torch.tensor([guidance_scale - 1]) * 1000.0)[:, None] * frequencies[None, :]
+    embedding = torch.cat([angles.sin(), angles.cos()], dim=1)
+    return torch.nn.functional.pad(embedding, (0, width % 2))
+
+
+def check_guidance_rescale(guidance_rescale: float) -> float:
+    """`guidance_rescale` as a float in 0..1; `TypeError` or `ValueError` for anything else."""
+    if isinstance(guidance_rescale, bool) or not isinstance(guidance_rescale, Real):
+        raise TypeError(f"guidance_rescale must be a number; got {guidance_rescale!r}")
+    if not 0 <= guidance_rescale <= 1:
+        raise ValueError(f"guidance_rescale must lie in 0..1; got {guidance_rescale}")
+    return float(guidance_rescale)
 
 
 def check_guidance_scale(guidance_scale: float) -> float:

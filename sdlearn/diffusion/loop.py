@@ -5,24 +5,26 @@
         pred_x0      the clean latents that this noise implies
         next_latents one step of the scheduler towards them
 
+Some U-Nets predict v or x_0 instead (`equations`); guidance and the scheduler work on what the
+U-Net predicts, and `Step` holds the noise that it implies.
+
 (DDPM algorithm 2, arXiv 2006.11239, with classifier-free guidance, arXiv 2207.12598, and any
 solver.) Left out: what happens before and after, and all checks (`sdlearn.pipeline`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from .equations import pred_x0
-from .guidance import apply_guidance
-from .schedulers import alpha_bars
-
-NoisePredictor = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_t, t, text states) → eps
+from .editing import Kept, Network
+from .equations import eps_of, x0_of
+from .guidance import apply_guidance, rescale_guidance
+from .schedulers import alpha_bars, step_arguments
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,52 +47,77 @@ class Step:
 
 
 def denoise_steps(
-    predict_noise: NoisePredictor,
+    network: Network,
     scheduler: Any,
     latents: Tensor,
     cond: Tensor,
     uncond: Tensor | None,
     *,
     guidance_scale: float,
+    guidance_rescale: float = 0.0,
     generators: Sequence[Generator] | None = None,
+    begin: int | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Step]:
-    """Denoise unit-variance noise, (B, 4, h, w), with a new scheduler whose timesteps are set."""
-    extra = {} if generators is None else {"generator": list(generators)}
-    latents = latents * scheduler.init_noise_sigma
+    """Denoise `latents`, (B, 4, h, w), with a new scheduler whose timesteps are set.
+
+    They are unit-variance noise; or, with `begin`, latents on the scheduler's own scale, of the
+    timestep at that index, from which the run goes on (`editing`). `kept` is what every step keeps
+    of an image.
+    """
+    extra, kind = step_arguments(scheduler, generators), scheduler.config.prediction_type
+    latents = latents * scheduler.init_noise_sigma if begin is None else latents
     # Read these numbers once: in the loop, each read would wait for the GPU to finish its step.
-    numbers, alpha_bar = map(float, scheduler.timesteps.tolist()), alpha_bars(scheduler)
-    for index, (t, number) in enumerate(zip(scheduler.timesteps, numbers, strict=True)):
+    numbers, alpha_bar = scheduler.timesteps.tolist(), alpha_bars(scheduler)
+    first = begin or 0
+    for index, t in enumerate(scheduler.timesteps[first:], first):
         with torch.no_grad():
             x_t = scheduler.scale_model_input(latents, t)
-            eps_uncond, eps_cond, eps = predict_noise_with_guidance(
-                predict_noise, x_t, t, cond, uncond, guidance_scale
+            without, with_text, output = predict_with_guidance(
+                network, x_t, t, cond, uncond, guidance_scale, guidance_rescale
             )
-            x0 = pred_x0(x_t, eps, alpha_bar[index])
-            next_latents = scheduler.step(eps, t, latents, **extra, return_dict=False)[0]
+            next_latents = scheduler.step(output, t, latents, **extra, return_dict=False)[0]
+            if kept is not None:
+                next_latents = kept.restore(scheduler, next_latents, index + 1)
+            now = x_t, alpha_bar[index], kind
+            step = Step(
+                index=index - first,
+                t=float(numbers[index]),
+                latents=latents,
+                eps_uncond=None if without is None else eps_of(without, *now),
+                eps_cond=None if with_text is None else eps_of(with_text, *now),
+                eps=eps_of(output, *now),
+                pred_x0=x0_of(output, *now),
+                next_latents=next_latents,
+            )
         # Outside of no_grad, or the caller would run without gradients between two steps.
-        yield Step(index, number, latents, eps_uncond, eps_cond, eps, x0, next_latents)
+        yield step
         latents = next_latents
 
 
-def predict_noise_with_guidance(
-    predict_noise: NoisePredictor,
+def predict_with_guidance(
+    network: Network,
     x_t: Tensor,
     t: Tensor,
     cond: Tensor,
     uncond: Tensor | None,
     guidance_scale: float,
+    guidance_rescale: float = 0.0,
 ) -> tuple[Tensor | None, Tensor | None, Tensor]:
-    """eps_uncond, eps_cond and the guided eps; a prediction that has no influence is left out.
+    """The predictions without and with the text, and the guided one; one without influence is None.
 
     Both predictions come from one call on a batch twice as long, the unconditional half first, as
     in diffusers: two calls would give other last bits.
     """
     if guidance_scale == 1 or uncond is None:
-        eps_cond = predict_noise(x_t, t, cond)
-        return None, eps_cond, eps_cond
+        with_text = network(x_t, t, cond)
+        return None, with_text, with_text
     if guidance_scale == 0:
-        eps_uncond = predict_noise(x_t, t, uncond)
-        return eps_uncond, None, eps_uncond
-    both = predict_noise(torch.cat([x_t, x_t]), t, torch.cat([uncond, cond]))  # (2B, 4, h, w)
-    eps_uncond, eps_cond = both.chunk(2)  # (B, 4, h, w) each
-    return eps_uncond, eps_cond, apply_guidance(eps_uncond, eps_cond, guidance_scale)
+        without = network(x_t, t, uncond)
+        return without, None, without
+    both = network(torch.cat([x_t, x_t]), t, torch.cat([uncond, cond]))  # (2B, 4, h, w)
+    without, with_text = both.chunk(2)  # (B, 4, h, w) each
+    guided = apply_guidance(without, with_text, guidance_scale)
+    if guidance_rescale:
+        guided = rescale_guidance(guided, with_text, guidance_rescale)
+    return without, with_text, guided

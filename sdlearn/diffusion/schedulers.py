@@ -7,7 +7,9 @@ every field is given explicitly. And some combinations of options and step count
 noise, so each is first tried on a small tensor with perfect predictions, and refused if that does
 not lead to the clean latents.
 
-Left out: distilled models. "lcm" gives sharp images in four steps only with a model that was
+A model's folder may name more classes (`CLASSES`).
+
+Left out: distillation. "lcm" gives sharp images in four steps only with a model that was
 trained for it; with any other model it runs all the same, which shows what distillation is for.
 
     name           paper                       network calls for N steps
@@ -29,13 +31,15 @@ import copy
 import inspect
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from .equations import pred_eps
+from .equations import PREDICTION_TYPES, pred_eps, velocity
 from .seeds import generators, randn
 
 MOST_LEFT = 0.2  # standard deviation of the noise; a good run leaves 0.03 or less
@@ -44,6 +48,7 @@ _reached: dict[tuple, bool] = {}
 _draws_noise: dict[tuple, bool] = {}
 Scheduler = Any  # diffusers' schedulers share methods, but no base class that names them
 
+ZERO_SNR = "rescale_betas_zero_snr"  # the last timestep is pure noise (arXiv 2305.08891)
 # What the model was trained with; every scheduler takes these from the model.
 NOISE_SCHEDULE = (
     "num_train_timesteps",
@@ -52,6 +57,7 @@ NOISE_SCHEDULE = (
     "beta_schedule",
     "trained_betas",
     "prediction_type",
+    ZERO_SNR,
 )
 # From the noisiest timestep down, whatever the number of steps (Lin et al., arXiv 2305.08891,
 # table 2). SD 1.x's "leading" starts at a lower noise level than the latents have: a single step
@@ -74,27 +80,51 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "unipc": ("UniPCMultistepScheduler", {}),
     "lcm": ("LCMScheduler", _DDIM),
 }
-_CLASSES = {cls for cls, _ in SCHEDULERS.values()}
+# Those that a model's folder may have: what diffusers' pipeline takes for SD 1.x and 2.x.
+CLASSES = (
+    *dict.fromkeys(cls for cls, _ in SCHEDULERS.values()),
+    "DEISMultistepScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "SASolverScheduler",
+    "TCDScheduler",
+)
 
 
-def load_scheduler(config: dict[str, Any]) -> Scheduler:
+def load_scheduler(config: dict[str, Any], class_name: str | None = None) -> Scheduler:
     """The scheduler of a model's folder, from its `scheduler_config.json`.
 
-    Raises `ValueError` for a class that sdlearn does not know, and for models that predict
-    anything but the noise (SD 2.x at 768 pixels predicts v).
+    `class_name` is the class that `model_index.json` names; it has precedence over that in
+    `config`, as in diffusers. Files of diffusers' first releases leave out `steps_offset` and
+    `clip_sample`. diffusers' pipeline puts 1 and False there, and in the place of any other values,
+    and so does this function.
+    Raises `ValueError` for a class or a kind of prediction that sdlearn does not know, and
+    `ImportError` naming the package that a class needs.
     """
-    name = config.get("_class_name")
-    if name not in _CLASSES:
-        raise ValueError(
-            f"scheduler class must be one of {', '.join(sorted(_CLASSES))}; got {name}"
-        )
-    scheduler = _class_of(name).from_config(config)
-    if scheduler.config.prediction_type != "epsilon":
-        raise ValueError(
-            "sdlearn runs models that predict the noise (prediction_type 'epsilon'); "
-            f"this one predicts {scheduler.config.prediction_type!r}"
-        )
+    name = class_name or config.get("_class_name")
+    if name not in CLASSES:
+        raise ValueError(f"scheduler class must be one of {', '.join(sorted(CLASSES))}; got {name}")
+    scheduler = _from_config(_class_of(name), config)
+    kind = scheduler.config.prediction_type
+    if kind not in PREDICTION_TYPES:
+        known = ", ".join(PREDICTION_TYPES)
+        raise ValueError(f"the scheduler's prediction_type must be one of {known}; got {kind!r}")
+    fixed = {"steps_offset": 1, "clip_sample": False}
+    scheduler.register_to_config(**{k: v for k, v in fixed.items() if k in scheduler.config})
     return scheduler
+
+
+def _from_config(cls: Any, config: dict[str, Any]) -> Scheduler:
+    """diffusers has a dummy class for one whose package is not installed; it knows which."""
+    missing = [name for name in getattr(cls, "_backends", []) if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"the scheduler {cls.__name__} needs the package {missing[0]}: pip install {missing[0]}"
+        )
+    return cls.from_config(config)
 
 
 def check_scheduler(name: str | None) -> str | None:
@@ -108,14 +138,20 @@ def check_scheduler(name: str | None) -> str | None:
 def build_scheduler(name: str, like: Scheduler) -> Scheduler:
     """A new scheduler by its name, on the noise schedule that `like` was trained with.
 
-    Raises `ValueError` for an unknown name.
+    Raises `ValueError` for an unknown name, and for one that lacks what `like` was trained with.
     """
     check_scheduler(name)
     class_name, fields = SCHEDULERS[name]
     cls = _class_of(class_name)
     defaults = {name: field.default for name, field in inspect.signature(cls).parameters.items()}
-    trained = {field: getattr(like.config, field, None) for field in NOISE_SCHEDULE}
-    return cls(**copy.deepcopy(defaults | _GRID | fields | trained))
+    trained = {field: like.config[field] for field in NOISE_SCHEDULE if field in like.config}
+    if not trained.get(ZERO_SNR) or ZERO_SNR in defaults:
+        trained = {field: value for field, value in trained.items() if field in defaults}
+        return cls(**copy.deepcopy(defaults | _GRID | fields | trained))
+    raise ValueError(
+        f"scheduler {name!r} has no zero terminal SNR ({ZERO_SNR}), which this model was trained "
+        "with; take ddim, euler, dpm++ or unipc"
+    )
 
 
 def _class_of(name: str) -> Any:
@@ -139,13 +175,22 @@ def fresh_scheduler(
     try:
         _set_timesteps(scheduler, num_steps, device)
     except (ValueError, IndexError) as error:
-        raise ValueError(f"num_steps={num_steps} does not suit {label!r}: {error}") from error
+        nearest = _nearest_good_count(scheduler, num_steps)
+        advice = f"; take num_steps={nearest}" if nearest else ""
+        raise ValueError(
+            f"num_steps={num_steps} does not suit {label!r}: {error}{advice}"
+        ) from error
     last = own.config.num_train_timesteps - 1
     if scheduler.timesteps.max() > last:  # "leading" spacing at 1000 steps
         raise ValueError(
             f"num_steps={num_steps} does not suit {label!r}: it would start beyond t={last}"
         )
-    if not _reaches_clean_latents(scheduler, num_steps):
+    try:
+        is_sound = _reaches_clean_latents(scheduler, num_steps)
+    except (ValueError, NotImplementedError) as error:  # of the solver's step
+        kind = scheduler.config.prediction_type
+        raise ValueError(f"{label!r} cannot run a model that predicts {kind!r}: {error}") from error
+    if not is_sound:
         nearest = _nearest_good_count(scheduler, num_steps)
         advice = f"take num_steps={nearest}" if nearest else "take another scheduler"
         raise ValueError(
@@ -207,7 +252,11 @@ def _reaches_clean_latents(scheduler: Scheduler, num_steps: int) -> bool:
 def _nearest_good_count(scheduler: Scheduler, num_steps: int) -> int | None:
     last = scheduler.config.num_train_timesteps
     near = [num_steps + sign * distance for distance in range(1, 6) for sign in (1, -1)]
-    return next((n for n in near if 1 <= n < last and _reaches_clean_latents(scheduler, n)), None)
+    for n in near:
+        with suppress(ValueError, IndexError):  # the class refuses this count
+            if 1 <= n < last and _reaches_clean_latents(scheduler, n):
+                return n
+    return None
 
 
 @torch.no_grad()
@@ -215,20 +264,30 @@ def _perfect_run(scheduler: Scheduler, num_steps: int, seed: int = 0) -> Iterato
     """The latents after each step, where the network predicts the noise that is really there."""
     scheduler = copy.deepcopy(scheduler)
     _set_timesteps(scheduler, num_steps)
-    extra = {}
-    if "generator" in inspect.signature(scheduler.step).parameters:
-        extra["generator"] = generators([seed])[0]
+    extra, kind = step_arguments(scheduler, generators([seed])), scheduler.config.prediction_type
     latents = randn(_X0.shape[1:], [0]) * scheduler.init_noise_sigma
     for t, alpha_bar in zip(scheduler.timesteps, alpha_bars(scheduler), strict=True):
         x_t = scheduler.scale_model_input(latents, t)
         eps = pred_eps(x_t, _X0, alpha_bar)
-        prediction = {
-            "epsilon": eps,
-            "sample": _X0,
-            "v_prediction": alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * _X0,
-        }[scheduler.config.prediction_type]
-        latents = scheduler.step(prediction, t, latents, **extra, return_dict=False)[0]
+        v = velocity(_X0, eps, alpha_bar)
+        output = {"epsilon": eps, "sample": _X0, "v_prediction": v}[kind]
+        latents = scheduler.step(output, t, latents, **extra, return_dict=False)[0]
         yield latents
+
+
+def step_arguments(scheduler: Scheduler, generators: Sequence[Generator] | None) -> dict[str, Any]:
+    """What `scheduler.step` takes besides the usual, for a run with a generator for each image.
+
+    `eta`, the share of fresh noise, is 0 as in diffusers' pipeline.
+    """
+    known = inspect.signature(scheduler.step).parameters
+    extra: dict[str, Any] = {"eta": 0.0} if "eta" in known else {}
+    if generators is not None and "generator" in known:
+        extra["generator"] = list(generators)
+    elif generators is not None and getattr(scheduler, "noise_sampler_seed", 0) is None:
+        # DPM++ SDE has a source of its own for each image, made at the first step.
+        scheduler.noise_sampler_seed = [g.initial_seed() for g in generators]
+    return extra
 
 
 def alpha_bars(scheduler: Scheduler) -> Tensor:
@@ -236,7 +295,25 @@ def alpha_bars(scheduler: Scheduler) -> Tensor:
 
     Solvers with sigmas may stop between two timesteps of the training; their ᾱ is 1 / (1 + σ²).
     """
-    times = scheduler.timesteps.tolist()
-    if hasattr(scheduler, "sigmas"):  # one for each step, and one for the end
-        return 1 / (1 + scheduler.sigmas[: len(times)] ** 2)
-    return scheduler.alphas_cumprod[times]
+    if hasattr(scheduler, "sigmas"):
+        return 1 / (1 + _sigmas(scheduler) ** 2)
+    return scheduler.alphas_cumprod[scheduler.timesteps.tolist()]
+
+
+def _sigmas(scheduler: Scheduler) -> Tensor:
+    """σ at every step of a run; two solvers visit a point between two σ at every second step."""
+    count, name = len(scheduler.timesteps), type(scheduler).__name__
+    sigmas = scheduler.sigmas[:count].clone()  # there is one more, for the end
+    if name == "KDPM2DiscreteScheduler":
+        sigmas[1::2] = scheduler.sigmas_interpol[1:count:2]
+    elif name == "DPMSolverSDEScheduler":
+        sigmas[1::2] = (sigmas[:-1:2] * sigmas[1::2]).sqrt()
+    return sigmas
+
+
+def alpha_bar_at(scheduler: Scheduler, t: Tensor | float) -> Tensor:
+    """ᾱ of any timestep, or one for each of a tensor's; between two of the training, of both."""
+    table = scheduler.alphas_cumprod
+    times = torch.as_tensor(t, dtype=torch.float32, device=table.device).clamp(0, len(table) - 1)
+    low = times.floor().long()
+    return torch.lerp(table[low], table[times.ceil().long()], times - low)

@@ -206,8 +206,8 @@ def pixel_unet(model: str | Path | Loaded = "sd15") -> Part:
     """
     architecture = architecture_of(model)
     channels = architecture.vae["in_channels"]
-    side = architecture.unet["sample_size"] * architecture.factor
-    changed = {"in_channels": channels, "out_channels": channels, "sample_size": side}
+    sides = [side * architecture.factor for side in architecture.sides]
+    changed = {"in_channels": channels, "out_channels": channels, "sample_size": sides}
     unet, inputs = _unet(replace(architecture, unet=architecture.unet | changed))
     return _measure("unet", unet, **inputs)
 
@@ -218,9 +218,8 @@ _zeros = partial(torch.zeros, device="meta")
 def _unet(architecture: Architecture) -> tuple[nn.Module, dict[str, Tensor]]:
     """A U-Net without weights, and the arguments of one call of it."""
     config, tokens = architecture.unet, architecture.text_encoder["max_position_embeddings"]
-    side = config["sample_size"]
     inputs = {
-        "sample": _zeros(1, config["in_channels"], side, side),
+        "sample": _zeros(1, config["in_channels"], *architecture.sides),
         "timestep": _zeros(()),
         "encoder_hidden_states": _zeros(1, tokens, config["cross_attention_dim"]),
     }
@@ -230,11 +229,11 @@ def _unet(architecture: Architecture) -> tuple[nn.Module, dict[str, Tensor]]:
 def _measure_vae(architecture: Architecture) -> tuple[Part, Part]:
     """Encoder and decoder, each with the 1x1 convolution between it and the latents."""
     vae: Any = architecture.build("vae")
-    side, channels = architecture.unet["sample_size"], architecture.vae["latent_channels"]
-    large = side * architecture.factor
-    image = _zeros(1, architecture.vae["in_channels"], large, large)
-    moments = _zeros(1, 2 * channels, side, side)  # a mean and a log-variance for each number
-    latents = _zeros(1, channels, side, side)
+    sides, channels = architecture.sides, architecture.vae["latent_channels"]
+    large = [side * architecture.factor for side in sides]
+    image = _zeros(1, architecture.vae["in_channels"], *large)
+    moments = _zeros(1, 2 * channels, *sides)  # a mean and a log-variance for each number
+    latents = _zeros(1, channels, *sides)
     encoder = _measure("encoder", vae.encoder, image)
     decoder = _measure("decoder", vae.decoder, latents)
     before = _measure("post_quant_conv", vae.post_quant_conv, latents)

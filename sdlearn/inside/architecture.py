@@ -1,10 +1,7 @@
 """Architectures: what must be known of a model to build it without weights.
 
-That of Stable Diffusion 1.5 is written out here as far as it differs from the defaults of diffusers
-and transformers, with a narrow sibling for quick tests; that of any other model is read from its
-folder or from the loaded model. Sources: CompVis
-`configs/stable-diffusion/v1-inference.yaml`, in the words that diffusers and transformers have for
-the same things; CLIP ViT-L/14, Radford et al. 2021, arXiv 2103.00020, table 20.
+That of Stable Diffusion 1.5 is written out in `models.single_file`, and has a narrow sibling here
+for quick tests; that of any other model is read from its folder or from the loaded model.
 """
 
 import json
@@ -16,6 +13,7 @@ import torch
 from torch import nn
 
 from ..models.loading import TINY
+from ..models.single_file import CONFIGS
 
 _NEEDED = {  # without defaults here; all else is left to the libraries' defaults
     "text_encoder": ("hidden_size", "max_position_embeddings"),
@@ -47,12 +45,24 @@ class Architecture:
             for name in fields:
                 if name not in getattr(self, part):
                     raise ValueError(f"{part} of {self.name!r} must have {name!r} in its config")
+        if self.vae.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
+            kind = self.vae["_class_name"]
+            raise ValueError(f"vae of {self.name!r} must be an AutoencoderKL; it is an {kind}")
         told, wanted = self.text_encoder["hidden_size"], self.unet["cross_attention_dim"]
         if told != wanted:
             raise ValueError(
                 f"model must be a Stable Diffusion with one text encoder; {self.name!r} has a "
                 f"U-Net for text states of width {wanted}, and an encoder of width {told}"
             )
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the latents that the U-Net was trained on."""
+        sample = self.unet["sample_size"]
+        if sample is None:
+            raise ValueError(f"unet of {self.name!r} must have a size; its sample_size is null")
+        height, width = (sample, sample) if isinstance(sample, int) else sample
+        return height, width
 
     @property
     def factor(self) -> int:
@@ -73,32 +83,7 @@ class Architecture:
             return cls.from_config(getattr(self, part)).eval()
 
 
-SD15 = Architecture(
-    "sd15",
-    text_encoder={  # the text tower of CLIP ViT-L/14
-        "max_position_embeddings": 77,  # tokens of a prompt
-        "hidden_size": 768,  # width of a text state
-        "intermediate_size": 3072,  # width between the two layers of an MLP
-        "num_attention_heads": 12,
-        "projection_dim": 768,  # of CLIP's loss; not used to draw
-        "pad_token_id": 49407,
-    },
-    unet={
-        "sample_size": 64,  # latents are 64x64
-        "in_channels": 4,
-        "block_out_channels": (320, 640, 1280, 1280),  # one for each level
-        "cross_attention_dim": 768,  # width of a text state
-    },
-    vae={
-        "sample_size": 512,  # images are 512x512
-        "in_channels": 3,
-        "latent_channels": 4,
-        "block_out_channels": (128, 256, 512, 512),  # four: halved three times, 8x in all
-        "layers_per_block": 2,
-        "down_block_types": ("DownEncoderBlock2D",) * 4,
-        "up_block_types": ("UpDecoderBlock2D",) * 4,
-    },
-)
+SD15 = Architecture("sd15", **CONFIGS)
 
 # Every level, block and head of SD 1.5, at about a tenth of its widths; 4 channels to a group.
 _TEXT = {"hidden_size": 72, "intermediate_size": 288, "projection_dim": 72}

@@ -38,6 +38,7 @@ class AttentionMap:
     call: int  # 0 for the first call of the U-Net within the context
     layer: str  # "up_blocks.0.attentions.1.transformer_blocks.0.attn2"
     probabilities: Tensor  # (B, heads, h, w, L), float32 on the CPU, sums to 1 over L
+    latents: tuple[int, int] | None = None  # their height and width, where the U-Net was given them
 
 
 @contextmanager
@@ -67,24 +68,35 @@ def record_attention(unet: Any, *, heads: bool = False) -> Iterator[list[Attenti
             hooks.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
 
         add_hook(unet, recorder.begin_call)
+        for name in {_transformer_of(name) for name in layers}:
+            add_hook(unet.get_submodule(name), recorder.see_places)
         for name, layer in layers.items():
             add_hook(layer, partial(recorder.record, name, layer))
         yield recorder.maps
 
 
+def _transformer_of(layer: str) -> str:
+    """The module around a layer that gets the places still in rows and columns, (B, D, h, w)."""
+    return layer.removesuffix(f".{CROSS_ATTENTION}").partition(".transformer_blocks.")[0]
+
+
 class _Recorder:
-    """The maps so far, and the size of the latents in the call that is running."""
+    """The maps so far, and the height and width of the level where the U-Net is."""
 
     def __init__(self, heads: bool) -> None:
         self.maps: list[AttentionMap] = []
         self.heads = heads
         self.call = -1
-        self.size = (0, 0)  # h and w of the latents
+        self.latents = self.size = (0, 0)  # h and w
 
     def begin_call(self, sample: Tensor, *args: Any, **kwargs: Any) -> None:
         """Called with the arguments of the U-Net."""
-        self.size = (sample.shape[-2], sample.shape[-1])
+        self.latents = (sample.shape[-2], sample.shape[-1])
         self.call += 1
+
+    def see_places(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Called with the arguments of a transformer: U-Nets halve odd sides up, or down."""
+        self.size = (hidden_states.shape[-2], hidden_states.shape[-1])
 
     @torch.no_grad()
     def record(
@@ -105,16 +117,8 @@ class _Recorder:
         probabilities = scores.unflatten(0, (batch, layer.heads))  # (B, heads, places, L)
         if not self.heads:
             probabilities = probabilities.mean(dim=1, keepdim=True)
-        h, w = self._size_with(probabilities.shape[2])
-        kept = probabilities.float().cpu().unflatten(2, (h, w))
-        self.maps.append(AttentionMap(self.call, name, kept))
-
-    def _size_with(self, places: int) -> tuple[int, int]:
-        """h and w of the U-Net's level with so many places: sides are halved and rounded up."""
-        h, w = self.size
-        while h * w > places:
-            h, w = -(-h // 2), -(-w // 2)
-        return h, w
+        kept = probabilities.float().cpu().unflatten(2, self.size)
+        self.maps.append(AttentionMap(self.call, name, kept, self.latents))
 
 
 def word_maps(
@@ -127,9 +131,9 @@ def word_maps(
     """How much each place looked at `tokens`, (h, w): the mean over heads, layers and calls.
 
     `tokens` is one position in the prompt or several, whose shares are added (the pieces of one
-    word, see `token_positions`). Every map is enlarged so that its longer side is `size`. `batch`
-    picks the image; with guidance the last one is one with text. A place that looked at all 77
-    tokens alike gives each of them 1/77.
+    word, see `token_positions`). Every map is enlarged to the shape of the latents, or as much
+    smaller or larger as makes its longer side `size`. `batch` picks the image; with guidance the
+    last one is one with text. A place that looked at all 77 tokens alike gives each of them 1/77.
 
     Raises `ValueError` when there are no maps, and for a position, a `size` or a `batch` that is
     out of range.
@@ -143,7 +147,8 @@ def word_maps(
     if not -count <= batch < count:
         raise ValueError(f"batch must lie in {-count}..{count - 1}; got {batch}")
     shares = [one.probabilities[batch][..., picked].sum(-1).mean(0) for one in maps]  # (h, w) each
-    return torch.stack(_enlarged(shares, size)).mean(0)
+    largest = max((share.shape for share in shares), key=lambda shape: shape[0] * shape[1])
+    return torch.stack(_enlarged(shares, maps[0].latents or largest, size)).mean(0)
 
 
 def _check_positions(tokens: int | Sequence[int], length: int) -> list[int]:
@@ -155,9 +160,12 @@ def _check_positions(tokens: int | Sequence[int], length: int) -> list[int]:
     return numbers
 
 
-def _enlarged(shares: list[Tensor], size: int) -> list[Tensor]:
-    """Each map (h, w) to one shape, its longer side `size`."""
-    h, w = max((share.shape for share in shares), key=lambda shape: shape[0] * shape[1])
+def _enlarged(shares: list[Tensor], sides: Sequence[int], size: int) -> list[Tensor]:
+    """Each map (h, w) to one shape, its longer side `size`, with the ratio of `sides`.
+
+    Levels whose sides were odd are stretched or shrunk a little, by less than one of their places.
+    """
+    h, w = sides
     shape = (max(1, round(size * h / max(h, w))), max(1, round(size * w / max(h, w))))
     return [
         F.interpolate(share[None, None], size=shape, mode="bilinear", antialias=True)[0, 0]

@@ -3,6 +3,7 @@
 loading, layout, hub   which folder it is, whether it is complete, and the parts read from it
 clip, safety           models that stand beside the pipeline's own
 device, memory         where the parts run, and what helps when memory is short
+adapters               LoRA and learnt words
 compiling              faster calls
 """
 

@@ -1,7 +1,8 @@
 """Models from the Hugging Face hub: from its cache, or downloaded into it.
 
-Only the configs and one precision of the weights are downloaded, all in safetensors, no pickles and
-no code. Every error is one sentence that says what to do. Left out: reading the files (`loading`).
+The configs come first, and tell whether the rest is worth it; then one variant of the weights, all
+in safetensors, no pickles and no code. Every error is one sentence that says what to do. Left out:
+reading the files (`loading`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from . import layout
+from .kinds import check_kind
 
 SD15_SIZES = "2.7 GB in half precision, 5.5 GB in full"
 
@@ -59,19 +61,21 @@ def _download(ids: tuple[str, ...], dtype: torch.dtype, checker: bool) -> Path:
 
 
 def _fetch(repo: str, dtype: torch.dtype, checker: bool, **how: Any) -> Path:
-    """A repository's folder, with the variant of the weights that suits, else the other one."""
+    """A repository's folder, with the first variant of the weights that is there for every part."""
     from huggingface_hub import snapshot_download
 
-    incomplete = None
     parts = {**layout.MODELS, **layout.CHECKER} if checker else layout.MODELS
+    configs = ["model_index.json", "defaults.json", "*/*.json", "*/*.txt"]
+    check_kind(Path(snapshot_download(repo, allow_patterns=configs, **how)), repo)
+    incomplete = None
     for variant in layout.weight_variants(dtype):
-        weights = [f"{part}/{layout.weights_file(stem, variant)}" for part, stem in parts.items()]
-        wanted = ["model_index.json", "*/*.json", "*/*.txt", *weights]
+        weights = (layout.weights_patterns(*part, variant) for part in parts.items())
+        wanted = [*configs, *(pattern for patterns in weights for pattern in patterns)]
         try:
             folder = Path(snapshot_download(repo, allow_patterns=wanted, **how))
             return layout.require_complete(folder)
         except FileNotFoundError as error:
-            incomplete = error
+            incomplete = incomplete or error
     assert incomplete is not None
     raise incomplete
 

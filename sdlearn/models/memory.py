@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from .loading import vae_scale_factor
+from .loading import own_size
 
 GB = 10**9
 UNITS = {"MB": 10**6, "GB": GB}
@@ -94,8 +94,8 @@ def plan_memory(
     limit = min((size for size in (asked, free) if size is not None), default=None)
     weights = {name: model.get_memory_footprint() for name, model in models.items()}
     unet = models["unet"]
-    pixels = (unet.config.sample_size * vae_scale_factor(models["vae"])) ** 2
-    scale = pixels / 512**2 * unet.dtype.itemsize / 2
+    height, width = own_size(unet, models["vae"]) or (512, 512)
+    scale = height * width / 512**2 * unet.dtype.itemsize / 2
     plan = choose_plan(weights, limit, device.type, scale=scale)
     if asked is not None and free is not None and free < asked:
         less = f"{gigabytes(asked)} were asked for, {gigabytes(free)} are free"
@@ -157,9 +157,9 @@ def apply_plan(models: Mapping[str, Any], plan: MemoryPlan, device: torch.device
     if device.type == "cuda":  # the layout in which its convolutions are fastest
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
-    if plan.vae_slicing:
+    if plan.vae_slicing and hasattr(vae, "use_slicing"):
         vae.enable_slicing()
-    if plan.vae_tiling:
+    if plan.vae_tiling and hasattr(vae, "use_tiling"):
         vae.enable_tiling()
     if plan.attention_slicing:
         unet.set_attention_slice("auto")

@@ -50,6 +50,8 @@ class Playback:
         if torch.is_grad_enabled() or self._parts.watched() or not _can_be_recorded(values):
             return self._as_written(*args, **kwargs)
         self._forget_if_changed()
+        if self._parts.adapted:
+            return self._as_written(*args, **kwargs)
         kinds = ((v.shape, v.dtype, v.device) if isinstance(v, Tensor) else v for v in values)
         key = (len(args), *kwargs, *kinds, self._module.training)
         if key not in self._recordings:
@@ -84,6 +86,8 @@ class _Parts:
         self._children = _Places([p._modules for p in parts])
         # diffusers' way to look into an attention, or to change it.
         self._processors = [(p, p.processor) for p in parts if hasattr(p, "processor")]
+        # Whether there is a LoRA (peft), whose strength is a number that a recording would keep.
+        self.adapted = any(hasattr(p, "lora_A") for p in parts)
 
     def watched(self) -> bool:
         """Whether hooks or other attention processors are installed, which a replay would skip."""

@@ -1,7 +1,8 @@
 """Put trained parts together as a standard Stable Diffusion folder, fp16 safetensors.
 
-`diffusers.StableDiffusionPipeline.from_pretrained(folder)` loads the result as it is. Beside the
-standard parts lie `clip/` (both towers, for the lessons), `judge/` and `checksums.json`.
+`diffusers.StableDiffusionPipeline.from_pretrained(folder)` loads the result as it is, with older
+libraries, too (`for_every_stack`). Beside the standard parts lie `clip/` (both towers, for the
+lessons), `judge/` and `checksums.json`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, save_judge
+from ..models.defaults import write_defaults
 from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
@@ -45,14 +49,47 @@ def export(
     pipeline.save_pretrained(building)
     clip.save_pretrained(building / "clip")
     save_judge(judge, building / "judge")
+    write_defaults(building)
+    for_every_stack(building)
     copy_mode_to_weights(building, building / "model_index.json")
     if (folder / README).exists():
         shutil.copy2(folder / README, building)
     _forget_where_it_was_made(building)
-    sums = json.dumps(checksums(building), indent=1)
-    (building / "checksums.json").write_text(sums + "\n", encoding="utf-8")
+    write_json(building / "checksums.json", checksums(building))
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
+
+
+def for_every_stack(folder: Path) -> None:
+    """Write the text part in `folder` so that older libraries read it, too, and read it right.
+
+    transformers 5 takes the type of the text encoder's weights from its config, or else from the
+    file, while diffusers makes the other parts float32: half and full precision then meet in the
+    U-Net, which raises. transformers 4 calls the field `torch_dtype`, leaves weights without the
+    prefix `text_model.` at random without raising, and reads the tokenizer from two files.
+    """
+    path = folder / "text_encoder" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**config, "dtype": "float32", "torch_dtype": "float32"})
+    _prefix_keys(folder / "text_encoder" / "model.safetensors", "text_model.")
+    tokenizer = folder / "tokenizer"
+    model = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    write_json(tokenizer / "vocab.json", model["vocab"])
+    merges = "".join(f"{' '.join(pair)}\n" for pair in model["merges"])
+    (tokenizer / "merges.txt").write_text(f"#version: 0.2\n{merges}", encoding="utf-8")
+
+
+def _prefix_keys(weights: Path, prefix: str) -> None:
+    """Begin the name of every tensor in a file with `prefix`; names that have it stay."""
+    tensors = load_file(weights)
+    renamed = {prefix + name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    save_file(renamed, weights, metadata={"format": "pt"})
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file that a person can read and compare."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
 
 
 def _forget_where_it_was_made(folder: Path) -> None:
@@ -60,7 +97,7 @@ def _forget_where_it_was_made(folder: Path) -> None:
     for path in folder.glob("*/config.json"):
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.pop("_name_or_path", None) is not None:
-            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            write_json(path, config)
 
 
 def checksums(folder: Path) -> dict[str, str]:

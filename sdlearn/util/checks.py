@@ -97,13 +97,17 @@ def check_latents(latents: Tensor, part: Any, channels: int) -> Tensor:
 
 
 def check_states(name: str, states: Tensor, latents: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Text states (B or 1, 77, D), each of `shape`; those of one prompt are repeated B times."""
+    """Text states (B or 1, 77, D), each of `shape`; those of one prompt are repeated B times.
+
+    Long prompts may come as several times 77 states, as some tools encode them.
+    """
     _check_tensor(name, states, latents.dtype, " (encode_text makes one of prompts)")
-    count = len(latents)
-    if states.ndim != 3 or len(states) not in (1, count) or states.shape[1:] != shape:
+    (count, (length, width)), given = (len(latents), shape), tuple(states.shape)
+    fits = len(given) == 3 and given[0] in (1, count) and given[2] == width
+    if not fits or not given[1] or given[1] % length:
         raise ValueError(
             f"{name} must hold 1 or {count} prompts, as there are {count} latents, each {shape}; "
-            f"got shape {tuple(states.shape)}"
+            f"got shape {given}"
         )
     return states.expand(count, -1, -1)
 

@@ -39,6 +39,12 @@ def tokens(pieces: Sequence[str], ids: Sequence[int], *, alt: str | None = None)
     return sheet
 
 
+def ends_word(piece: str) -> bool:
+    """Whether a piece is the last one of its word; so is a learnt token such as "<cat-toy>"."""
+    is_learnt = piece.startswith("<") and piece.endswith(">") and any(map(str.isalnum, piece))
+    return is_learnt or piece.endswith(WORD_END)
+
+
 def _boxes(
     pieces: Sequence[str], ids: Sequence[int]
 ) -> Iterator[tuple[float, float, float, str, str, int]]:
@@ -55,5 +61,5 @@ def _boxes(
             left, top = float(MARGIN), top + BOX_PITCH
         colour = MARK_COLOUR if mark else WORD_COLOURS[word % 2]
         yield left, top, width, colour, text, int(number)
-        ends = mark or piece.endswith(WORD_END)
+        ends = mark or ends_word(piece)
         left, word = left + width + (WORD_GAP if ends else 0), word + ends

@@ -239,8 +239,9 @@ class LiveExplorer(StaticFigure):
         super().close()
 
     def current_settings(self) -> Settings:
-        """The settings as they are now."""
-        return Settings(**{name: getattr(self, name) for name in self.settings})
+        """The settings as they are now, and the model's LoRAs: with others it draws otherwise."""
+        values = {name: getattr(self, name) for name in self.settings}
+        return Settings(**values, loras=tuple(self.sd.lora_weights.items()))
 
     def _updates_or_seen(self) -> Iterator[PanelUpdate]:
         """The job of `refresh`.

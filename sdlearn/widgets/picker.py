@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 from PIL import Image, ImageOps
 
 from ..util.checks import check_whole
+from ..util.images import to_rgb
 from .base import StaticFigure
 
 __all__ = ["ImagePicker", "read_image", "to_square", "upload_button"]
@@ -26,7 +26,6 @@ MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000  # a phone's largest; unpacked it takes 200 MB
 SIZES = (8, 1024)  # pixels of a side, from and to
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-WHITE_OF_16_BITS = 65535
 TOO_LARGE = f"the image must have at most {MOST_PIXELS // 10**6} million pixels"
 
 
@@ -58,46 +57,15 @@ def _open(data: bytes) -> Image.Image:
 
 
 def to_square(image: Image.Image, size: int = 128) -> Image.Image:
-    """The middle of `image`, RGB, `size` x `size`: turned upright, transparent parts made white.
+    """The middle of `image`, of any mode (see `to_rgb`), RGB, `size` x `size`.
 
-    Takes any mode: greys of 16 bits keep their scale, and of 32 bits, which have none, the
-    darkest becomes black and the lightest white. Raises `ValueError` for what is no PIL image,
-    too large, or damaged.
+    Raises `ValueError` for what is no PIL image, too large, or damaged.
     """
     if not isinstance(image, Image.Image):
         raise ValueError(f"image must be a PIL image; got {type(image).__name__}")
     if image.width * image.height > MOST_PIXELS:
         raise ValueError(f"{TOO_LARGE}; it has {image.width} x {image.height}")
-    try:
-        colours = _to_colours(ImageOps.exif_transpose(image))
-    except Exception as error:
-        raise ValueError("the image is damaged or of a kind that cannot be read") from error
-    return _on_white(ImageOps.fit(colours, (size, size), Image.Resampling.LANCZOS))
-
-
-def _to_colours(image: Image.Image) -> Image.Image:
-    """Any mode → RGBA where something is clear, else RGB."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _to_levels(image)
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
-
-
-def _to_levels(image: Image.Image) -> Image.Image:
-    """Greys of 16 or 32 bits → 256 levels; Pillow would cut off all above 255."""
-    values = np.asarray(image, dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError("an image must hold finite numbers only")
-    of_16_bits = image.mode.startswith("I;16")
-    low, high = (0, WHITE_OF_16_BITS) if of_16_bits else (values.min(), values.max())
-    levels = (values - low) / (high - low or 1) * 255
-    return Image.fromarray(levels.round().astype(np.uint8))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    paper = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(paper, image).convert("RGB")
+    return ImageOps.fit(to_rgb(image), (size, size), Image.Resampling.LANCZOS)
 
 
 def upload_button(

@@ -149,7 +149,7 @@ class TokenExplorer(LiveExplorer):
     ) -> PanelUpdate:
         """Where the U-Net looks for the tokens at these positions."""
         step, count = settings.step, len(generation.steps)
-        maps, size = generation.maps_of(step), self.sd.unet.config.sample_size
+        maps, size = generation.maps_of(step), self.sd.image_size // self.sd.vae_scale_factor
         share, image = word_maps(maps, positions, size=size), generation.image_at(step)
         title = f"“{settings.word}”, " + (f"step {step} of {count}" if step else "all steps")
         behind = f"what is in mind at step {step}" if step else "the image"

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ..models.tokenizing import token_ids
+from ..models.tokenizing import continuation, text_of, token_ids
+from ..viz.tokens import ends_word
 
 __all__ = ["Reading", "Word", "WordTable", "main_word", "read"]
 
@@ -86,8 +87,11 @@ def read(tokenizer: Any, prompt: str) -> Reading:
     pieces = tokenizer.convert_ids_to_tokens(ids)
     words, first = [], 0
     for i, piece in enumerate(pieces, start=1):
-        if piece.endswith(WORD_END) or piece.startswith(MARK_START) or i == len(pieces):
-            text = tokenizer.decode(ids[first:i]).strip()
+        more = pieces[i : i + 1] == [continuation(pieces[first], i - first)]  # of a learnt word
+        ends = ends_word(piece) or piece.startswith(MARK_START) or i == len(pieces)
+        if ends and not more:
+            is_learnt = pieces[first] in tokenizer.added_tokens_encoder
+            text = pieces[first] if is_learnt else text_of(tokenizer, ids[first:i])
             whole = tuple(one.removesuffix(WORD_END) for one in pieces[first:i])
             words.append(Word(text, whole, tuple(ids[first:i]), first + 1))
             first = i
@@ -139,7 +143,7 @@ class WordTable:
         alike = self._rows @ F.normalize(self._table[number].float(), dim=0)  # (words,)
         found: dict[str, float] = {}
         for i in alike.argsort(descending=True).tolist():
-            name = self._tokenizer.decode([int(self.ids[i])]).strip()
+            name = text_of(self._tokenizer, [int(self.ids[i])])
             if int(self.ids[i]) != number and name.isalpha() and UNREADABLE not in name:
                 found[name] = float(alike[i])
             if len(found) == count:
