@@ -27,7 +27,7 @@ import torch
 from torch import Generator, nn
 
 from benchmarks.script import Parser, run_script
-from sdlearn.diffusion.seeds import generators
+from sdlearn.diffusion.seeds import check_seeds
 from sdlearn.inside.anatomy import bytes_text
 from sdlearn.inside.architecture import ARCHITECTURES, PARTS, Architecture
 from sdlearn.models.loading import TINY, quiet_libraries
@@ -93,19 +93,22 @@ def write_random(
     *,
     dtype: torch.dtype = torch.float16,
     seed: int = 0,
+    device: str = "cpu",
     progress: Progress = no_progress,
 ) -> None:
     """Write `folder` in Stable Diffusion's layout, with the shapes of `architecture`.
 
     float16 gets the names of the hub's fp16 variant, float32 the plain ones. The same seed gives
-    the same numbers, in half precision rounded ones. One part at a time is in memory. The folder
-    appears when it is complete; after an error or Ctrl-C there is none.
+    the same numbers, in half precision rounded ones; on another `device`, which draws them, it
+    gives others (a GPU takes a second). One part at a time is in memory. The folder appears when it
+    is complete; after an error or Ctrl-C there is none.
     Raises `ValueError` or `TypeError` for a dtype, seed or place that is none, `FileExistsError`
     for a folder that is not empty, and `OSError` when the disk is full.
     """
     if dtype not in VARIANTS:
         raise ValueError(f"dtype must be torch.float16 or torch.float32; got {dtype!r}")
-    [generator] = generators([seed])
+    [checked] = check_seeds([seed])
+    generator = Generator(device).manual_seed(checked)
     path = Path(folder).expanduser().resolve()
     _check_place(path)
     models = {part: architecture.build(part) for part in PARTS}
@@ -168,7 +171,7 @@ def _write_part(
 ) -> None:
     """Give a model on the meta device its weights, write them, and take them away again."""
     total = len(list(model.parameters()))
-    for _ in progress(_fill(model, dtype, generator), folder.name, total):
+    for _ in progress(fill(model, dtype, generator), folder.name, total):
         pass
     with quiet_libraries():
         model.save_pretrained(folder, variant=VARIANTS[dtype])
@@ -176,18 +179,19 @@ def _write_part(
     model.to("meta")
 
 
-def _fill(model: nn.Module, dtype: torch.dtype, generator: Generator) -> Iterator[nn.Parameter]:
+def fill(model: nn.Module, dtype: torch.dtype, generator: Generator) -> Iterator[nn.Parameter]:
     """Give a module its parameters one by one: numbers in float32, then rounded."""
+    device = generator.device
     for module in model.modules():
         is_norm = isinstance(module, (nn.GroupNorm, nn.LayerNorm))
         for name, empty in list(module.named_parameters(recurse=False)):
             if name == "bias":
-                values = torch.zeros(empty.shape)
+                values = torch.zeros(empty.shape, device=device)
             elif is_norm:
-                values = torch.ones(empty.shape)
+                values = torch.ones(empty.shape, device=device)
             else:
                 spread = prod(empty.shape[1:]) ** -0.5  # (out, in, ...): 1 / sqrt(fan-in)
-                values = torch.randn(empty.shape, generator=generator) * spread
+                values = torch.randn(empty.shape, generator=generator, device=device) * spread
             parameter = nn.Parameter(values.to(dtype), requires_grad=False)
             setattr(module, name, parameter)
             yield parameter

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
+COMMIT = "COMMIT"  # the file that tells a copy without its history where it comes from
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,3 +76,15 @@ def peak_of(pid: int) -> int:
 
     memory = psutil.Process(pid).memory_info()
     return getattr(memory, "peak_wset", memory.rss)  # Windows counts the peak
+
+
+def commit() -> str:
+    """Which state of the code this is: its commit, with "-dirty" if files were changed since."""
+    told = ROOT / COMMIT
+    if told.is_file():
+        return told.read_text(encoding="utf-8").strip()
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
