@@ -28,6 +28,7 @@ from benchmarks.gpu_check.book import Book, Check, Result, read, table
 from benchmarks.gpu_check.cells import run_cells
 from benchmarks.gpu_check.setting import Setting, rehearsal
 from benchmarks.gpu_check.worker import Missed, NotHere, Worker
+from benchmarks.measuring import first_images, work
 from benchmarks.records import Timing
 from sdlearn.models import memory
 from sdlearn.models.memory import GB, MemoryPlan
@@ -301,7 +302,7 @@ def test_a_ratio_is_ours_over_theirs(bench: Bench, monkeypatch, ours: float, met
     found = turns_of(bench, monkeypatch, ours, 1.0)
     assert found.met == met
     assert found.numbers["ratio"] == ours
-    assert found.says.startswith(f"ratio {ours:.2f}: sdlearn {ours:.3f} s, diffusers 1.000 s; 0.00")
+    assert found.says.startswith(f"ratio {ours:.2f}: sdlearn {ours:.3f} s, diffusers 1.000 s, ")
 
 
 def test_compiled_code_that_draws_something_else_is_a_miss(bench: Bench, monkeypatch):
@@ -312,6 +313,15 @@ def test_compiled_code_that_draws_something_else_is_a_miss(bench: Bench, monkeyp
 def test_images_of_one_colour_are_a_miss(bench: Bench):
     with pytest.raises(Missed, match=r"the images are of one colour \(spread 0.0\)"):
         checks.turns(bench, bench.task(), {"ours": contestant(np.zeros_like(NOISE))})
+
+
+def test_the_share_of_the_limit_is_that_of_the_calls_that_are_made(bench: Bench, monkeypatch):
+    task = bench.task(steps=3, batch=2)
+    _, calls = first_images(bench.enter("sdlearn", task), task)
+    assert bench.calls(task) == calls
+    flops = work(bench.anatomy, calls, 2)
+    monkeypatch.setattr(bench, "flop_limit", lambda dtype: 4.0 * flops)
+    assert checks.share(bench, task, 0.5) == pytest.approx(0.5)
 
 
 def test_images_that_differ_in_the_same_form_are_a_miss_with_a_ratio(bench: Bench, monkeypatch):

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from diffusers import PNDMScheduler
 
 from benchmarks import measuring
 from benchmarks.contestants import CONTESTANTS, Contestant, compile_ours
 from benchmarks.gpu_check.setting import Setting
 from benchmarks.gpu_check.standin import write_checker, write_stand_in
 from benchmarks.gpu_check.worker import NotHere
-from benchmarks.records import Task
+from benchmarks.make_random import SCHEDULER
+from benchmarks.records import Calls, Task
 from benchmarks.script import commit, processor
 from sdlearn.inside.anatomy import Anatomy, anatomy
 from sdlearn.models.memory import gigabytes
@@ -122,6 +124,13 @@ class Bench:
             seconds = self.setting.limit_seconds
             self._limits[dtype] = measuring.matmul_limit(self.setting.device, kind, seconds)
         return self._limits[dtype]
+
+    def calls(self, task: Task) -> Calls:
+        """The calls of the stand-in's U-Net for a task: one for each timestep, with guidance."""
+        scheduler = PNDMScheduler(**SCHEDULER)
+        scheduler.set_timesteps(task.steps)
+        count = len(scheduler.timesteps)
+        return Calls(count, 2 * count * task.batch)
 
     @cached_property
     def anatomy(self) -> Anatomy:

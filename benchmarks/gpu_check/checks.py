@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -141,13 +141,24 @@ def peak(bench: Bench) -> Found:
 
 def more_images(bench: Bench, task: Task) -> dict[str, int]:
     """Peaks of ours with several images at a time, and with these decoded one by one."""
-    ours, peaks = CONTESTANTS["sdlearn"](task), {}
+    ours = CONTESTANTS["sdlearn"](task)
+    peaks: dict[str, int] = {}
+    for sliced in (False, True):
+        ours.pipeline.vae.use_slicing = sliced
+        found = batches(bench, ours, task)
+        peaks |= {f"{name}{', one by one' if sliced else ''}": size for name, size in found.items()}
+    return peaks
+
+
+def batches(bench: Bench, ours: Contestant, task: Task) -> dict[str, int]:
+    """Peaks with several images at a time, as many as fit."""
+    peaks = {}
     for batch in (4, MANY):
-        for sliced in (False, True):
-            ours.pipeline.vae.use_slicing = sliced
-            several = partial(ours.draw, bench.task(steps=FEW, batch=batch))
-            name = f"{batch} images{', decoded one by one' if sliced else ''}"
-            peaks[name] = bench.meter.peak_of(several)[1]
+        try:
+            several = partial(ours.draw, replace(task, batch=batch))
+            peaks[f"{batch} images"] = bench.meter.peak_of(several)[1]
+        except MemoryError:
+            bench.meter.empty()
     return peaks
 
 
@@ -157,15 +168,10 @@ def listed(sizes: dict[str, int]) -> str:
 
 def within_8_gb(bench: Bench) -> Found:
     bench.clear()
-    limit, peaks, task = 8 * GB, {}, bench.task(steps=FEW)
+    limit, task = 8 * GB, bench.task(steps=FEW)
     with bench.meter.cap(limit):
         ours = CONTESTANTS["sdlearn"](task, limit)
-        for batch in (4, MANY):
-            several = partial(ours.draw, bench.task(steps=FEW, batch=batch))
-            try:
-                peaks[f"{batch} images"] = bench.meter.peak_of(several)[1]
-            except MemoryError:
-                bench.meter.empty()
+        peaks = batches(bench, ours, task)
     must("4 images" in peaks, "4 images at a time do not fit")
     rest = "" if len(peaks) == 2 else f"; {MANY} at a time do not fit"
     numbers = {"plan": str(ours.pipeline.memory), "peaks": peaks}
@@ -189,30 +195,30 @@ def turns(bench: Bench, task: Task, contestants: dict[str, Contestant]) -> dict[
         "seconds": dict(zip(contestants, (t.seconds for t in timings), strict=True)),
         "medians": dict(zip(contestants, (t.median for t in timings), strict=True)),
         "mean_levels": mean_levels(*drawn[:2]),
+        **({} if task.model == "tiny" else {"share": share(bench, task, ours)}),
     }
 
 
 def told(numbers: dict[str, Any]) -> str:
-    """Ratio and medians in words."""
+    """Ratio and medians in words, and the share of the FLOP limit where it is known."""
     each = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in numbers["medians"].items())
-    return f"ratio {numbers['ratio']:.2f}: {each}"
+    share = f", {numbers['share']:.0%} of the FLOP limit" if "share" in numbers else ""
+    return f"ratio {numbers['ratio']:.2f}: {each}{share}"
 
 
-def share(bench: Bench, task: Task, calls: Any, seconds: float) -> float:
+def share(bench: Bench, task: Task, seconds: float) -> float:
     """Of what the product of two large matrices reaches, the part that an image reaches."""
-    return work(bench.anatomy, calls, task.batch) / seconds / bench.flop_limit(task.dtype)
+    done = work(bench.anatomy, bench.calls(task), task.batch)
+    return done / seconds / bench.flop_limit(task.dtype)
 
 
 def beside(bench: Bench, task: Task, most: float = 1.0) -> Found:
     """Ours beside diffusers, both as they are loaded; in the same form the images must agree."""
     pair = {name: bench.enter(name, task) for name in CONTESTANTS}
-    (mine, calls), (their, _) = (first_images(contestant, task) for contestant in pair.values())
+    mine, their = (first_images(contestant, task)[0] for contestant in pair.values())
     levels = difference(mine, their).levels
     numbers = {"levels": levels, **turns(bench, task, pair)}
     says = f"{told(numbers)}; in diffusers' form up to {levels} levels apart"
-    if task.model != "tiny":
-        numbers["share"] = share(bench, task, calls, numbers["medians"]["sdlearn"])
-        says += f"; {numbers['share']:.0%} of the FLOP limit"
     return Found(says, numbers, levels <= NEAR and round(numbers["ratio"], 2) <= most)
 
 
