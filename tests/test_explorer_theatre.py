@@ -252,15 +252,15 @@ def test_a_bad_prompt_is_told_and_the_next_one_works(explorer, sd, prompt, sente
 
 
 def test_a_generation_that_fails_is_told_and_begun_again(explorer, sd, monkeypatch):
-    whole = sd.predict_noise
+    whole = sd.unet.forward
     fails = [False, True]
 
-    def predict_noise(*arguments):
+    def forward(*arguments, **options):
         if fails and fails.pop(0):
             raise RuntimeError("out of memory")
-        return whole(*arguments)
+        return whole(*arguments, **options)
 
-    monkeypatch.setattr(sd, "predict_noise", predict_noise)
+    monkeypatch.setattr(sd.unet, "forward", forward)
     explorer.seed = 4
     done(explorer)
     assert explorer.status.startswith("not enough memory for an image of 64x64 pixels on cpu")

@@ -315,7 +315,7 @@ def test_load_says_what_it_chose_only_when_there_is_something_to_say(tiny_folder
     sd = load(tiny_folder, device="cpu")
     assert capsys.readouterr().err == ""
     assert sd.memory == ALL_ON_DEVICE
-    assert repr(sd).endswith("cpu, torch.float32)")
+    assert "cpu, torch.float32, Defaults(" in repr(sd)
     sd = load(tiny_folder, device="cpu", memory="8GB")
     [line] = capsys.readouterr().err.splitlines()
     assert re.fullmatch(

@@ -16,12 +16,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..util.checks import check_number
 from .grid import step_timesteps
 from .schedulers import Scheduler
 
@@ -35,11 +35,10 @@ def default_strength(masked: bool) -> float:
 
 def check_strength(strength: float) -> float:
     """A number in [0, 1]; `TypeError` or `ValueError` for anything else."""
-    if isinstance(strength, bool) or not isinstance(strength, Real):
-        raise TypeError(f"strength must be a number in [0, 1]; got {strength!r}")
-    if not 0 <= strength <= 1:  # NaN fails as well
+    share = check_number("strength must be a number in [0, 1]", strength)
+    if not 0 <= share <= 1:  # NaN fails as well
         raise ValueError(f"strength must lie in [0, 1]; got {strength}")
-    return float(strength)
+    return share
 
 
 def check_edit(
@@ -142,12 +141,11 @@ def begin_at_timestep(scheduler: Scheduler, start: float) -> int:
     `TypeError` or `ValueError` for what is no timestep of the training.
     """
     last = scheduler.config.num_train_timesteps - 1
-    if isinstance(start, bool) or not isinstance(start, Real):
-        raise TypeError(f"start must be a timestep, a number in 0..{last}; got {start!r}")
-    distances = (step_timesteps(scheduler).cpu().double() - float(start)).abs()
+    wanted = check_number(f"start must be a timestep, a number in 0..{last}", start)
+    distances = (step_timesteps(scheduler).cpu().double() - wanted).abs()
     index = begin_at_step(scheduler, int(distances.argmin()))
     if distances.min() > 0:
-        if not (0 <= start <= last and float(start).is_integer()):
+        if not (0 <= wanted <= last and wanted.is_integer()):
             raise ValueError(f"start must be a whole number in 0..{last}; got {start}")
         scheduler.timesteps[index] = start
         if hasattr(scheduler, "sigmas"):

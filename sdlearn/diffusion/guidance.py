@@ -24,10 +24,11 @@ A distilled network (LCM) has learned what guidance does and is told the scale a
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import torch
 from torch import Tensor
+
+from ..util.checks import check_number
 
 
 def apply_guidance(eps_uncond: Tensor, eps_cond: Tensor, guidance_scale: float) -> Tensor:
@@ -67,11 +68,10 @@ def guidance_embedding(guidance_scale: float, width: int) -> Tensor:
 
 def check_guidance_rescale(guidance_rescale: float) -> float:
     """`guidance_rescale` as a float in 0..1; `TypeError` or `ValueError` for anything else."""
-    if isinstance(guidance_rescale, bool) or not isinstance(guidance_rescale, Real):
-        raise TypeError(f"guidance_rescale must be a number; got {guidance_rescale!r}")
-    if not 0 <= guidance_rescale <= 1:
+    share = check_number("guidance_rescale must be a number", guidance_rescale)
+    if not 0 <= share <= 1:
         raise ValueError(f"guidance_rescale must lie in 0..1; got {guidance_rescale}")
-    return float(guidance_rescale)
+    return share
 
 
 def check_guidance_scale(guidance_scale: float) -> float:
@@ -79,8 +79,7 @@ def check_guidance_scale(guidance_scale: float) -> float:
 
     Raises `TypeError` for what is not a number and `ValueError` for NaN and infinity.
     """
-    if isinstance(guidance_scale, bool) or not isinstance(guidance_scale, Real):
-        raise TypeError(f"guidance_scale must be a number; got {guidance_scale!r}")
-    if not math.isfinite(guidance_scale):
+    scale = check_number("guidance_scale must be a number", guidance_scale)
+    if not math.isfinite(scale):
         raise ValueError(f"guidance_scale must be a finite number; got {guidance_scale}")
-    return float(guidance_scale)
+    return scale

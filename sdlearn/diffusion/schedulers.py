@@ -172,6 +172,12 @@ def fresh_scheduler(
     """
     scheduler = copy.deepcopy(own) if name is None else build_scheduler(name, own)
     label = name or type(scheduler).__name__
+    most = scheduler.config.get("original_inference_steps")  # of a distilled model
+    if most is not None and num_steps > most:
+        raise ValueError(
+            f"num_steps={num_steps} does not suit {label!r}, which takes {most} at most; "
+            f"take num_steps={most}"
+        )
     try:
         _set_timesteps(scheduler, num_steps, device)
     except (ValueError, IndexError) as error:
@@ -215,10 +221,7 @@ def noise_left(scheduler: Scheduler, num_steps: int) -> float:
     """
     try:
         *_, latents = _perfect_run(scheduler, num_steps)
-    except (
-        IndexError,
-        AssertionError,
-    ):  # a duplicate timestep
+    except (IndexError, AssertionError):  # a duplicate timestep
         return math.nan
     return float((latents - _X0).std())
 

@@ -15,13 +15,13 @@ import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..util.checks import check_number
 from .lora_files import LowRank, read_lora
 from .tokenizing import continuation
 
@@ -30,11 +30,10 @@ __all__ = ["add_lora", "add_token", "check_weight", "remove_loras", "set_weights
 
 def check_weight(weight: float, name: str = "weight") -> float:
     """A finite number, 0 for none of the LoRA and 1 for all; `TypeError` or `ValueError` if not."""
-    if isinstance(weight, bool) or not isinstance(weight, Real):
-        raise TypeError(f"{name} must be a number, 0 for none and 1 for all; got {weight!r}")
-    if not math.isfinite(weight):
+    number = check_number(f"{name} must be a number, 0 for none and 1 for all", weight)
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be a finite number; got {weight}")
-    return float(weight)
+    return number
 
 
 def add_lora(

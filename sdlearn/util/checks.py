@@ -62,6 +62,13 @@ def check_whole(demand: str, value: int) -> int:
         raise TypeError(f"{demand}; got {value!r}") from None
 
 
+def check_number(demand: str, value: float) -> float:
+    """`value` as a Python float; for anything else a `TypeError` that begins with `demand`."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{demand}; got {value!r}")
+    return float(value)
+
+
 def check_count(name: str, value: int) -> int:
     """A whole number of at least 1; `ValueError` or `TypeError` for anything else."""
     number = check_whole(f"{name} must be a whole number", value)
@@ -122,8 +129,8 @@ def check_timestep(t: Tensor | float, count: int) -> None:
                 f"t must be one timestep or one for each of {count} latents; got shape "
                 f"{tuple(t.shape)}"
             )
-    elif isinstance(t, bool) or not isinstance(t, Real):
-        raise TypeError(f"t must be a number or a tensor; got {t!r}")
+    else:
+        check_number("t must be a number or a tensor", t)
 
 
 def check_images(images: Tensor) -> Tensor:

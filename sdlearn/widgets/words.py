@@ -17,11 +17,10 @@ import torch
 import torch.nn.functional as F
 
 from ..models.tokenizing import continuation, text_of, token_ids
-from ..viz.tokens import ends_word
+from ..viz.tokens import MARK_START, WORD_END, ends_word
 
 __all__ = ["Reading", "Word", "WordTable", "main_word", "read"]
 
-WORD_END, MARK_START = "</w>", "<|"
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # a byte that is no letter by itself
 # Before the first of these, a prompt has usually named its subject: "a large red house on ..."
 JOINTS = {"above", "and", "as", "at", "behind", "beside", "by", "during", "in", "into", "near"}
