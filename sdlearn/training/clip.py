@@ -1,6 +1,6 @@
 """A small CLIP (Radford et al. 2021, arXiv 2103.00020) and its tokenizer, trained on our world.
 
-The contrastive loss of the paper, plus one *near miss* for every caption: the same sentence
+The contrastive loss of the paper, plus two *near misses* for every caption: the same sentence
 with one attribute changed, or the two subjects' colours swapped. Without them a contrastive
 text tower learns a bag of words (ARO, arXiv 2210.01936) and the U-Net could never know which
 colour belongs to which subject. No near miss is a held-out combination: as nothing but a wrong
@@ -46,6 +46,7 @@ from .loop import Batch, TrainingConfig
 CONFIG = TrainingConfig(
     steps=2_700, batch_size=128, lr=1e-3, warmup=100, decay=0.6, betas=(0.9, 0.98), ema=0.99
 )
+NEAR_MISSES_EACH = 2  # for each caption
 # How often each attribute is changed in a near miss, relative to the others.
 NEAR_MISSES = {"position": 6, "subject": 2, "size": 2}
 NEAR_MISSES |= dict.fromkeys(("colour", "ground", "time", "sky", "weather", "style"), 1)
@@ -99,7 +100,7 @@ class CLIPObjective(nn.Module):
         self.clip = clip
 
     def forward(self, images: Tensor, ids: Tensor, near_miss_ids: Tensor) -> dict[str, Tensor]:
-        """`images` (B, 3, H, W) in [-1, 1]; `ids`, `near_miss_ids` (B, L) → losses, accuracy."""
+        """`images` (B, 3, H, W) in [-1, 1]; `ids` (B, L), `near_miss_ids` (N, L) → losses."""
         pooled = self.clip.vision_model(pixel_values=images).pooler_output
         of_images = self.clip.visual_projection(pooled)
         of_texts = self._text_embeddings(torch.cat([ids, near_miss_ids]))
@@ -167,21 +168,27 @@ def _swapped(things: tuple[Thing, ...], rng: random.Random) -> tuple[Thing, ...]
 def make_batch(
     images: RenderedImages, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
 ) -> Batch:
-    """Random images, their captions newly worded, and a near miss for each."""
+    """Random images, their captions newly worded, and near misses for each."""
     rows = torch.randint(len(images), (batch_size,), generator=generator)
     rng = rng_for_words(generator)
     numbers = (rows + images.first).tolist()
-    right, wrong = zip(*(_caption_and_near_miss(n, rng) for n in numbers), strict=True)
+    right, *wrong = zip(*(_caption_and_near_misses(n, rng) for n in numbers), strict=True)
     # Padding to the longest is exact: the tower is causal and pools at the first EOS.
-    ids = tokenizer([*right, *wrong], padding=True, return_tensors="pt").input_ids
+    texts = [text for texts in (right, *wrong) for text in texts]
+    ids = tokenizer(texts, padding=True, return_tensors="pt").input_ids
     return {"images": images[rows], "ids": ids[:batch_size], "near_miss_ids": ids[batch_size:]}
 
 
-def _caption_and_near_miss(index: int, rng: random.Random) -> tuple[str, str]:
+def _caption_and_near_misses(index: int, rng: random.Random) -> list[str]:
     scene = scene_in_new_words(index, rng)
-    right = wrong = caption(scene)
+    right = caption(scene)
+    return [right, *(_near_miss_caption(scene, right, rng) for _ in range(NEAR_MISSES_EACH))]
+
+
+def _near_miss_caption(scene: Scene, right: str, rng: random.Random) -> str:
+    wrong = right
     while wrong == right:  # the changed attribute may be one that this caption leaves out
         other = near_miss(scene, rng)
         is_taught = not (is_held_out(other) or is_style_held_out(other))
         wrong = caption(other) if is_taught else right
-    return right, wrong
+    return wrong

@@ -123,7 +123,8 @@ def train_model(
         losses = wrapped(**_own_rows(batch, accelerator))
         accelerator.backward(losses["loss"])
         accelerator.clip_grad_norm_(trained, config.clip)
-        optimizer.step()
+        with accelerator.autocast():  # Muon multiplies matrices
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.step(trained)
         done = step + 1

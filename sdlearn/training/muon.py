@@ -53,6 +53,7 @@ class Muon(AdamW):
     def _step_kernel(self, parameter: Tensor, lr: float, weight_decay: float) -> None:
         grad, state = parameter.grad, self.state[parameter]
         assert grad is not None
+        state.setdefault("step", torch.tensor(0.0))  # AdamW asks for it when a state is loaded
         average = state.setdefault("average", torch.zeros_like(grad))
         average.lerp_(grad, 1 - self.momentum)
         matrix = grad.lerp(average, self.momentum).flatten(1)
@@ -62,10 +63,15 @@ class Muon(AdamW):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Nearly the nearest matrix (N, M) with singular values of 1, by Newton and Schulz."""
+    """Nearly the nearest matrix (N, M) with singular values of 1, by Newton and Schulz.
+
+    Computed in the precision of autocast where that is on: "nearly" leaves room for its rounding.
+    """
     a, b, c = NEWTON_SCHULZ
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if is_tall else matrix) / (matrix.norm() + 1e-7)
+    if torch.is_autocast_enabled(x.device.type):
+        x = x.to(torch.get_autocast_dtype(x.device.type))
     for _ in range(STEPS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, load_judge, save_judge
@@ -81,6 +82,7 @@ def clip_stage(run: TrainingRun) -> Iterator[StageProgress]:
         tokenizer = clip.train_tokenizer(captions)
     torch.manual_seed(1)
     model = run.begin(CLIPModel, "clip") or clip.build_clip(tokenizer)
+    model.set_attn_implementation("eager")  # on CPUs far quicker backwards than the fused kind
     make_batch = partial(clip.make_batch, images, tokenizer)
     yield from run.train("clip", clip.CLIPObjective(model), make_batch)
     model.cpu()
@@ -124,6 +126,7 @@ def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
     torch.manual_seed(3)
     model = run.begin(UNet2DConditionModel, "unet")
     model = model or unet.build_unet(text_encoder.config.hidden_size)
+    model.set_attn_processor(AttnProcessor())  # on CPUs far quicker backwards than the fused kind
     objective = unet.UNetObjective(model, text_encoder)
     for progress in run.train("unet", objective, make_batch):
         yield progress
