@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPModel
 
+from ..util.processes import this_process
 from . import clip, judge, unet, vae
 from .data import RenderedImages
 from .loop import Batch, TrainingConfig, train_model
@@ -138,7 +138,7 @@ class TrainingRun:
 
     def save(self, part: str, write: Callable[[Path], object]) -> None:
         """Let the main process write a finished part; the others wait for it."""
-        state = PartialState()
+        state = this_process()
         if state.is_main_process:
             write(self.folder / "model" / part)
         state.wait_for_everyone()
@@ -155,7 +155,7 @@ class TrainingRun:
         log.parent.mkdir(parents=True, exist_ok=True)
         batches = partial(make_batch, config.batch_size)
         for record in train_model(objective, batches, config, self.checkpoint(part)):
-            if record.step % LOG_EVERY == 0 and PartialState().is_main_process:
+            if record.step % LOG_EVERY == 0 and this_process().is_main_process:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(record)) + "\n")
             numbers = {"loss": record.loss, **record.parts}

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, load_judge, save_judge
 from ..util.images import to_tensor
+from ..util.processes import this_process
 from ..world import caption, full_caption, render, scenes
 from . import clip, judge, unet, vae
 from .data import ALL, render_all
@@ -40,7 +40,7 @@ def world_stage(run: TrainingRun) -> Iterator[StageProgress]:
 def _render(run: TrainingRun, split: str, count: int) -> Iterator[StageProgress]:
     """Render a split's images, unless they are there."""
     first = run.first_scene if split == "train" else 0
-    with PartialState().main_process_first():
+    with this_process().main_process_first():
         for done in render_all(run.images_path(split), count, split, first):
             yield StageProgress("world", done, count)
 
@@ -117,7 +117,7 @@ def judge_stage(run: TrainingRun) -> Iterator[StageProgress]:
 def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the noise predictor on the latents of all images, computed once."""
     yield from _render(run, "train", run.config.images)
-    device = PartialState().device
+    device = this_process().device
     autoencoder = run.load(AutoencoderKL, "vae").to(device)
     tokenizer = CLIPTokenizer.from_pretrained(run.finished("tokenizer"))
     text_encoder = run.load(CLIPModel, "clip").text_model.to(device)
@@ -143,7 +143,7 @@ def _write_loss_by_timestep(
     tokenizer: CLIPTokenizer,
 ) -> None:
     """The round's diary: the loss at twenty timesteps on scenes that training never shows."""
-    if not PartialState().is_main_process:
+    if not this_process().is_main_process:
         return
     unseen = list(scenes(DIARY_SCENES, "test"))
     images = to_tensor([render(scene) for scene in unseen]) * 2 - 1
@@ -157,7 +157,7 @@ def _write_loss_by_timestep(
 
 def export_stage(run: TrainingRun, output: Path) -> Iterator[StageProgress]:
     """Put the finished parts together as a Stable Diffusion folder."""
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         export(
             output,
             tokenizer=CLIPTokenizer.from_pretrained(run.finished("tokenizer")),
