@@ -5,7 +5,7 @@ around each pixel (crisp edges without a downloaded perceptual network), and a v
 as in latent diffusion (Rombach et al. 2022, arXiv 2112.10752, appendix G: the KL weight is 1e-6 on
 summed terms). Left out: the adversarial and LPIPS losses of the original.
 
-Half of the latents are turned or mirrored before they are decoded, and the image must come out
+Two in five latents are turned or mirrored before they are decoded, and the image must come out
 turned or mirrored likewise (EQ-VAE, arXiv 2502.09509). So latents turn with their image.
 """
 
@@ -28,7 +28,7 @@ KL_WEIGHT = 2e-5  # of the KL per latent number
 SQUARE_WEIGHT = 5.0  # of the squared error: large errors, which are small subjects, count
 TEXTURE_WEIGHT = 0.5  # of the loss of contrast around each pixel
 LATENT_NOISE = 0.02  # beside a spread of 1: a U-Net's latents are never exactly an encoder's
-TURNED_SHARE = 0.5  # of the latents are turned before they are decoded
+TURNED_SHARE = 0.4  # of the latents are turned before they are decoded
 
 CONFIG = TrainingConfig(steps=9_000, batch_size=4, lr=8e-4, warmup=300, decay=0.75, ema=0.999)
 DECODER_CONFIG = replace(CONFIG, lr=4e-4)
