@@ -34,7 +34,7 @@ MAY_IMPORT["models"] = {"util", "world", "diffusion", "viz"}
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT["models"], "models"}
 MAY_IMPORT["inside"] = {*MAY_IMPORT["pipeline"], "pipeline"}
 MAY_IMPORT["evaluation"] = {*MAY_IMPORT["inside"], "inside"}
-MAY_IMPORT["course"] = {"util", "world", "diffusion", "viz", "evaluation"}
+MAY_IMPORT["course"] = {*MAY_IMPORT["evaluation"], "evaluation"}
 MAY_IMPORT["widgets"] = MAY_IMPORT["training"] = {*MAY_IMPORT["evaluation"], "evaluation"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT["widgets"], "widgets", "training", "course"}
 MAY_IMPORT["__main__"] = {"cli"}

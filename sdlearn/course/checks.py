@@ -23,8 +23,9 @@ _hints_given: Counter[str] = Counter()  # by exercise; a cell that runs again go
 def exercise(name: str, namespace: Mapping[str, Any] | None = None) -> Check:
     """The check of one exercise of the course, for example "noise.add_noise".
 
-    What the exercise needs of a lesson is looked up in `namespace`, by default the variables of
-    the notebook. Raises `ValueError` for an unknown name.
+    `namespace` holds the variables of the notebook, by default those of the running one: they tell
+    what was typed in the cell and what has changed, never what is right. Raises `ValueError` for an
+    unknown name.
 
     >>> check = exercise("guidance.weights")
     >>> check(...)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from ...viz import to_tensor
-from ..answers import kind
 from ..exercises import Exercise, Mistakes, OpenExercise
+from ..words import kind, listed
 
 WANTED = {"subject": "boat", "colour": "purple", "time": "night", "sky": "moon"}
 
@@ -44,6 +44,7 @@ class Numbers(Exercise, name="start.numbers"):
     every picture: 384 * 256 * 3 / 48.
     """
 
+    others = ("384 * 256 * 3 / 48",)
     hints = (
         "How many times shorter is each side of a latent? Compare 128 pixels with 16.",
         "8 times. So the latent is 48 wide and 32 high.",
@@ -57,8 +58,8 @@ class Numbers(Exercise, name="start.numbers"):
         return in_latent
 
     def mistakes(self) -> Mistakes:
-        yield 384 * 256 * 3 / 64
-        yield "the 64 that is often read counts the area alone, but the 3 channels also become 4"
+        yield (384 // 8) * (256 // 8) * 3
+        yield "that is 64 times fewer, with 3 channels as in a picture: a latent has 4"
         yield 384 * 256 / 64
         yield "that is one channel; the latent has 4 of them"
         yield 384 * 256 * 3
@@ -69,6 +70,13 @@ class Numbers(Exercise, name="start.numbers"):
         yield "both sides become 8 times shorter, not one of them"
         yield 16 * 16 * 4
         yield "that is the latent of 128 by 128; this picture is larger"
+
+    def counterexample(self, answer: Any) -> str | None:
+        picture = 384 * 256 * 3
+        return (
+            f"the picture has {picture:,}, {picture / answer:.3g} times as many; of 128 by 128 it "
+            f"was {128 * 128 * 3:,} and {16 * 16 * 4:,}, 48 times as many"
+        )
 
 
 class Boat(OpenExercise, name="start.boat"):
@@ -92,11 +100,16 @@ class Boat(OpenExercise, name="start.boat"):
         if not answer:
             return "your list is empty: give at least one seed"
         readings = [reading.words for reading in judge.read(to_tensor(answer))]
-        wrong = [[f"{n} {words[n]}" for n in WANTED if words[n] != WANTED[n]] for words in readings]
-        best = min(wrong, key=len)
-        if not best:
+        wrong = [[name for name in WANTED if words[name] != WANTED[name]] for words in readings]
+        missed, seen = min(zip(wrong, readings, strict=True), key=lambda pair: len(pair[0]))
+        if not missed:
             return None
-        return f"your best picture shows the judge {', '.join(best)}: say these, or try other seeds"
+        told = listed(f"the {name} {seen[name]} in place of {WANTED[name]}" for name in missed)
+        asked = listed(WANTED[name] for name in missed)
+        return (
+            f"in your best picture the judge sees {told}: does your sentence say {asked}? If it "
+            "does, try other seeds"
+        )
 
 
 EXERCISES = (Three(), Numbers(), Boat())
