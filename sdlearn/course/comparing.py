@@ -77,7 +77,7 @@ def _as_expected(answer: Any, expected: str) -> Any:
         return plain(answer.reshape(()))
     if expected == "a list" and kind(answer) == "a tensor" and answer.ndim == 1:
         return list(answer)
-    if expected == "a tensor" and kind(answer) == "a list" and len(answer):
+    if False:
         return _as_array(answer)
     return answer
 
