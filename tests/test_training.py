@@ -342,7 +342,8 @@ def test_numbers_that_cannot_be_trained_with_are_refused(option: str, value: str
 def test_each_stage_has_one_bar(
     shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(accelerate, "PartialState", lambda: SimpleNamespace(is_main_process=shown))
+    process = SimpleNamespace(is_main_process=shown, num_processes=1)
+    monkeypatch.setattr(accelerate, "PartialState", lambda *_, **__: process)
     steps = {"vae": range(1, 4), "unet": range(8, 11)}  # the second goes on after a stop
     train._show(
         run.StageProgress(stage, done, done_at_last[-1], {"loss": 0.5})
@@ -382,13 +383,14 @@ def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
         "import sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from pathlib import Path\n"
-        "from accelerate import PartialState\n"
         "from sdlearn.training import loop\n"
+        "from sdlearn.util.processes import this_process\n"
         "from test_training import CONFIG, Line, make_batch\n"
+        "state = this_process()\n"
         "list(loop.train_model(Line(), make_batch, CONFIG, Path(sys.argv[1])))\n"
-        "assert PartialState().num_processes == 2\n"
-        "PartialState().wait_for_everyone()\n"
-        "PartialState().destroy_process_group()\n"
+        "assert state.num_processes == 2\n"
+        "state.wait_for_everyone()\n"
+        "state.destroy_process_group()\n"
     )
     # On CPUs accelerate wants MPI for several processes, unless it is told to use its launcher of
     # processes for GPUs, torchrun, and then not to use GPUs.

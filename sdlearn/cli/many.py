@@ -15,7 +15,6 @@ often they were stopped (on one kind of device, with one number of threads):
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -66,17 +65,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _process_state(args: argparse.Namespace) -> Any:
     """The processes that a launcher has started, or this one alone, as accelerate knows them."""
-    from accelerate import PartialState
-    from accelerate.utils import parse_flag_from_env
+    from ..util.processes import this_process
 
-    state = PartialState(parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=PATIENCE)
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started != state.num_processes:  # each would draw everything
-        raise RuntimeError(
-            f"{started} processes were started, but accelerate finds no GPUs for them; "
-            "to use CPUs, set ACCELERATE_USE_CPU=true before 'accelerate launch'"
-        )
-    if started > 1 and args.device is not None:
+    state = this_process(timeout=PATIENCE)
+    if state.num_processes > 1 and args.device is not None:
         raise ValueError("device is chosen by 'accelerate launch'; leave --device out")
     return state
 

@@ -48,8 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what was asked for, with a progress bar for each stage."""
-    from accelerate import PartialState
     from transformers import logging
+
+    from ..util.processes import this_process
 
     logging.set_verbosity_error()  # or it advises to install torchvision, which is not needed
     from ..training.run import TrainingRun, default_folder
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         stages = STAGES[args.stage](training)
     _show(stages)
-    state = PartialState()
+    state = this_process()
     if state.is_main_process:
         whole = args.stage in ("all", "export")
         print(f"model in {output}" if whole else f"done, in {folder}")
@@ -93,10 +94,11 @@ def _config(args: argparse.Namespace) -> RunConfig:
 
 def _show(stages: Iterator[StageProgress]) -> None:
     """One bar for each stage, on the main process only."""
-    from accelerate import PartialState
     from tqdm import tqdm
 
-    hidden = not PartialState().is_main_process
+    from ..util.processes import this_process
+
+    hidden = not this_process().is_main_process
     for stage, steps in groupby(stages, lambda progress: progress.stage):
         first = next(steps)
         before = first.done - 1

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from accelerate import PartialState
 from torch import nn
 
+from ..util.processes import this_process
 from . import clip, judge, unet, vae
 from .data import RenderedImages
 from .loop import Batch, TrainingConfig, train_model
@@ -96,7 +96,7 @@ class TrainingRun:
 
     def save(self, part: str, write: Callable[[Path], object]) -> None:
         """Let the main process write a finished part; the others wait for it."""
-        state = PartialState()
+        state = this_process()
         if state.is_main_process:
             write(self.folder / "model" / part)
         state.wait_for_everyone()
@@ -112,7 +112,7 @@ class TrainingRun:
         log.parent.mkdir(parents=True, exist_ok=True)
         batches = partial(make_batch, config.batch_size)
         for record in train_model(objective, batches, config, self.checkpoint(part)):
-            if record.step % LOG_EVERY == 0 and PartialState().is_main_process:
+            if record.step % LOG_EVERY == 0 and this_process().is_main_process:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(record)) + "\n")
             numbers = {"loss": record.loss, **record.parts}

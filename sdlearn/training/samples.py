@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from diffusers import AutoencoderKL
 from PIL import Image, ImageDraw, ImageFont
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..pipeline import StableDiffusion
 from ..util.images import tile, to_pil
+from ..util.processes import this_process
 from ..world import IMAGE_SIZE
 from . import unet, vae
 from .data import RenderedImages
@@ -72,7 +72,7 @@ def _is_wanted(run: TrainingRun, progress: StageProgress) -> bool:
     config, done = run.config.parts[progress.stage], progress.done
     every = max(1, config.steps // SHEETS // config.save_every) * config.save_every
     is_due = done % every == 0 or done == config.steps
-    return is_due and run.samples is not None and PartialState().is_main_process
+    return is_due and run.samples is not None and this_process().is_main_process
 
 
 def _write(run: TrainingRun, progress: StageProgress, images: Iterable[Image.Image]) -> None:
@@ -85,7 +85,7 @@ def _write(run: TrainingRun, progress: StageProgress, images: Iterable[Image.Ima
 
 def write_strip(run: TrainingRun, stage: str) -> None:
     """Some sheets of a stage below each other, each beside its number of steps; the last is one."""
-    if run.samples is None or not PartialState().is_main_process:
+    if run.samples is None or not this_process().is_main_process:
         return
     steps = sorted(int(path.stem.split("-")[1]) for path in run.samples.glob(f"{stage}-[0-9]*.png"))
     chosen: list[int] = []

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, load_judge, save_judge
+from ..util.processes import this_process
 from ..world import caption, scenes
 from . import clip, judge, unet, vae
 from .data import render_all
@@ -31,7 +31,7 @@ def world_stage(run: TrainingRun) -> Iterator[StageProgress]:
     counts = {"train": run.config.images, judge.SPLIT: run.config.judge_images}
     total, before = sum(counts.values()), 0
     for split, count in counts.items():
-        with PartialState().main_process_first():
+        with this_process().main_process_first():
             for done in render_all(run.images_path(split), count, split):
                 yield StageProgress("world", before + done, total)
         before += count
@@ -91,7 +91,7 @@ def judge_stage(run: TrainingRun) -> Iterator[StageProgress]:
 
 def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
     """Train the noise predictor on the latents of all images, computed once."""
-    device = PartialState().device
+    device = this_process().device
     autoencoder = AutoencoderKL.from_pretrained(run.finished("vae")).eval().to(device)
     tokenizer = CLIPTokenizer.from_pretrained(run.finished("tokenizer"))
     text_encoder = CLIPModel.from_pretrained(run.finished("clip")).text_model.eval().to(device)
@@ -108,7 +108,7 @@ def unet_stage(run: TrainingRun) -> Iterator[StageProgress]:
 
 def export_stage(run: TrainingRun, output: Path) -> Iterator[StageProgress]:
     """Put the finished parts together as a Stable Diffusion folder."""
-    if PartialState().is_main_process:
+    if this_process().is_main_process:
         export(
             output,
             tokenizer=CLIPTokenizer.from_pretrained(run.finished("tokenizer")),
