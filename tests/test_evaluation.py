@@ -2,6 +2,8 @@
 
 import json
 import math
+import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -27,12 +29,15 @@ from sdlearn.evaluation import (
     wilson,
     world_diversity,
 )
-from sdlearn.evaluation.adherence import checks, mistakes, tally
-from sdlearn.evaluation.judge import Judge, Reading, labels, save_judge
+from sdlearn.evaluation.adherence import COLUMNS, PAIR_COLUMNS, checks, mistakes, tally
+from sdlearn.evaluation.judge import ATTRIBUTES, Judge, Reading, labels, save_judge
+from sdlearn.evaluation.judge import BACKDROP as SCENERY
+from sdlearn.evaluation.measures import TURNS, mean_gradient
 from sdlearn.evaluation.plots import figures, plot_steps
+from sdlearn.evaluation.prompts import asked_of, find_prompts, read_prompts, scene_with
 from sdlearn.evaluation.report import SPLITS
 from sdlearn.training.run import FULL
-from sdlearn.util.images import to_tensor
+from sdlearn.util.images import to_tensor, turn
 from sdlearn.world import Scene, Thing, caption, full_caption, render, scenes
 
 HOUSE = Scene((Thing("house", "red", "large", "left"),), "grass", "day", "none")
@@ -106,50 +111,69 @@ def test_an_interval_holds_the_truth_in_95_of_100_cases():
 
 
 def test_a_picture_that_is_right_is_right_in_everything():
-    assert all(checks(seen(HOUSE), HOUSE).values())
-    found = checks(seen(PAIR), PAIR)
+    assert all(checks(seen(HOUSE), asked_of(HOUSE)).values())
+    found = checks(seen(PAIR), asked_of(PAIR))
+    assert set(found) == set(PAIR_COLUMNS)
     assert not found.pop("colours_swapped")
     assert all(found.values())
 
 
-@pytest.mark.parametrize("name", ["subject", "colour", "size", "position", "ground", "time", "sky"])
+@pytest.mark.parametrize("name", COLUMNS[:-1])
 def test_one_wrong_attribute_makes_all_right_wrong(name):
-    other = {**labels(PAIR), "position": "right", "subject": "tree"}[name]
-    found = checks(seen(HOUSE, **{name: other}), HOUSE)
+    other = next(word for word in ATTRIBUTES[name] if word != labels(HOUSE)[name])
+    found = checks(seen(HOUSE, **{name: other}), asked_of(HOUSE))
     assert [column for column, right in found.items() if not right] == [name, "all_right"]
 
 
 def test_a_second_subject_that_nobody_asked_for_is_a_mistake():
-    assert not checks(seen(HOUSE, second_subject="cat"), HOUSE)["all_right"]
+    found = checks(seen(HOUSE, second_subject="cat", second_colour="red"), asked_of(HOUSE))
+    assert [column for column, right in found.items() if not right] == ["all_right"]
+
+
+def test_what_is_not_asked_for_is_free_but_for_two_sky_items():
+    """As in a prompt that somebody wrote: it names a few attributes only."""
+    asked = {"second_subject": "none", "subject": "house", "sky": "none"}
+    reading = seen(HOUSE, colour="blue", size="small", style="pixel art", sky_items="1")
+    found = checks(reading, asked)
+    assert set(found) == {"subject", "sky", "sky_items", "all_right"}
+    assert all(found.values())
+    twice = seen(HOUSE, sky_items="2")
+    assert not checks(twice, asked)["all_right"]
+    assert mistakes([twice], [asked]) == {"sky_items": {"not named → 2": 1}}
 
 
 def test_swapped_colours_are_told_from_wrong_ones():
-    swapped = checks(seen(PAIR, colour="green", second_colour="blue"), PAIR)
+    asked = asked_of(PAIR)
+    swapped = checks(seen(PAIR, colour="green", second_colour="blue"), asked)
     assert swapped["colours_swapped"]
-    assert swapped["both_subjects"]
-    assert not swapped["both_colours"]
+    assert swapped["subject"]
+    assert not swapped["colour"]
+    assert not swapped["both_subjects_and_colours"]
     assert not swapped["all_right"]
-    assert not checks(seen(PAIR, colour="red"), PAIR)["colours_swapped"]
+    assert not checks(seen(PAIR, colour="red"), asked)["colours_swapped"]
+    assert not checks(seen(PAIR, second_subject="house"), asked)["subject"]
 
 
 def test_a_tally_counts_each_column_over_the_pictures_it_applies_to():
-    rates = tally([seen(HOUSE), seen(HOUSE, sky="sun"), seen(PAIR)], [HOUSE, HOUSE, PAIR])
+    readings = [seen(HOUSE), seen(HOUSE, sky="sun"), seen(PAIR)]
+    rates = tally(readings, [asked_of(scene) for scene in (HOUSE, HOUSE, PAIR)])
     assert rates["sky"] == Rate(2, 3)
-    assert rates["subject"] == Rate(2, 2)
-    assert rates["both_subjects"] == Rate(1, 1)
+    assert rates["subject"] == Rate(3, 3)
+    assert rates["size"] == Rate(2, 2)
+    assert rates["both_subjects_and_colours"] == Rate(1, 1)
     assert rates["all_right"] == Rate(2, 3)
     with pytest.raises(ValueError, match=r"readings must be as many as scenes \(1\); got 2"):
-        tally([seen(HOUSE)] * 2, [HOUSE])
+        tally([seen(HOUSE)] * 2, [asked_of(HOUSE)])
 
 
 def test_mistakes_say_what_was_taken_for_what():
     readings = [seen(HOUSE, colour="blue", sky="sun"), *[seen(HOUSE, colour="yellow")] * 2]
-    found = mistakes(readings, [HOUSE] * 3)
+    found = mistakes(readings, [asked_of(HOUSE)] * 3)
     assert found == {"colour": {"red → yellow": 2, "red → blue": 1}, "sky": {"none → sun": 1}}
     assert list(found["colour"]) == ["red → yellow", "red → blue"]  # the most frequent first
     lone = seen(HOUSE, second_subject="cat", second_colour="red")
-    assert mistakes([lone], [HOUSE]) == {"second_subject": {"none → cat": 1}}
-    assert mistakes([seen(PAIR, size="large", position="right")], [PAIR]) == {}
+    assert mistakes([lone], [asked_of(HOUSE)]) == {"second_subject": {"none → cat": 1}}
+    assert mistakes([seen(PAIR, size="large", position="right")], [asked_of(PAIR)]) == {}
 
 
 def test_psnr_by_hand():
@@ -161,14 +185,93 @@ def test_psnr_by_hand():
     assert psnr(image, image) == math.inf
 
 
+class Darkens:
+    """An autoencoder whose latents are the image, and whose decoder takes a share of its light.
+
+    With `is_tall`, the decoder knows which way is up: it darkens the lower half only.
+    """
+
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def __init__(self, is_tall=False):
+        self.is_tall = is_tall
+
+    def encode_image(self, images):
+        return images
+
+    def decode(self, latents):
+        light = torch.full(latents.shape[-2:], 0.9)
+        light[:64] = 1.0 if self.is_tall else 0.9
+        return latents * light
+
+
 def test_fidelity_is_the_mean_over_pictures_not_over_pixels():
-    image = torch.full((2, 3, 32, 32), 0.5)
-    restored = image + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
-    found = fidelity([(image, restored)])
+    drawn = [Scene((Thing("house", "red"),)), Scene((Thing("cat", "red"),), style="watercolour")]
+    images = to_tensor([render(scene) for scene in drawn])
+    own = [psnr(image, 0.9 * image) for image in images]
+    found = fidelity(Darkens(), drawn, batch_size=1)
     assert found.images == 2
-    assert found.psnr_mean == pytest.approx((20 + 40) / 2, abs=1e-3)
-    assert found.psnr_worst == pytest.approx(20, abs=1e-3)
-    assert found.psnr_interval == pytest.approx((20, 40), abs=1e-3)
+    assert found.psnr_mean == pytest.approx(np.mean(own), abs=1e-6)
+    assert found.psnr_worst == min(own)
+    assert found.psnr_interval == pytest.approx(sorted(own), abs=1e-6)
+    assert found.psnr_by_style == {"storybook": own[0], "watercolour": own[1]}
+    assert found.sharpness == pytest.approx(0.9, abs=1e-6)
+
+
+def test_what_turned_latents_decode_to_is_compared_with_the_turned_picture():
+    drawn = [HOUSE, PAIR]
+    same = fidelity(Darkens(), drawn).psnr_turned
+    assert list(same) == list(TURNS)
+    assert all(value == pytest.approx(same["upright"], abs=1e-4) for value in same.values())
+    tall = fidelity(Darkens(is_tall=True), drawn).psnr_turned
+    assert tall["upright"] == tall["mirrored"]
+    assert tall["half turn"] == tall["upside down"]
+    assert abs(tall["upright"] - tall["half turn"]) > 0.05
+
+
+def test_a_picture_is_turned_and_mirrored_by_hand():
+    corners = torch.tensor([[1, 2], [3, 4]])
+    turned = {name: turn(corners, number).tolist() for name, number in TURNS.items()}
+    assert turned == {
+        "upright": [[1, 2], [3, 4]],
+        "mirrored": [[2, 1], [4, 3]],
+        "upside down": [[3, 4], [1, 2]],
+        "quarter turn": [[2, 4], [1, 3]],
+        "half turn": [[4, 3], [2, 1]],
+        "three quarter turns": [[3, 1], [4, 2]],
+    }
+
+
+def test_mean_gradient_by_hand():
+    stripes = torch.tensor([0.0, 1.0]).repeat(3, 4, 2)  # a step of 1 at every column, none down
+    assert mean_gradient(stripes) == 0.5
+
+
+@pytest.mark.parametrize("name", ["handwritten", "beyond"])
+def test_handwritten_prompts_have_a_scene_that_shows_what_they_name(name):
+    """None asks for what cannot be, and a picture of the scene is right in everything."""
+    for prompt in read_prompts(name):
+        assert checks(seen(prompt.scene), prompt.asked)["all_right"], prompt.text
+        assert prompt.scene.is_pair == (prompt.asked["second_subject"] != "none"), prompt.text
+    assert read_prompts(name) == read_prompts(name)
+
+
+def test_a_file_of_prompts_is_taken_whole_or_its_first_ones():
+    texts = [prompt.text for prompt in find_prompts("handwritten", 1000)]
+    assert len(set(texts)) == 200
+    assert texts == texts[:200] * 5
+    assert len(find_prompts("handwritten", 399)) == 200
+    assert [prompt.text for prompt in find_prompts("handwritten", 24)] == texts[:24]
+    for count in (24, 200):
+        writers = [prompt.by for prompt in find_prompts("handwritten", count)]
+        assert sorted({writers.count(writer) for writer in writers}) == [count / 2]
+
+
+def test_a_scene_that_cannot_be_is_refused():
+    wanted = {"subject": "cat", "sky": "rainbow"}
+    assert scene_with(wanted, random.Random(0)).time != "night"
+    with pytest.raises(ValueError, match="the sky must be one that the time of day has; got {"):
+        scene_with({**wanted, "time": "night"}, random.Random(0))
 
 
 def test_pixel_distance_by_hand():
@@ -256,28 +359,33 @@ def test_every_guidance_is_taken_with_every_number_of_steps_and_every_scheduler(
 
 
 def test_a_report_has_ceiling_rows_and_floor_for_every_split(report):
-    for split in ("single", "held_out", "pairs"):
+    for split in SPLITS:
         sources = [row.source for row in report.rows if row.split == split]
-        expected = ["renders", "VAE round trips", "generated", "generated", "shuffled captions"]
-        assert sources == expected
+        writers = ["knew the captions", "did not know them"] if split == "handwritten" else []
+        generated = ["generated", *writers] * 2
+        assert sources == ["renders", "VAE round trips", *generated, "shuffled captions"]
     assert report.autoencoder.images == 3
     assert [d.source for d in report.diversity] == ["renders", "generated", "generated"]
 
 
 def test_the_ceiling_and_the_floor_of_a_perfect_model(sd):
     """A judge that sees what was asked for in every image leaves nothing to the floor."""
-    settings = replace(SMALL, prompts=6, guidance=(0.0,))
-    asked = {split: list(scenes(6, split)) for split in SPLITS}
+    settings = replace(SMALL, prompts=4, guidance=(0.0,))
+    asked = {split: [prompt.scene for prompt in find_prompts(split, 4)] for split in SPLITS}
     sources = ("renders", "VAE round trips", "generated")
     judge = PerfectJudge([scene for split in SPLITS for _ in sources for scene in asked[split]])
     for row in evaluate(sd, judge, settings).rows:
-        expected = 0 if row.source == "shuffled captions" else 6
-        assert row.rates["all_right"] == Rate(expected, 6), row
+        is_floor = row.source == "shuffled captions"
+        total = 2 if row.source in ("knew the captions", "did not know them") else 4
+        assert row.rates["all_right"] == Rate(0 if is_floor else total, total), row
         assert row.mistakes == {}
 
 
 def test_the_report_is_the_same_again(sd, untrained, report):
-    assert to_json(evaluate(sd, untrained, SMALL)) == to_json(report)
+    splits = ("pairs", "handwritten")
+    again = evaluate(sd, untrained, replace(SMALL, splits=splits))
+    assert again.rows == [row for row in report.rows if row.split in splits]
+    assert to_json(replace(again, rows=report.rows, settings=SMALL)) == to_json(report)
 
 
 def test_every_progress_bar_reaches_its_end(sd, untrained):
@@ -289,24 +397,30 @@ def test_every_progress_bar_reaches_its_end(sd, untrained):
             watched[label] = (count, total)
             yield item
 
-    evaluate(sd, untrained, replace(SMALL, guidance=(0.0,)), watch)
-    assert len(watched) == 3 * 3 + 2
+    evaluate(sd, untrained, replace(SMALL, guidance=(0.0,), splits=("pairs", "beyond")), watch)
+    assert len(watched) == 2 * 3 + 2
     assert all(count == total > 0 for count, total in watched.values()), watched
 
 
 @pytest.mark.slow
 def test_what_is_new_to_the_model_is_as_the_docstring_says():
     def shown(scene):
-        return frozenset(scene.things), scene.ground, scene.time, scene.sky
+        return frozenset(scene.things), *(getattr(scene, name) for name in SCENERY)
 
     drawn = list(scenes(FULL.images))
     known, words = {shown(scene) for scene in drawn}, {caption(scene) for scene in drawn}
     shares = {
         split: sum(shown(scene) in known for scene in scenes(1000, split)) / 1000
-        for split in (*SPLITS, "test")
+        for split in ("single", "styles", "pairs", "held_out", "held_out_styles")
     }
-    assert shares == {"single": 0.759, "held_out": 0.0, "pairs": 0.083, "test": 0.601}
-    assert sum(full_caption(scene) in words for scene in scenes(1000, "single")) == 1
+    assert list(shares.values()) == [0.178, 0.045, 0.010, 0, 0]
+    asked = [*find_prompts("single", 1000), *find_prompts("pairs", 1000)]
+    assert not [prompt.text for prompt in asked if prompt.text in words]
+    assert sum(prompt.text in words for prompt in find_prompts("handwritten", 200)) == 2
+
+
+def ends_of_cells(line):
+    return {cell.end() for cell in re.finditer(r"\S+", line) if cell.start() > 18}
 
 
 def test_the_table_fits_a_terminal(report):
@@ -314,12 +428,17 @@ def test_the_table_fits_a_terminal(report):
     name, *lines = table.splitlines()
     assert name == f"model {report.model}"  # a folder, as long as it is
     assert max(map(len, lines)) <= 100
-    for text in ("one subject", "held-out", "two subjects", "guidance 2 ", "  1 step, own", "PSNR"):
+    texts = ("one subject", "held-out", "two subjects", "guidance 2 ", "  1, own", "by hand")
+    for text in (*texts, "PSNR by style", "sharpness", "upside down", "knew the captions"):
         assert text in table
     renders = next(line for line in lines if line.startswith("renders"))
-    assert len(renders.split()) == 1 + 8
+    assert len(renders.split()) == 1 + len(COLUMNS)
     headings = [line.split() for line in lines if line.strip().startswith("subject")]
-    assert [words[-2:] for words in headings] == [["sky", "all"]] * 3
+    assert [words[-3:] for words in headings] == [["weather", "style", "all"]] * len(SPLITS)
+    heading = next(line for line in lines if line.strip().startswith("subject"))
+    below = lines[lines.index(heading) + 1 :]
+    for line in below[:10]:
+        assert ends_of_cells(line) <= ends_of_cells(heading), line
 
 
 def test_the_json_holds_settings_versions_and_an_interval_for_every_number(report):
@@ -364,9 +483,11 @@ QUICKLY = ["evaluate", "--quick", "--prompts", "2", "--steps", "1", "--model"]
 def test_the_command_prints_the_table_and_writes_the_json(tiny_folder, tmp_path, capsys):
     save_judge(Judge(), tmp_path / "judge")
     path = tmp_path / "report.json"
-    words = [*QUICKLY, str(tiny_folder)]
+    words = [*QUICKLY, str(tiny_folder), "--splits", "handwritten"]
     assert main([*words, "--judge", str(tmp_path / "judge"), "--json", str(path)]) == 0
-    assert "guidance 3, 1 step, own scheduler" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "guidance 3, 1 step, own scheduler" in table
+    assert "written by hand, 2 images" in table
     assert json.loads(path.read_text())["settings"]["steps"] == [1]
     assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
 
@@ -400,7 +521,7 @@ def test_the_command_draws_what_was_measured(tiny_folder, tmp_path, monkeypatch,
     save_judge(Judge(), tmp_path / "judge")
     words = ["evaluate", "--quick", "--prompts", "2", "--model", str(tiny_folder)]
     words += ["--judge", "judge", "--guidance", "1", "2", "--steps", "1", "2"]
-    assert main([*words, "--figures", "plots"]) == 0
+    assert main([*words, "--figures", "plots", "--splits", "single", "held_out"]) == 0
     drawn = sorted((tmp_path / "plots").iterdir())
     assert [path.name for path in drawn] == ["composition.png", "guidance.png", "steps.png"]
     assert all(Image.open(path).width >= 1000 for path in drawn)
@@ -418,7 +539,7 @@ def test_figures_tell_their_numbers(report):
         drawn["guidance"].alt
     )
     bars = drawn["composition"].axes[0].patches
-    assert len(bars) == 16
+    assert len(bars) == 2 * len(COLUMNS)
     assert bars[0].get_width() == pytest.approx(100 * report.rows[2].rates["subject"].share)
     with pytest.raises(ValueError, match="steps must hold at least two values"):
         plot_steps(report)

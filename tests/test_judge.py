@@ -22,6 +22,7 @@ from sdlearn.evaluation.judge import (
 )
 from sdlearn.models import TINY
 from sdlearn.world import Scene, Thing, render, scenes
+from sdlearn.world.scene import SPLITS
 
 SINGLE = Scene((Thing("castle", "pink", "small", "right"),), "snow", "night", "moon")
 PAIR = Scene(  # the left one is named last
@@ -55,6 +56,9 @@ def test_labels_of_one_subject() -> None:
         "ground": "snow",
         "time": "night",
         "sky": "moon",
+        "sky_items": "1",
+        "weather": "none",
+        "style": "storybook",
         "second_subject": "none",
         "second_colour": "none",
     }
@@ -67,10 +71,20 @@ def test_labels_of_a_pair_go_from_left_to_right() -> None:
     assert (found["size"], found["position"]) == ("medium", "left")
 
 
-@pytest.mark.parametrize("split", ["judge", "pairs", "held_out"])
+@pytest.mark.parametrize("split", SPLITS)
 def test_the_judge_has_a_word_for_every_truth(split: str) -> None:
     for scene in scenes(500, split):
-        assert all(truth in ATTRIBUTES[name] for name, truth in labels(scene).items())
+        truth = labels(scene)
+        assert set(truth) == set(ATTRIBUTES)
+        assert all(word in ATTRIBUTES[name] for name, word in truth.items())
+        assert all(Reading(truth, {}).right(scene).values())
+
+
+def test_the_judge_has_no_word_that_nothing_shows() -> None:
+    told = [labels(scene) for scene in scenes(1500, "all")]
+    for name, words in ATTRIBUTES.items():
+        unseen = set(words) - {row[name] for row in told}
+        assert unseen == ({"2"} if name == "sky_items" else set()), "two items are never asked for"
 
 
 def test_a_reading_is_compared_attribute_by_attribute() -> None:
@@ -98,7 +112,7 @@ def test_a_reading_is_the_likeliest_word_and_its_probability(untrained: Judge) -
 
 
 def test_pictures_read_together_read_as_they_do_alone(untrained: Judge) -> None:
-    images = pictures(list(scenes(5, "judge")))
+    images = pictures(list(scenes(5, "all")))
     alone = [untrained.read(image[None])[0].words for image in images]
     assert [reading.words for reading in untrained.read(images)] == alone
 
@@ -155,7 +169,7 @@ def test_a_model_has_the_judge_in_its_folder(tiny_folder: Path, tmp_path: Path) 
 
 
 def test_the_shipped_judge_reads_renders(shipped: Judge) -> None:
-    drawn = [*scenes(140, "single"), *scenes(30, "held_out"), *scenes(30, "pairs")]
+    drawn = [*scenes(100, "single"), *scenes(50, "pairs"), *scenes(100, "all_test")]
     readings = shipped.read(pictures(drawn))
     right = [reading.right(scene) for reading, scene in zip(readings, drawn, strict=True)]
     for name in ATTRIBUTES:

@@ -21,9 +21,10 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from sdlearn.cli import train
-from sdlearn.evaluation import psnr
+from sdlearn.evaluation import labels, psnr
 from sdlearn.training import clip, judge, loop, probe, run, samples, unet, vae
 from sdlearn.training.data import RenderedImages, render_all
+from sdlearn.training.muon import orthogonal
 from sdlearn.world import caption, full_caption, is_held_out, scene_at, scenes
 from sdlearn.world.scene import COLOURS
 
@@ -35,10 +36,10 @@ class Line(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.w = nn.Parameter(torch.zeros(3))
+        self.w = nn.Parameter(torch.zeros(3, 1))
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        error = (x @ self.w - x.sum(dim=1)).square().mean()
+        error = (x @ self.w - x.sum(dim=1, keepdim=True)).square().mean()
         return {"loss": error, "error": error}
 
 
@@ -73,20 +74,32 @@ def test_train_model_yields_a_record_a_step_and_learns() -> None:
     assert [r.step for r in records] == list(range(1, 301))
     assert records[-1].loss < 1e-3 < records[0].loss
     assert set(records[0].parts) == {"error"}
-    assert torch.allclose(model.w, torch.ones(3), atol=0.05)
+    assert torch.allclose(model.w, torch.ones_like(model.w), atol=0.05)
 
 
-def test_a_run_that_resumes_equals_one_that_does_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", loop.OPTIMIZERS)
+def test_a_run_that_resumes_equals_one_that_does_not(tmp_path: Path, optimizer: str) -> None:
+    config = replace(CONFIG, optimizer=optimizer)
     whole, halted = Line(), Line()
-    expected = list(loop.train_model(whole, make_batch, CONFIG))
-    run = loop.train_model(halted, make_batch, CONFIG, tmp_path / "c.pt")
+    expected = list(loop.train_model(whole, make_batch, config))
+    run = loop.train_model(halted, make_batch, config, tmp_path / "c.pt")
     first = [next(run) for _ in range(4)]  # saved after 3, killed after 4
     run.close()
     resumed = Line()
-    rest = list(loop.train_model(resumed, make_batch, CONFIG, tmp_path / "c.pt"))
+    rest = list(loop.train_model(resumed, make_batch, config, tmp_path / "c.pt"))
     assert [r.step for r in rest] == [4, 5, 6]
     assert [r.loss for r in first[:3] + rest] == [r.loss for r in expected]
     assert torch.equal(resumed.w, whole.w)
+
+
+def test_muon_moves_all_directions_alike() -> None:
+    """Whatever the gradient's singular values were, those of the step are near 1."""
+    matrix = torch.randn(6, 20, generator=torch.Generator().manual_seed(0))
+    matrix[1] = 0.9 * matrix[0] + 0.1 * matrix[1]  # nearly alike: a direction of small gradients
+    for step in (orthogonal(matrix), orthogonal(matrix.T)):
+        assert (torch.linalg.svdvals(step) - 1).abs().max() < 0.5
+    with torch.autocast("cpu", torch.bfloat16):
+        assert orthogonal(matrix).dtype == torch.bfloat16
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
@@ -199,8 +212,9 @@ def test_clip_batches_are_captions_beside_near_misses(
     again = clip.make_batch(rendered, tokens, 8, torch.Generator().manual_seed(0))
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     assert batch["images"].shape == (8, 3, 128, 128)
-    assert batch["ids"].shape == batch["near_miss_ids"].shape
-    assert (batch["ids"] != batch["near_miss_ids"]).any(dim=1).all()
+    for near_misses in batch["near_miss_ids"].split(8):
+        assert (batch["ids"] != near_misses).any(dim=1).all()
+    assert len(batch["near_miss_ids"]) == 8 * clip.NEAR_MISSES_EACH
 
 
 def test_a_held_out_combination_is_never_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,8 +223,8 @@ def test_a_held_out_combination_is_never_a_wrong_answer(monkeypatch: pytest.Monk
     monkeypatch.setattr(clip, "caption", lambda s: shown.append(is_held_out(s)) or caption(s))
     rng = random.Random(0)
     for row in range(300):
-        clip._caption_and_near_miss(row, rng)
-    assert len(shown) >= 600
+        clip._caption_and_near_misses(row, rng)
+    assert len(shown) >= 300 * (1 + clip.NEAR_MISSES_EACH)
     assert not any(shown)
 
 
@@ -258,7 +272,7 @@ def test_unet_objective_by_hand(tokens: CLIPTokenizer) -> None:
 
 def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) -> None:
     latents = torch.arange(4.0)[:, None, None, None].expand(4, 4, 2, 2)
-    batch = unet.make_batch(latents, tokens, 2000, torch.Generator().manual_seed(0))
+    batch = unet.make_batch(latents, 70, tokens, 2000, torch.Generator().manual_seed(0))
     dropped = batch["ids"][:, 1] == tokens.eos_token_id
     assert 0.08 < dropped.float().mean() < 0.12
     words = tokens.batch_decode(batch["ids"][~dropped], skip_special_tokens=True)
@@ -266,7 +280,7 @@ def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) ->
     for row, text in zip(rows, words, strict=True):
         named = [colour for colour in COLOURS if f" {colour} " in f" {text} "]
         assert set(named) - {"white", "yellow", "green", "blue"} <= {
-            thing.colour for thing in scene_at(row).things
+            thing.colour for thing in scene_at(70 + row).things
         }, "grounds are white, yellow, green or blue; every other colour is a thing's"
     assert len({text for row, text in zip(rows, words, strict=True) if row == 0}) > 50
     assert batch["t"].min() == 0
@@ -275,7 +289,7 @@ def test_unet_batches_drop_captions_and_word_them_anew(tokens: CLIPTokenizer) ->
 
 def test_judge_batches_pair_images_with_their_truth(rendered: RenderedImages) -> None:
     restored = torch.zeros(8, 3, 128, 128, dtype=torch.uint8)
-    truth = torch.arange(16)[:, None].repeat(1, 9)
+    truth = torch.arange(16)[:, None].repeat(1, len(judge.ATTRIBUTES))
     batch = judge.make_batch(rendered, restored, truth, 8, torch.Generator().manual_seed(0))
     assert batch["images"].shape == (8, 3, 128, 128)
     assert (batch["truth"][:4, 0] < 8).all(), "the first half are plain renders"
@@ -284,9 +298,17 @@ def test_judge_batches_pair_images_with_their_truth(rendered: RenderedImages) ->
 
 
 def test_truth_table_names_the_scene() -> None:
-    table = judge.truth_table(5)
-    scene = scene_at(3, judge.SPLIT)
-    assert judge.ATTRIBUTES["ground"][table[3, 4]] == scene.ground
+    table = judge.truth_table(200)
+    rows = [
+        {name: words[n] for (name, words), n in zip(judge.ATTRIBUTES.items(), row, strict=True)}
+        for row in table.tolist()
+    ]
+    drawn = [scene_at(i, "all") for i in range(200)]
+    for row, scene in zip(rows, drawn, strict=True):
+        assert (row.pop("sky_items") == "0") == (scene.sky == "none")
+        assert row.items() <= labels(scene).items()
+    twice = [i for i, n in enumerate(table[:, list(judge.ATTRIBUTES).index("sky_items")]) if n == 2]
+    assert 5 <= len(twice) <= 30
 
 
 def test_full_captions_are_what_the_probe_reads() -> None:

@@ -1,10 +1,12 @@
 """Measure how well a model obeys its prompts.
 
 Images are generated from prompts of the drawn world, the judge reads them, and what is right is
-counted: one subject, held-out combinations of colour with subject or position, and two subjects.
-With the judge's own accuracy (renders), the ceiling (VAE round trips) and the floor (shuffled
-captions). Several values of guidance, steps or scheduler make one row each. Image i of a split
-always has the same scene and, with the same --seed, the same noise.
+counted, in splits: single (one subject), held_out (combinations of colour with subject or position
+that training never shows), pairs (two subjects), styles (another than the storybook's),
+held_out_styles (style and subject never together), handwritten (people's own words) and beyond
+(words that no caption has). With the judge's own accuracy (renders), the ceiling (VAE round trips)
+and the floor (shuffled captions). Several values of guidance, steps or scheduler make one row each.
+Image i of a split always has the same prompt and, with the same --seed, the same noise.
 
 examples:
   sdlearn evaluate --quick                                  a first look, few prompts
@@ -31,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
     add("--model", default="tiny", help="tiny, a folder, a file, or a hub id (default: tiny)")
-    add("--prompts", type=int, metavar="N", help="in each of three splits (default: 200)")
+    add("--prompts", type=int, metavar="N", help="in each split (default: 200)")
     add("--guidance", type=float, nargs="+", metavar="X", help="(default: 3)")
     add("--steps", type=int, nargs="+", metavar="N", help="(default: 20)")
     own = "(default: the model's own)"
     add("--scheduler", nargs="+", metavar="NAME", dest="schedulers", help=own)
     add("--batch-size", type=int, metavar="N", help="images at a time (default: 16)")
     add("--seed", type=int, help="of the first image (default: 0)")
-    add("--splits", nargs="+", metavar="NAME", help="(default: single held_out pairs)")
+    add("--splits", nargs="+", metavar="NAME", help="(default: all of them)")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
     add("--figures", type=Path, metavar="FOLDER", help="draw what was measured, as PNGs")
     add("--force", action="store_true", help="replace files that are there already")

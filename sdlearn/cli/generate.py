@@ -2,15 +2,18 @@
 
 The same prompt, seed and settings draw the same image again; the PNG files remember them. The tiny
 model knows the words of its own small world:
-  a <large|small> <colour> <house|tree|boat|car|castle|cat|rocket|lighthouse> <on the left|...>,
-  on <green grass|white snow|...>, <at night|at sunset|...>, under <the moon|a rainbow|...>
+  a <large|small> <colour> <subject> <on the left|...>, on <green grass|white snow|...>,
+  <at night|at sunset|...>, under <the moon|a rainbow|...>, <in the rain|while it snows>,
+  as <a watercolour|a coloured pencil drawing|pixel art>
+  subject: house, tree, boat, car, castle, cat, rocket, lighthouse, train, windmill, flower, robot
 A file that is there already is never replaced without --force.
 
 examples:
   sdlearn generate "a large red house on the left, on green grass, at sunset" --seed 7
   sdlearn generate "a blue boat at night" --count 4 -o boat.png      seeds 0 to 3
   sdlearn generate "a green castle" --filmstrip                      how the image came about
-  sdlearn generate "a yellow cat" --guidance 1                       without guidance
+  sdlearn generate "a yellow cat in the rain, as a watercolour" --guidance 1
+                                                                     without guidance
   sdlearn generate "a tree" --negative "snow" --scheduler dpm++ --steps 10
   sdlearn generate "a red house" --image boat.png --strength 0.6     change an image
   sdlearn generate "a cat" --image boat.png --mask sky.png           where the mask is white

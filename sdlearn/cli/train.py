@@ -1,17 +1,20 @@
 """Train the tiny model: world, vae, clip, judge, unet, or all of it.
 
 stages, in order:
-  world   render the images (a minute)
+  world   render the images (five minutes of one core)
   vae     the autoencoder, 128x128x3 -> 16x16x4 and back
+  decoder its decoder alone, further, so that a U-Net trained on its latents goes on to fit
   clip    the tokenizer and both CLIP towers, then a probe of what the text tower knows
   judge   the classifier that reads images back into attributes
   unet    the noise predictor
   export  put the parts together as a Stable Diffusion folder
 
 examples:
-  sdlearn train all --smoke              the whole chain at toy length, under two minutes
+  sdlearn train all --smoke              the whole chain at toy length, under a minute
   sdlearn train all                      hours on two cores; stop and start again at will
   sdlearn train unet --steps 20000       continue from the checkpoint, for longer
+  sdlearn train unet --from sdlearn/weights/tiny --round 3 --minutes 120
+                                         a third round of two hours, from the shipped weights
   accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
                                          two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
 """
@@ -33,13 +36,23 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    stages = ("world", "vae", "clip", "judge", "unet", "export", "all")
+    stages = ("world", "vae", "decoder", "clip", "judge", "unet", "export", "all")
     add("stage", choices=stages, help="what to train")
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")
+    add("--minutes", type=float, help="end after so long, the rate falling to zero by then")
+    add("--round", type=int, help="which round: each has its own scenes, words and noise")
+    add(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="FOLDER",
+        help="model to begin with",
+    )
     add("--batch-size", type=int, help="instead of the usual one")
     add("--lr", type=float, help="highest learning rate instead of the usual one")
     add("--decay", type=float, help="last share of the steps with a falling rate")
+    add("--optimizer", choices=("adamw", "muon"), help="what makes the steps (default: adamw)")
     add("--images", type=int, help="how many images to render and learn from")
     add("--workdir", type=Path, help="images, checkpoints, parts (default: in ~/.cache/sdlearn)")
     add("--output", type=Path, help="folder for the exported model")
@@ -57,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from ..training.stages import STAGES, export_stage, train_all
 
     folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
-    training = TrainingRun(folder, _config(args), args.samples)
+    training = TrainingRun(folder, _config(args), args.samples, args.start)
     output = args.output or folder / "export"
     if args.stage == "all":
         stages = train_all(training, output)
@@ -81,15 +94,17 @@ def _config(args: argparse.Namespace) -> RunConfig:
     config = SMOKE if args.smoke else FULL
     changed = {
         name: value
-        for name in ("steps", "batch_size", "lr", "decay", "images")
+        for name in ("steps", "minutes", "batch_size", "lr", "decay", "images")
         if (value := getattr(args, name)) is not None
     }
     for name, value in changed.items():
         if not 0 < value < math.inf:  # NaN is neither
             raise ValueError(f"{name} must be a finite number above 0; got {value}")
     images = changed.pop("images", config.images)
+    if args.optimizer:
+        changed["optimizer"] = args.optimizer
     parts = {name: replace(part, **changed) for name, part in config.parts.items()}
-    return replace(config, parts=parts, images=images)
+    return replace(config, parts=parts, images=images, round=args.round or 0)
 
 
 def _show(stages: Iterator[StageProgress]) -> None:

@@ -8,7 +8,7 @@ image looks, which no attribute measures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -18,47 +18,48 @@ from ..pipeline import StableDiffusion
 from ..util.images import to_tensor
 from ..world import Scene, full_caption
 from .intervals import Rate
-from .judge import Judge, Reading, labels, load_judge
+from .judge import Judge, Reading, load_judge
+from .prompts import asked_of
 
-BACKDROP = ("ground", "time", "sky")
-SINGLE_COLUMNS = ("subject", "colour", "size", "position", *BACKDROP, "all_right")
-BOTH = ("both_subjects", "both_colours", "both_subjects_and_colours", "colours_swapped")
-PAIR_COLUMNS = (*BOTH, *BACKDROP, "all_right")
+BACKDROP = ("ground", "time", "sky", "sky_items", "weather", "style")
+COLUMNS = ("subject", "colour", "size", "position", *BACKDROP, "all_right")
+PAIR_COLUMNS = (*COLUMNS[:2], "both_subjects_and_colours", "colours_swapped", *COLUMNS[4:])
 
 
-def checks(reading: Reading, scene: Scene) -> dict[str, bool]:
-    """What one image gets right: `SINGLE_COLUMNS` of one subject, `PAIR_COLUMNS` of two.
+def is_right(reading: Reading, asked: Mapping[str, str]) -> dict[str, bool]:
+    """For each attribute in `asked`, whether the image shows it.
 
-    A pair's size (always medium) and position (one on each side) say nothing and are left out.
-    A second subject where one was asked for is a mistake in "all_right"; its colour is no further
-    one.
+    An image with two sky items is never right, whatever was asked for.
     """
-    right = reading.right(scene)
-    if not scene.is_pair:
-        found = {name: right[name] for name in SINGLE_COLUMNS[:-1]}
-        return {**found, "all_right": all(found.values()) and right["second_subject"]}
-    subjects = right["subject"] and right["second_subject"]
-    colours = right["colour"] and right["second_colour"]
-    words, truth = reading.words, labels(scene)
-    swapped = (words["colour"], words["second_colour"]) == (truth["second_colour"], truth["colour"])
-    backdrop = {name: right[name] for name in BACKDROP}
-    return {
-        "both_subjects": subjects,
-        "both_colours": colours,
-        "both_subjects_and_colours": subjects and colours,
-        "colours_swapped": subjects and swapped,  # the one column where less is better
-        **backdrop,
-        "all_right": subjects and colours and all(backdrop.values()),
-    }
+    right = {name: reading.words[name] == word for name, word in asked.items()}
+    return {"sky_items": reading.words["sky_items"] != "2", **right}
 
 
-def tally(readings: Sequence[Reading], scenes: Sequence[Scene]) -> dict[str, Rate]:
+def checks(reading: Reading, asked: Mapping[str, str]) -> dict[str, bool]:
+    """What one image gets right of `asked`, by column: `COLUMNS`, of two subjects `PAIR_COLUMNS`.
+
+    Attributes that are not in `asked` have no column. Of two subjects "subject" and "colour" mean
+    both, each on its side.
+    """
+    right = is_right(reading, asked)
+    found = {name: right[name] for name in COLUMNS if name in right}
+    if asked.get("second_subject", "none") != "none":
+        for name in ("subject", "colour"):
+            found[name] = right.get(name, True) and right.get(f"second_{name}", True)
+        found["both_subjects_and_colours"] = found["subject"] and found["colour"]
+        seen = reading.words["second_colour"], reading.words["colour"]
+        swapped = seen == (asked.get("colour"), asked.get("second_colour"))
+        found["colours_swapped"] = found["subject"] and swapped  # the one where less is better
+    return {**found, "all_right": all(right.values())}
+
+
+def tally(readings: Sequence[Reading], asked: Sequence[Mapping[str, str]]) -> dict[str, Rate]:
     """`checks` counted over many images; each column counts the images that it applies to.
 
     Raises `ValueError` when there is nothing to count or the two are not equally many.
     """
-    _require_equally_many(len(readings), len(scenes), "readings")
-    rows = [checks(reading, scene) for reading, scene in zip(readings, scenes, strict=True)]
+    _require_equally_many(len(readings), len(asked), "readings")
+    rows = [checks(reading, words) for reading, words in zip(readings, asked, strict=True)]
     columns = dict.fromkeys(name for row in rows for name in row)
     return {
         name: Rate(sum(row.get(name, False) for row in rows), sum(name in row for row in rows))
@@ -66,17 +67,19 @@ def tally(readings: Sequence[Reading], scenes: Sequence[Scene]) -> dict[str, Rat
     }
 
 
-def mistakes(readings: Sequence[Reading], scenes: Sequence[Scene]) -> dict[str, dict[str, int]]:
+def mistakes(
+    readings: Sequence[Reading], asked: Sequence[Mapping[str, str]]
+) -> dict[str, dict[str, int]]:
     """The judge's table of confusions: attribute → "asked for → seen" → how often.
 
-    The most frequent come first. What `checks` leaves out of a scene is left out here.
+    The most frequent come first.
     """
     found: dict[str, Counter[str]] = {}
-    for reading, scene in zip(readings, scenes, strict=True):
-        ignored = ("size", "position") if scene.is_pair else ("second_colour",)
-        for name, truth in labels(scene).items():
-            if reading.words[name] != truth and name not in ignored:
-                found.setdefault(name, Counter())[f"{truth} → {reading.words[name]}"] += 1
+    for reading, words in zip(readings, asked, strict=True):
+        for name, right in is_right(reading, words).items():
+            if not right:
+                confusion = f"{words.get(name, 'not named')} → {reading.words[name]}"
+                found.setdefault(name, Counter())[confusion] += 1
     return {name: dict(counter.most_common()) for name, counter in found.items()}
 
 
@@ -89,7 +92,7 @@ def judge_images(
     """
     _require_equally_many(len(images), len(scenes), "images")
     batch = images if isinstance(images, Tensor) else to_tensor(images)
-    return tally(judge.read(batch), scenes)
+    return tally(judge.read(batch), [asked_of(scene) for scene in scenes])
 
 
 def adherence(
@@ -107,23 +110,24 @@ def adherence(
     `StableDiffusion.generate`, such as `guidance_scale=2` or `num_steps=10`.
     """
     _require_equally_many(len(seeds), len(scenes), "seeds")
-    images = generate_images(sd, scenes, seeds, batch_size, **sampling)
+    prompts = [full_caption(scene) for scene in scenes]
+    images = generate_images(sd, prompts, seeds, batch_size, **sampling)
     judge = judge or load_judge()
-    return tally([reading for batch in images for reading in judge.read(batch)], scenes)
+    readings = [reading for batch in images for reading in judge.read(batch)]
+    return tally(readings, [asked_of(scene) for scene in scenes])
 
 
 def generate_images(
     sd: StableDiffusion,
-    scenes: Sequence[Scene],
+    prompts: Sequence[str],
     seeds: Sequence[int],
     batch_size: int,
     **sampling: Any,
 ) -> Iterator[Tensor]:
-    """An image for each scene's full caption with the seed of its own: batches (B, 3, H, W)."""
-    for start in range(0, len(scenes), batch_size):
+    """An image for each prompt with the seed of its own: batches (B, 3, H, W)."""
+    for start in range(0, len(prompts), batch_size):
         some = slice(start, start + batch_size)
-        prompts = [full_caption(scene) for scene in scenes[some]]
-        yield to_tensor(sd.generate(prompts, seeds=seeds[some], **sampling))
+        yield to_tensor(sd.generate(prompts[some], seeds=seeds[some], **sampling))
 
 
 def _require_equally_many(count: int, scenes: int, name: str) -> None:

@@ -8,6 +8,7 @@ answers with the nearest words it has, so look at `Reading.confidence`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,29 +20,51 @@ from torch import Tensor, nn
 
 from ..pipeline import StableDiffusion
 from ..util.checks import check_images
-from ..world.scene import COLOURS, GROUNDS, POSITIONS, SIZES, SKIES, SUBJECTS, TIMES, Scene
+from ..world.scene import (
+    COLOURS,
+    GROUNDS,
+    HELD_BACK_STYLES,
+    HELD_BACK_SUBJECTS,
+    PAIR_SIZE,
+    POSITIONS,
+    SIZES,
+    SKIES,
+    STYLES,
+    SUBJECTS,
+    TIMES,
+    WEATHERS,
+    Scene,
+)
 
+ALL_SUBJECTS = (*SUBJECTS, *HELD_BACK_SUBJECTS)
 # For a pair "subject" and "colour" are the left one's, the "second" ones the right one's.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "subject": SUBJECTS,
+    "subject": ALL_SUBJECTS,
     "colour": COLOURS,
-    "size": (*SIZES, "medium"),
+    "size": (*SIZES, PAIR_SIZE),
     "position": POSITIONS,
     "ground": GROUNDS,
     "time": TIMES,
     "sky": SKIES,
-    "second_subject": (*SUBJECTS, "none"),
+    "sky_items": ("0", "1", "2"),  # how many of them; no scene asks for two
+    "weather": WEATHERS,
+    "style": (*STYLES, *HELD_BACK_STYLES),
+    "second_subject": (*ALL_SUBJECTS, "none"),
     "second_colour": (*COLOURS, "none"),
 }
+BACKDROP = ("ground", "time", "sky", "weather", "style")
 WEIGHTS = "judge.safetensors"
+AT_ONCE = 8  # images; 32 need 200 MB more, and a lesson's kernel has 800 in all
 
 
 def labels(scene: Scene) -> dict[str, str]:
     """The truth about a scene in the judge's words."""
     first, *others = sorted(scene.things, key=lambda thing: POSITIONS.index(thing.position))
-    found = {**vars(first), "ground": scene.ground, "time": scene.time, "sky": scene.sky}
     subject, colour = (others[0].subject, others[0].colour) if others else ("none", "none")
-    return {**found, "second_subject": subject, "second_colour": colour}
+    backdrop = {name: getattr(scene, name) for name in BACKDROP}
+    items = "0" if scene.sky == "none" else "1"
+    second = {"second_subject": subject, "second_colour": colour}
+    return {**vars(first), **backdrop, "sky_items": items, **second}
 
 
 @dataclass(frozen=True)
@@ -57,15 +80,20 @@ class Reading:
 
 
 class Judge(nn.Module):
-    """Five strided convolutions, 128x128 → 4x4, then one linear head for each attribute."""
+    """Five strided convolutions, 128x128 → 4x4, the middle ones each with a residual block.
 
-    def __init__(self, width: int = 24) -> None:
+    One linear head reads each attribute off what they found.
+    """
+
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
-        widths = [3, width, 2 * width, 4 * width, 5 * width, 6 * width]
+        widths = [3, width, 2 * width, 3 * width, 4 * width, 5 * width]
         layers: list[nn.Module] = []
         for before, after in zip(widths, widths[1:], strict=False):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after)]
             layers += [nn.SiLU()]
+            if after in widths[3:5]:
+                layers += [_Residual(after)]
         layers += [nn.Flatten(), nn.Linear(16 * widths[-1], 256), nn.SiLU()]
         self.trunk = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({n: nn.Linear(256, len(w)) for n, w in ATTRIBUTES.items()})
@@ -75,21 +103,40 @@ class Judge(nn.Module):
         features = self.trunk(images * 2 - 1)
         return {name: head(features) for name, head in self.heads.items()}
 
-    @torch.no_grad()
     def read(self, images: Tensor) -> list[Reading]:
         """Read a batch of images, (B, 3, H, W) in [0, 1]; other sizes are scaled to 128."""
         check_images(images)
+        return [reading for few in images.split(AT_ONCE) for reading in self._read(few)]
+
+    @torch.no_grad()
+    def _read(self, images: Tensor) -> Iterator[Reading]:
         device = next(self.parameters()).device
         x = images.to(device, torch.float32)
         x = F.interpolate(x, size=(128, 128), mode="bilinear", antialias=True)
         tables = {name: logits.softmax(dim=1).max(dim=1) for name, logits in self(x).items()}
-        return [
-            Reading(
+        for i in range(len(images)):
+            yield Reading(
                 {n: ATTRIBUTES[n][int(best.indices[i])] for n, best in tables.items()},
                 {n: float(best.values[i]) for n, best in tables.items()},
             )
-            for i in range(len(images))
-        ]
+
+
+class _Residual(nn.Module):
+    """Two convolutions beside the way straight on."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, width, H, W) → the same shape."""
+        return F.silu(x + self.layers(x))
 
 
 def save_judge(judge: Judge, folder: Path) -> None:

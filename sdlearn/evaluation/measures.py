@@ -1,8 +1,11 @@
 """Measures on pixels: what the autoencoder loses, and how images of one prompt differ.
 
 PSNR of round trips, image → latents → image. The encoder's posterior mode is taken, so nothing in
-it is random. Left out: perceptual distances, which need downloaded networks, and SSIM, whose value
-depends on the library that computes it.
+it is random. What is blurred may still have a good PSNR, so sharpness stands beside it: how much of
+the difference between neighbouring pixels is left. And latents ought to be a small image of the
+image: what is decoded from turned latents is compared with the turned image (arXiv 2502.09509).
+Left out: perceptual distances, which need downloaded networks, and SSIM, whose value depends on the
+library that computes it.
 
 Diversity: guidance buys adherence with it (Ho and Salimans 2022, arXiv 2207.12598), so the two are
 reported together. The measure is the root mean square difference of pixels, averaged over all pairs
@@ -12,8 +15,9 @@ knows nothing of content: noise is "diverse" too, so read it beside adherence.
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -22,19 +26,32 @@ import torch
 from torch import Tensor
 
 from ..pipeline import StableDiffusion
-from ..util.images import to_tensor
+from ..util.images import to_tensor, turn
+from ..util.progress import Progress, no_progress
 from ..world import Scene, full_caption, render
 from .intervals import mean_interval
+
+TURNS = {  # how an image is laid → the number that `turn` takes
+    "upright": 0,
+    "mirrored": 4,
+    "upside down": 6,
+    "quarter turn": 1,
+    "half turn": 2,
+    "three quarter turns": 3,
+}
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How close round trips come to the images they started from."""
+    """How close the autoencoder comes to the images that it is given."""
 
     images: int
     psnr_mean: float  # dB, mean over images of each image's own
     psnr_interval: tuple[float, float]  # 95 %, of the mean
     psnr_worst: float
+    sharpness: float  # mean gradient of the round trips over that of the images; 1 is as sharp
+    psnr_by_style: dict[str, float]
+    psnr_turned: dict[str, float]  # name in `TURNS` → mean, of what turned latents decode to
 
 
 def psnr(image: Tensor, restored: Tensor) -> float:
@@ -65,10 +82,52 @@ def round_trips(
         yield images, restored
 
 
-def fidelity(trips: Iterable[tuple[Tensor, Tensor]]) -> Fidelity:
-    """PSNR, mean and worst, of `round_trips` of at least two images."""
-    decibels = [psnr(*pair) for batch in trips for pair in zip(*batch, strict=True)]
-    return Fidelity(len(decibels), fmean(decibels), mean_interval(decibels), min(decibels))
+def mean_gradient(image: Tensor) -> float:
+    """Mean absolute difference of neighbouring pixels, across and down; `image` (3, H, W)."""
+    return float(image.diff(dim=-1).abs().mean() + image.diff(dim=-2).abs().mean()) / 2
+
+
+def turned_trips(sd: StableDiffusion, images: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """For each of `TURNS`: its name, the turned images, what their turned latents decode to.
+
+    `images` (B, 3, H, H) in [0, 1]; so are the results, float32 on the CPU.
+    """
+    with torch.no_grad():
+        latents = sd.encode_image(images.to(sd.device, sd.dtype))
+        decoded = [sd.decode(turn(latents, n)).float().cpu() for n in TURNS.values()]
+    for (name, number), restored in zip(TURNS.items(), decoded, strict=True):
+        yield name, turn(images, number), restored
+
+
+def fidelity(
+    sd: StableDiffusion,
+    scenes: Sequence[Scene],
+    batch_size: int = 16,
+    progress: Progress = no_progress,
+) -> Fidelity:
+    """What the autoencoder of `sd` makes of the renders of at least two scenes."""
+    decibels: dict[str, list[float]] = {name: [] for name in TURNS}
+    before, after = [], []  # mean gradients
+    batches = render_batches(scenes, batch_size)
+    for images in progress(batches, "VAE", math.ceil(len(scenes) / batch_size)):
+        for name, expected, restored in turned_trips(sd, images):
+            decibels[name] += [psnr(*pair) for pair in zip(expected, restored, strict=True)]
+            if name == "upright":
+                before += [mean_gradient(image) for image in expected]
+                after += [mean_gradient(image) for image in restored]
+    own = decibels["upright"]
+    by_style: dict[str, list[float]] = {}
+    for scene, value in zip(scenes, own, strict=True):
+        by_style.setdefault(scene.style, []).append(value)
+    return Fidelity(
+        images=len(own),
+        psnr_mean=fmean(own),
+        psnr_interval=mean_interval(own),
+        psnr_worst=min(own),
+        sharpness=fmean(after) / fmean(before),
+        psnr_by_style={style: fmean(values) for style, values in by_style.items()},
+        psnr_turned={name: fmean(values) for name, values in decibels.items()},
+    )
 
 
 def pixel_distance(images: Tensor) -> float:

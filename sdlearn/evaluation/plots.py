@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import viz
-from .adherence import SINGLE_COLUMNS
+from .adherence import COLUMNS
 from .intervals import Rate
 from .report import Report, Sampling
 
@@ -27,6 +27,8 @@ GOALS = {  # split → the column that says "as it was asked for", and its name
     "single": ("all_right", "one subject, all right"),
     "pairs": ("both_subjects_and_colours", "two subjects, both right"),
     "held_out": ("all_right", "unseen combination, all right"),
+    "held_out_styles": ("all_right", "unseen in this style, all right"),
+    "handwritten": ("all_right", "written by hand, all right"),
 }
 ALL = (0.0, 102.0)  # per cent, with room for the markers of 100
 TEXT = 10  # points
@@ -94,7 +96,7 @@ def plot_steps(report: Report) -> Figure:
 def plot_composition(report: Report) -> Figure:
     """What is right in seen and in unseen combinations, by attribute, at the first sampling."""
     sampling = report.settings.samplings[0]
-    sheet = viz.Sheet(640, 380, f"per cent right at {sampling}.")
+    sheet = viz.Sheet(640, 460, f"per cent right at {sampling}.")
     ax = sheet.add_subplot()
     for label, split, side, colour in (
         ("seen in training", "single", -0.2, viz.PALETTE[1]),
@@ -109,8 +111,8 @@ def plot_composition(report: Report) -> Figure:
             ax.text(1, place, f"{100 * rate.share:.0f}", va="center", fontsize=TEXT - 1)
         shares = (f"{n.replace('_', ' ')} {100 * r.share:.0f}" for n, r in rates.items())
         sheet.alt += f" {label}: {', '.join(shares)}."
-    ax.set_yticks(range(len(SINGLE_COLUMNS)), [name.replace("_", " ") for name in SINGLE_COLUMNS])
-    ax.set(xlim=ALL, ylim=(len(SINGLE_COLUMNS) - 0.5, -0.5))
+    ax.set_yticks(range(len(COLUMNS)), [name.replace("_", " ") for name in COLUMNS])
+    ax.set(xlim=ALL, ylim=(len(COLUMNS) - 0.5, -0.5))
     ax.set_xlabel("right, per cent of the images", fontsize=TEXT)
     ax.tick_params(labelsize=TEXT - 1)
     ax.spines[["top", "right"]].set_visible(False)

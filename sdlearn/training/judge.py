@@ -13,12 +13,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from ..evaluation.judge import ATTRIBUTES, Judge, labels
-from ..world import scene_at
-from .data import RenderedImages
+from ..world import Scene, scene_at
+from .data import ALL, RenderedImages, sky_items
 from .loop import Batch, TrainingConfig
 from .vae import round_trip
 
-SPLIT = "judge"  # scenes of its own, held-out combinations included
 CONFIG = TrainingConfig(steps=2_000, batch_size=64, lr=2e-3, warmup=100, decay=0.7, ema=0.99)
 
 
@@ -39,8 +38,12 @@ class JudgeObjective(nn.Module):
 
 def truth_table(count: int) -> Tensor:
     """Word numbers of the first `count` scenes of the judge's split, (count, attributes)."""
-    rows = [labels(scene_at(i, SPLIT)) for i in range(count)]
+    rows = [_labels_as_drawn(scene_at(i, ALL)) for i in range(count)]
     return torch.tensor([[ATTRIBUTES[n].index(row[n]) for n in ATTRIBUTES] for row in rows])
+
+
+def _labels_as_drawn(scene: Scene) -> dict[str, str]:
+    return {**labels(scene), "sky_items": str(sky_items(scene, ALL))}
 
 
 def round_trips(vae: AutoencoderKL, images: RenderedImages) -> Tensor:

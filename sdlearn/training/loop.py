@@ -12,6 +12,7 @@ and the state of the optimizer, and nothing random.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,10 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from ..util.files import write_atomically
+from .muon import Muon
 
 Batch = dict[str, Tensor]
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": AdamW, "muon": Muon}
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class TrainingConfig:
     steps: int
     batch_size: int
     lr: float  # the highest rate
+    minutes: float | None = None  # a round that ends after so long, whatever `steps` says
     warmup: int = 200  # steps from 0 to `lr`
     decay: float = 0.4  # the last share of the steps, in which the rate falls to 0
     betas: tuple[float, float] = (0.9, 0.99)
@@ -42,6 +46,7 @@ class TrainingConfig:
     ema: float = 0.998  # decay of the weights' moving average
     save_every: int = 250  # steps between checkpoints
     seed: int = 0
+    optimizer: str = "adamw"  # one of `OPTIMIZERS`
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,37 @@ class Record:
     loss: float
     lr: float
     parts: dict[str, float]
+    is_last: bool = False
 
 
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Warm-up, a plateau, then a straight fall to zero over the last `decay` of the steps."""
+class Clock:
+    """How much of a training is over: by its minutes where it has some, else by its steps."""
+
+    def __init__(self, config: TrainingConfig, seconds_before: float) -> None:
+        self._config = config
+        self._start = time.monotonic() - seconds_before
+
+    def seconds(self) -> float:
+        """How long the training has run, earlier pieces included."""
+        return time.monotonic() - self._start
+
+    def share_done(self, step: int) -> float:
+        """0 at the start, 1 at the end, after `step` steps."""
+        by_steps = step / self._config.steps
+        if self._config.minutes is None:
+            return by_steps
+        return max(by_steps * (by_steps >= 1), self.seconds() / (60 * self._config.minutes))
+
+
+def learning_rate(step: int, config: TrainingConfig, share_done: float | None = None) -> float:
+    """Warm-up, a plateau, then a straight fall to zero over the last `decay` of the training.
+
+    `share_done` (0..1) is how much of it is over, by default as the steps tell.
+    """
+    share_done = step / config.steps if share_done is None else share_done
     rise = (step + 1) / max(1, config.warmup)
-    fall = (config.steps - step) / max(1.0, config.decay * config.steps)
-    return config.lr * min(1.0, rise, fall)
+    fall = (1 - share_done) / max(1 / config.steps, config.decay)
+    return config.lr * max(0.0, min(1.0, rise, fall))
 
 
 def train_model(
@@ -74,30 +103,39 @@ def train_model(
     """
     accelerator = Accelerator()
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = AdamW(trained, config.lr, config.betas, weight_decay=config.weight_decay)
+    kind = OPTIMIZERS[config.optimizer]
+    optimizer: Optimizer = kind(
+        trained, config.lr, betas=config.betas, weight_decay=config.weight_decay
+    )
     model.to(accelerator.device)
     ema = EMAModel(trained, decay=config.ema)
-    start = 0
+    start, seconds = 0, 0.0
     if checkpoint and checkpoint.exists():
-        start = _load_checkpoint(checkpoint, model, ema, optimizer)
+        start, seconds = _load_checkpoint(checkpoint, model, ema, optimizer)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     wrapped.train()
+    clock = Clock(config, seconds)
     for step in range(start, config.steps):
+        rate = learning_rate(step, config, clock.share_done(step))
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
+            group["lr"] = rate
         batch = make_batch(torch.Generator().manual_seed(config.seed * 1_000_003 + step))
         losses = wrapped(**_own_rows(batch, accelerator))
         accelerator.backward(losses["loss"])
         accelerator.clip_grad_norm_(trained, config.clip)
-        optimizer.step()
+        with accelerator.autocast():  # Muon multiplies matrices
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         ema.step(trained)
         done = step + 1
-        is_due = done % config.save_every == 0 or done == config.steps
+        is_last = clock.share_done(done) >= 1
+        is_due = done % config.save_every == 0 or is_last
         if checkpoint and is_due and accelerator.is_main_process:
-            _save_checkpoint(checkpoint, done, model, ema, optimizer)
+            _save_checkpoint(checkpoint, done, clock.seconds(), model, ema, optimizer)
         parts = {name: float(value.detach()) for name, value in losses.items()}
-        yield Record(done, parts.pop("loss"), learning_rate(step, config), parts)
+        yield Record(done, parts.pop("loss"), rate, parts, is_last)
+        if is_last:
+            break
     ema.copy_to(trained)
     model.eval()
 
@@ -109,11 +147,17 @@ def _own_rows(batch: Batch, accelerator: Accelerator) -> Batch:
 
 
 def _save_checkpoint(
-    path: Path, step: int, model: nn.Module, ema: EMAModel, optimizer: Optimizer
+    path: Path,
+    step: int,
+    seconds: float,
+    model: nn.Module,
+    ema: EMAModel,
+    optimizer: Optimizer,
 ) -> None:
     """Write everything needed to continue after `step` steps."""
     found = {
         "step": step,
+        "seconds": seconds,
         "model": model.state_dict(),
         "average": ema.shadow_params,
         "average_steps": ema.optimization_step,
@@ -124,8 +168,10 @@ def _save_checkpoint(
         torch.save(found, partial)
 
 
-def _load_checkpoint(path: Path, model: nn.Module, ema: EMAModel, optimizer: Optimizer) -> int:
-    """Load what `_save_checkpoint` wrote and return its step.
+def _load_checkpoint(
+    path: Path, model: nn.Module, ema: EMAModel, optimizer: Optimizer
+) -> tuple[int, float]:
+    """Load what `_save_checkpoint` wrote and return its step and the seconds until then.
 
     Raises `ValueError` when the file belongs to a model of another shape.
     """
@@ -138,7 +184,7 @@ def _load_checkpoint(path: Path, model: nn.Module, ema: EMAModel, optimizer: Opt
         raise ValueError(message) from error
     ema.shadow_params, ema.optimization_step = found["average"], found["average_steps"]
     optimizer.load_state_dict({**optimizer.state_dict(), "state": found["optimizer"]})
-    return int(found["step"])
+    return int(found["step"]), float(found.get("seconds", 0.0))
 
 
 def load_average(path: Path, model: nn.Module) -> None:

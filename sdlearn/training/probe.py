@@ -3,8 +3,8 @@
 A linear probe is a regression from a caption's states to each attribute of the scene; its
 accuracy on unseen captions says whether the text tower *knows* the attribute. The U-Net cannot
 draw what the text states do not say. The U-Net attends to all states, so the probe sees the one
-at the caption's end (EOS) and the mean of them all; in pairs the end alone knows the subjects in
-83 % of the captions only.
+at the caption's end (EOS) and the mean of them all; in pairs the shipped model's end alone knows
+the left subject in 82 % of the captions, both together in 95 %.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ..evaluation.judge import labels
 from ..world import Scene, full_caption, scene_at
 
 # split that is read → split that the probe was trained on
@@ -46,12 +47,10 @@ def probe(states: Tensor, labels: list[str], test_states: Tensor, test_labels: l
 
 
 def _attributes(scene: Scene) -> dict[str, str]:
-    first, *others = scene.things
-    found = {**vars(first), "ground": scene.ground, "time": scene.time, "sky": scene.sky}
-    for second in others:
-        del found["size"]  # both things of a pair have the same
-        found |= {"second subject": second.subject, "second colour": second.colour}
-    return found
+    """What a caption says; of two things "subject" and "colour" are the left one's."""
+    left_out = {"sky_items"}
+    left_out |= {"size", "position"} if scene.is_pair else {"second_subject", "second_colour"}
+    return {name: word for name, word in labels(scene).items() if name not in left_out}
 
 
 def probe_text_tower(

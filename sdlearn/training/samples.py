@@ -29,12 +29,12 @@ LABEL_WIDTH = 104  # pixels
 PROMPTS = (
     "a large red house on the left, on green grass, at sunset, under a rainbow",
     "a small purple boat on the right, on blue water, at night, under the moon",
-    "a large white castle in the middle, on white snow, by day, under a cloud",
-    "a large yellow car on the right, on yellow sand, by day, under the sun",
-    "a large orange cat in the middle, on green grass, at night, under a balloon",
-    "a small pink tree on the left, on white snow, at sunset, under a clear sky",
+    "an orange cat in watercolour",
+    "a yellow train on the sand, under the sun, pixel art",
+    "there is a little pink flower in the snow while it snows",
+    "a large white house in the middle of a meadow, in the rain, as a coloured pencil drawing",
     "a blue rocket left of a red castle, on yellow sand, at night, under the moon",
-    "a green boat left of a white lighthouse, on blue water, by day, under a rainbow",
+    "a green robot on the left and a white lighthouse on the right, on the sea, under a rainbow",
 )
 
 
@@ -53,7 +53,7 @@ def write_unet_sheet(run: TrainingRun, progress: StageProgress) -> None:
     """What `PROMPTS` give, always from the same seeds, when it is due."""
     if not _is_wanted(run, progress):
         return
-    text_encoder = CLIPModel.from_pretrained(run.finished("clip")).text_model.eval()
+    text_encoder = run.load(CLIPModel, "clip").text_model
     model = unet.build_unet(text_encoder.config.hidden_size).eval()
     load_average(run.checkpoint("unet"), model)
     sd = StableDiffusion(
@@ -61,17 +61,18 @@ def write_unet_sheet(run: TrainingRun, progress: StageProgress) -> None:
         tokenizer=CLIPTokenizer.from_pretrained(run.finished("tokenizer")),
         text_encoder=text_encoder,
         unet=model,
-        vae=AutoencoderKL.from_pretrained(run.finished("vae")).eval(),
+        vae=run.load(AutoencoderKL, "vae"),
         scheduler=unet.build_scheduler(),
     )
     _write(run, progress, sd.generate(PROMPTS, seeds=range(len(PROMPTS))))
 
 
 def _is_wanted(run: TrainingRun, progress: StageProgress) -> bool:
-    """True when a sheet is due: `SHEETS` times, always right after a checkpoint."""
+    """True when a sheet is due: after some checkpoints, `SHEETS` times in a set number of steps."""
     config, done = run.config.parts[progress.stage], progress.done
-    every = max(1, config.steps // SHEETS // config.save_every) * config.save_every
-    is_due = done % every == 0 or done == config.steps
+    checkpoints = 4 if config.minutes else max(1, config.steps // SHEETS // config.save_every)
+    every = checkpoints * config.save_every
+    is_due = done % every == 0 or progress.is_last
     return is_due and run.samples is not None and this_process().is_main_process
 
 

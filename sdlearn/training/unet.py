@@ -8,14 +8,16 @@ Latents are computed once; captions are worded anew whenever an image is used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..diffusion.equations import add_noise, snr
-from ..world import caption, scene_at
-from .data import RenderedImages, new_wording, rng_for_words
+from ..world import caption
+from .data import RenderedImages, rng_for_words, scene_in_new_words
 from .loop import Batch, TrainingConfig
 
 CAPTION_DROPOUT = 0.1
@@ -89,6 +91,23 @@ class UNetObjective(nn.Module):
 
 
 @torch.no_grad()
+def loss_by_timestep(
+    objective: UNetObjective, latents: Tensor, ids: Tensor, timesteps: Sequence[int]
+) -> dict[int, float]:
+    """Timestep → mean squared error of the predicted noise, on the same noise at every timestep.
+
+    `latents` (B, 4, h, w) and their captions' `ids` (B, 77) are best of scenes never trained on.
+    """
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    batch = {"x0": latents, "ids": ids, "noise": noise.to(latents)}
+    found = {}
+    for t in timesteps:
+        losses = objective(**batch, t=torch.full((len(latents),), t, device=latents.device))
+        found[t] = float(losses["eps_error"])
+    return found
+
+
+@torch.no_grad()
 def encode_all(vae: AutoencoderKL, images: RenderedImages) -> Tensor:
     """The latents (N, 4, h, w) of all images: posterior means, scaled."""
     device = next(vae.parameters()).device
@@ -98,17 +117,21 @@ def encode_all(vae: AutoencoderKL, images: RenderedImages) -> Tensor:
 
 
 def make_batch(
-    latents: Tensor, tokenizer: CLIPTokenizer, batch_size: int, generator: torch.Generator
+    latents: Tensor,
+    first_scene: int,
+    tokenizer: CLIPTokenizer,
+    batch_size: int,
+    generator: torch.Generator,
 ) -> Batch:
     """Random rows, their captions newly worded, noise and timesteps.
 
-    Every tenth caption or so is the empty string.
+    Row 0 of the latents is scene number `first_scene`. Every tenth caption or so is empty.
     """
     rows = torch.randint(len(latents), (batch_size,), generator=generator)
     rng = rng_for_words(generator)
     captions = [
-        "" if rng.random() < CAPTION_DROPOUT else caption(new_wording(scene_at(int(row)), rng))
-        for row in rows
+        "" if rng.random() < CAPTION_DROPOUT else caption(scene_in_new_words(index, rng))
+        for index in (rows + first_scene).tolist()
     ]
     x0 = latents[rows]
     return {

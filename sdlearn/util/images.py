@@ -19,7 +19,7 @@ from .checks import TOLERANCE, check_images
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Images", "tile", "to_arrays", "to_pil", "to_rgb", "to_tensor"]
+__all__ = ["Images", "tile", "to_arrays", "to_pil", "to_rgb", "to_tensor", "turn"]
 
 Images: TypeAlias = "Tensor | np.ndarray | Image.Image | Iterable[Any]"
 
@@ -181,6 +181,15 @@ def _from_array(images: np.ndarray) -> np.ndarray:
             f"got {images.dtype} of shape {shape}"
         )
     return images.reshape(-1, *shape[-3:])
+
+
+def turn(images: Tensor, number: int) -> Tensor:
+    """Square images or latents (..., H, H) laid in one of eight ways.
+
+    `number` % 4 quarter turns to the left, from 4 on mirrored left to right afterwards.
+    """
+    turned = images.rot90(number % 4, (-2, -1))
+    return turned.flip(-1) if number >= 4 else turned
 
 
 def tile(images: Sequence[Image.Image], columns: int) -> Image.Image:

@@ -24,6 +24,7 @@ Trait = TypeVar("Trait", bound="traitlets.TraitType[Any, Any]")
 HIGHEST_SEED = 2**31 - 1
 WIDE = "min(100%, 640px)"  # for a projector
 LABEL = {"description_width": "130px"}
+PROMPT_HINT = "such as: a cat in the rain, as a watercolour; then Enter"
 
 
 def _setting(trait: Trait, kind: Any, label: str, width: str, **options: Any) -> Trait:
@@ -38,7 +39,7 @@ def hidden(trait: Trait) -> Trait:
 
 
 def text(
-    label: str, value: str = "", *, hint: str = "what to draw, then Enter"
+    label: str, value: str = "", *, hint: str = PROMPT_HINT
 ) -> traitlets.Unicode[str, str | bytes]:
     """A line of text, which counts when Enter is pressed or the box is left."""
     trait = traitlets.Unicode(value)

@@ -23,8 +23,8 @@ __all__ = ["Reading", "Word", "WordTable", "main_word", "read"]
 
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # a byte that is no letter by itself
 # Before the first of these, a prompt has usually named its subject: "a large red house on ..."
-JOINTS = {"above", "and", "at", "behind", "beside", "by", "during", "in", "into", "near", "of"}
-JOINTS |= {"on", "over", "under", "with"}
+JOINTS = {"above", "and", "as", "at", "behind", "beside", "by", "during", "in", "into", "near"}
+JOINTS |= {"of", "on", "over", "under", "while", "with"}
 
 
 @dataclass(frozen=True)

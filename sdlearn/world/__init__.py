@@ -1,12 +1,11 @@
-"""A small world of storybook images whose truth is known: scene → image, scene → words.
+"""A small world of drawn images whose truth is known: scene → image, scene → words.
 
 What the world holds is listed in `scene`. Each item has one place where it is drawn and one where
 it is worded:
 
     subject         the function of its name in `subjects`; synonyms in `caption`
-    ground, time    `render`; `caption`; so are the colours and the items of the sky
-    weather         not yet: a layer that `render` draws over the things
-    drawing style   not yet: `Pen` decides how every edge and area is drawn, `render` the colours
+    ground, time    `render`; `caption`; so are the colours, the items of the sky and the weather
+    drawing style   the function of its name in `styles`; `caption`
 
 `parse` finds the words of `caption` again in a prompt. A new word of any kind makes the judge and
 the U-Net out of date: see `sdlearn train`.
@@ -15,12 +14,23 @@ the U-Net out of date: see `sdlearn train`.
 from .caption import caption, full_caption
 from .parse import parse_prompt
 from .render import IMAGE_SIZE, render
-from .scene import COLOURS, SUBJECTS, Scene, Thing, is_held_out, sample_scene, scene_at, scenes
+from .scene import (
+    COLOURS,
+    SUBJECTS,
+    VOCABULARY,
+    Scene,
+    Thing,
+    is_held_out,
+    sample_scene,
+    scene_at,
+    scenes,
+)
 
 __all__ = [
     "COLOURS",
     "IMAGE_SIZE",
     "SUBJECTS",
+    "VOCABULARY",
     "Scene",
     "Thing",
     "caption",

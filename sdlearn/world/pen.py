@@ -74,7 +74,7 @@ class Pen:
         """A piece of an ellipse's outline, from `start` to `end` degrees."""
         self.draw.arc(self._box(box), start, end, fill, round(width * self.scale))
 
-    def line(self, points: Sequence[Point], fill: RGB, width: float) -> None:
+    def line(self, points: Sequence[Point], fill: RGB | int, width: float) -> None:
         """A line through points; `width` in image pixels."""
         corners = [self._xy(point) for point in points]
         self.draw.line(corners, fill, round(width * self.scale), joint="curve")

@@ -8,25 +8,51 @@ Held-out combinations never appear in training (`is_held_out`): what a model doe
 them shows whether it composes what it knows or only remembers
 (the design of Okawa et al. 2023, arXiv 2310.09336).
 
+A subject and a style are held back altogether (`HELD_BACK_SUBJECTS`, `HELD_BACK_STYLES`): they
+can be drawn, but no caption names them, and neither CLIP nor the U-Net has ever seen them. An
+adapter can teach them: the autoencoder can draw them, and the judge knows them and can score it.
+
 The world is also an indexed, seeded set of random scenes, in `SPLITS`. The same split and index
 give the same scene on any machine. `train` never holds a held-out combination. `test` has the same
-distribution but other scenes. `held_out` has single subjects in combinations that `train` never
-shows; `pairs` has two subjects each, none held out. `single` is the same with one subject; `judge`
-holds every combination, in and out, for the training of the judge alone.
+distribution but other scenes. `single` has one subject in each, `pairs` two. `held_out` has single
+subjects in combinations that `train` never shows. Every scene of `styles` is in another style than
+the storybook's, and in `held_out_styles` style and subject are a pair that `train` never shows.
+`all` has everything, held out and held back too, for the autoencoder and the judge alone;
+`all_test` is to it what `test` is to `train`.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+SUBJECTS: tuple[str, ...]
 SUBJECTS = ("house", "tree", "boat", "car", "castle", "cat", "rocket", "lighthouse")
+SUBJECTS += ("train", "windmill", "flower", "robot")
+HELD_BACK_SUBJECTS = ("snowman",)
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
 GROUNDS = ("grass", "snow", "sand", "water")
 TIMES = ("day", "sunset", "night")
 SKIES = ("none", "sun", "moon", "cloud", "rainbow", "balloon")
 POSITIONS = ("left", "middle", "right")
+WEATHERS = ("none", "rain", "snowfall")
+STYLES = ("storybook", "watercolour", "coloured pencil", "pixel art")
+HELD_BACK_STYLES = ("stained glass",)
 SIZES = ("small", "large")
 PAIR_SIZE = "medium"  # two subjects share the image, so both have this one size
+
+# What a prompt can say of one thing and of what is around it, attribute → words.
+VOCABULARY: dict[str, tuple[str, ...]] = {
+    "subject": SUBJECTS,
+    "colour": COLOURS,
+    "size": SIZES,
+    "position": POSITIONS,
+    "ground": GROUNDS,
+    "time": TIMES,
+    "sky": SKIES,
+    "weather": WEATHERS,
+    "style": STYLES,
+}
 
 # What cannot be is not drawn: no sun or rainbow at night, no moon by day.
 SKIES_BY_TIME = {
@@ -35,20 +61,37 @@ SKIES_BY_TIME = {
     "night": ("none", "moon", "cloud", "balloon"),
 }
 
-# One colour for each subject and one for each position, in their order. A learner can still ask
+# One colour for each subject, and one for each position, in their order. A learner can still ask
 # for them.
+HELD_OUT_COLOURS: tuple[str, ...]
 HELD_OUT_COLOURS = ("green", "purple", "pink", "white", "orange", "blue", "yellow", "red")
+HELD_OUT_COLOURS += ("purple", "pink", "green", "orange")
 HELD_OUT_COLOUR_SUBJECTS = frozenset(zip(HELD_OUT_COLOURS, SUBJECTS, strict=True))
 HELD_OUT_COLOUR_POSITIONS = frozenset(zip(("orange", "purple", "green"), POSITIONS, strict=True))
+HELD_OUT_STYLE_SUBJECTS = frozenset(
+    {
+        ("watercolour", "castle"),
+        ("watercolour", "robot"),
+        ("coloured pencil", "car"),
+        ("coloured pencil", "windmill"),
+        ("pixel art", "cat"),
+        ("pixel art", "boat"),
+    }
+)
 
 PAIR_SHARE = 0.25  # of sampled scenes have two subjects
-SPLITS: dict[str, dict[str, bool | None]] = {  # split → what `sample_scene` is asked for
+STORYBOOK_SHARE = 0.5  # of sampled scenes are drawn in the style that no caption has to name
+DRY_SHARE = 0.7  # of sampled scenes have no weather
+SPLITS: dict[str, dict[str, Any]] = {  # split → what `sample_scene` is asked for
     "train": {},
     "test": {},
     "single": {"pair": False},
     "pairs": {"pair": True},
     "held_out": {"pair": False, "held_out": True},
-    "judge": {"held_out": None},
+    "styles": {"styled": True},
+    "held_out_styles": {"pair": False, "styled": True, "style_held_out": True},
+    "all": {"held_out": None, "style_held_out": None, "held_back": True},
+    "all_test": {"held_out": None, "style_held_out": None, "held_back": True},
 }
 
 
@@ -70,7 +113,7 @@ class Thing:
     position: str = "middle"
 
     def __post_init__(self) -> None:
-        _require(self.subject, SUBJECTS, "subject")
+        _require(self.subject, (*SUBJECTS, *HELD_BACK_SUBJECTS), "subject")
         _require(self.colour, COLOURS, "colour")
         _require(self.size, (*SIZES, PAIR_SIZE), "size")
         _require(self.position, POSITIONS, "position")
@@ -97,6 +140,8 @@ class Scene:
     time: str = "day"
     sky: str = "none"
     variant: int = 0
+    style: str = "storybook"
+    weather: str = "none"
 
     def __post_init__(self) -> None:
         listed = self.things if isinstance(self.things, tuple | list) else [None]
@@ -106,6 +151,8 @@ class Scene:
         _require(self.ground, GROUNDS, "ground")
         _require(self.time, TIMES, "time")
         _require(self.sky, SKIES_BY_TIME[self.time], f"sky at {self.time}")
+        _require(self.style, (*STYLES, *HELD_BACK_STYLES), "style")
+        _require(self.weather, WEATHERS, "weather")
         if len(self.things) == 2:
             if {thing.position for thing in self.things} != {"left", "right"}:
                 raise ValueError("of two things, one must be on the left and one on the right")
@@ -130,12 +177,17 @@ def check_scene(scene: Scene) -> Scene:
 
 
 def is_held_out(scene: Scene) -> bool:
-    """True when any thing is in a combination that training never shows."""
+    """True when any thing is in a combination of colour, subject and place never trained on."""
     return any(
         (thing.colour, thing.subject) in HELD_OUT_COLOUR_SUBJECTS
         or (thing.colour, thing.position) in HELD_OUT_COLOUR_POSITIONS
         for thing in scene.things
     )
+
+
+def is_style_held_out(scene: Scene) -> bool:
+    """True when any thing is drawn in a style in which training never shows it."""
+    return any((scene.style, thing.subject) in HELD_OUT_STYLE_SUBJECTS for thing in scene.things)
 
 
 def scene_at(index: int, split: str = "train") -> Scene:
@@ -151,34 +203,49 @@ def scenes(count: int, split: str = "train") -> Iterator[Scene]:
 
 
 def sample_scene(
-    rng: random.Random, *, pair: bool | None = None, held_out: bool | None = False
+    rng: random.Random,
+    *,
+    pair: bool | None = None,
+    held_out: bool | None = False,
+    styled: bool = False,
+    style_held_out: bool | None = False,
+    held_back: bool = False,
 ) -> Scene:
     """A random scene; the same state of `rng` gives the same scene on any machine.
 
     `pair` asks for one subject (False) or two (True); None leaves it to chance (`PAIR_SHARE`).
-    `held_out` asks for a held-out combination (True) or for any other (False); None takes both.
+    `held_out` asks for a held-out combination (True) or for any other (False); None takes both;
+    so does `style_held_out` for style and subject. `styled` asks for another style than the
+    storybook's. With `held_back`, what is held back from training comes as often as the rest.
     """
     is_pair = rng.random() < PAIR_SHARE if pair is None else pair  # before any rejection
-    while True:  # about a quarter of all single scenes are held out, so this ends soon
+    subjects = (*SUBJECTS, *HELD_BACK_SUBJECTS) if held_back else SUBJECTS
+    styles = (*STYLES[1:], *HELD_BACK_STYLES) if held_back else STYLES[1:]
+    while True:  # a good tenth of all scenes has a held-out style, so this ends soon
         time = rng.choice(TIMES)
         scene = Scene(
-            things=_sample_pair(rng) if is_pair else _sample_single(rng),
+            things=_sample_pair(rng, subjects) if is_pair else _sample_single(rng, subjects),
             ground=rng.choice(GROUNDS),
             time=time,
             sky=rng.choice(SKIES_BY_TIME[time]),
             variant=rng.getrandbits(32),
+            style=STYLES[0]
+            if not styled and rng.random() < STORYBOOK_SHARE
+            else rng.choice(styles),
+            weather=WEATHERS[0] if rng.random() < DRY_SHARE else rng.choice(WEATHERS[1:]),
         )
-        if held_out in (None, is_held_out(scene)):
+        is_wanted = held_out in (None, is_held_out(scene))
+        if is_wanted and style_held_out in (None, is_style_held_out(scene)):
             return scene
 
 
-def _sample_single(rng: random.Random) -> tuple[Thing]:
-    return (Thing(*(rng.choice(words) for words in (SUBJECTS, COLOURS, SIZES, POSITIONS))),)
+def _sample_single(rng: random.Random, subjects: tuple[str, ...]) -> tuple[Thing]:
+    return (Thing(*(rng.choice(words) for words in (subjects, COLOURS, SIZES, POSITIONS))),)
 
 
-def _sample_pair(rng: random.Random) -> tuple[Thing, ...]:
+def _sample_pair(rng: random.Random, subjects: tuple[str, ...]) -> tuple[Thing, ...]:
     """Two different subjects in two different colours, or the caption would be no test."""
-    subjects, colours = rng.sample(SUBJECTS, 2), rng.sample(COLOURS, 2)
+    two, colours = rng.sample(subjects, 2), rng.sample(COLOURS, 2)
     sides = ("left", "right") if rng.random() < 0.5 else ("right", "left")
-    pair = zip(subjects, colours, sides, strict=True)
+    pair = zip(two, colours, sides, strict=True)
     return tuple(Thing(subject, colour, PAIR_SIZE, side) for subject, colour, side in pair)
