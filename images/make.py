@@ -3,34 +3,35 @@
     tiny_sheet   sixteen prompts, drawn by the tiny model
     house        the first session's image and its filmstrip
     world        a contact sheet of the drawn world
+    round_trips  rows of the world's images over what the autoencoder makes of them
 
 The figures (guidance, composition, steps) come from `sdlearn evaluate --figures`, the explorers
 from `pytest tests/test_browser.py --screenshots images/explorers`, and the sample sheets in
-`training/` from `sdlearn train unet --samples images/training`.
+`training/` from `sdlearn train unet --samples images/training/round-N`.
 """
 
 import sys
 from pathlib import Path
 
-from sdlearn import load, render
+from sdlearn import evaluation, load, render
 from sdlearn.cli import main
 from sdlearn.training.samples import PROMPTS
-from sdlearn.util.images import tile
+from sdlearn.util.images import tile, to_pil
 from sdlearn.util.progress import progress_bar
-from sdlearn.world import scene_at
+from sdlearn.world import scene_at, scenes
 
 HERE = Path(__file__).parent
 COLUMNS = 8
 SHOWCASE = (  # sixteen prompts that show the world's range
     *PROMPTS,
     "a large blue lighthouse on the left, on blue water, at sunset, under the sun",
-    "a small yellow house in the middle, on white snow, at night, under the moon",
-    "a large green tree in the middle, on green grass, by day, under a rainbow",
-    "a large purple rocket on the right, on yellow sand, at night, under a clear sky",
-    "a red car left of a yellow house, on green grass, by day, under a cloud",
-    "a large pink castle on the right, on blue water, at sunset, under a balloon",
-    "a large white boat in the middle, on blue water, by day, under the sun",
-    "a white cat right of a green tree, on white snow, at night, under a cloud",
+    "a small yellow house in the middle, on white snow, at night, while it snows",
+    "a large green tree in the middle, on green grass, by day, under a rainbow, as a watercolour",
+    "a large purple rocket on the right, on yellow sand, at night, under a clear sky, as pixel art",
+    "a red car left of a yellow windmill, on green grass, by day, under a cloud",
+    "a large pink castle on the right, on blue water, at sunset, as a coloured pencil drawing",
+    "a large white boat in the middle, on blue water, by day, in the rain",
+    "a white cat right of a red flower, on white snow, at night, under a balloon",
 )
 
 
@@ -54,8 +55,15 @@ def world() -> None:
     tile(images, COLUMNS).save(HERE / "world.png")
 
 
+def round_trips() -> None:
+    """Scenes that the autoencoder has not seen, held-back ones among them: two rows and two."""
+    unseen = list(scenes(2 * COLUMNS, "all_test"))
+    rows = [row for both in evaluation.round_trips(load("tiny"), unseen, COLUMNS) for row in both]
+    tile([image for row in rows for image in to_pil(row)], COLUMNS).save(HERE / "round_trips.png")
+
+
 if __name__ == "__main__":
-    makers = {maker.__name__: maker for maker in (tiny_sheet, house, world)}
+    makers = {maker.__name__: maker for maker in (tiny_sheet, house, world, round_trips)}
     for name in sys.argv[1:] or makers:
         if name not in makers:
             sys.exit(f"name must be one of {', '.join(makers)}; got {name!r}")

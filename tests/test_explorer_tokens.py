@@ -83,8 +83,10 @@ def test_names_are_unique_and_no_punctuation(tokenizer):
 
 def test_what_is_cut_off(tokenizer):
     reading = read(tokenizer, "a dragon " + "red house " * 36 + "dragon at night")
-    assert (reading.pieces, reading.kept, reading.room) == (5 + 72 + 4 + 2, 75, 75)
-    assert reading.lost == ["red", "house", *reading.words[-3].pieces, "at", "night"]
+    dragon = len(reading.words[1].pieces)
+    assert (reading.pieces, reading.kept, reading.room) == (1 + dragon + 72 + dragon + 2, 75, 75)
+    lost = ["red", "house"] * 36
+    assert reading.lost == [*lost[75 - 1 - dragon :], *reading.words[-3].pieces, "at", "night"]
     assert "night" not in reading.named
 
 
@@ -101,6 +103,7 @@ def test_a_word_may_be_cut_in_two(tokenizer):
         ("a photograph of an astronaut", "photograph"),
         ("house, red", "house"),
         ("a red cat", "cat"),
+        ("a red cat as a watercolour", "cat"),
         ("under on", "under"),
     ],
 )
@@ -125,7 +128,7 @@ def test_nearest_words_are_those_of_the_largest_cosine(tokenizer):
     assert len(near) == 8
     assert list(near.values()) == sorted(near.values(), reverse=True)
     assert "house" not in near
-    assert list(table.nearest(red, 2)) == ["orange", "purple"]
+    assert set(table.nearest(red, 2)) == {"orange", "purple"}
     assert all(word.isalpha() and "</w>" not in word for word in table.nearest(red, 100))
 
 
