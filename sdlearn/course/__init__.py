@@ -10,6 +10,7 @@ What is asked and what is right stands in `catalogue`.
 
 from .checks import Check, exercise
 from .exercises import Exercise, Mistake, OpenExercise
+from .guesses import guessed
 from .library import Copied, Lesson, copy_lessons, in_checkout, lessons, lessons_folder
 from .quiz import Question, Quiz, self_check
 
@@ -24,6 +25,7 @@ __all__ = [
     "Quiz",
     "copy_lessons",
     "exercise",
+    "guessed",
     "in_checkout",
     "lessons",
     "lessons_folder",

@@ -1,319 +1,288 @@
 """What is said about an answer: one line, whatever it is, and never a traceback.
 
-It says what helps most: that nothing was tried yet, an error, a mistake that others have made too,
-or else what can be told about the difference without giving the answer away. Answers are numbers,
-texts, True or False, tensors (arrays will do), images, and lists or tuples of these.
+It says what helps most: that nothing was tried yet, a mistake or a slip that others have made too,
+that a name of the lesson has changed, an error in plain words, or else a small case in which the
+answer is wrong, with the numbers in it.
 """
 
 from __future__ import annotations
 
-import ast
-import dis
 import inspect
 import math
-import textwrap
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from .exercises import Exercise, OpenExercise
+from .comparing import UNREADABLE, difference, is_rounded, written
+from .exercises import FAILURES, Exercise, Failure, Mistake, OpenExercise
+from .given import changed, names_in
+from .slips import slips
+from .stopped import stopped
+from .typed import above_the_dots, is_untouched, prints_its_answer, why_nothing
+from .words import kind, listed, plain, shown
 
-LONGEST_ERROR = 160  # characters
-RELATIVE = 1e-5  # how far off an answer may be, as a share of its size
-FAILURES = (Exception, SystemExit)  # what an answer may stop with
+__all__ = ["feedback"]
 
-# What a body of nothing but a constant compiles to, in all versions of Python.
-IDLE = {"LOAD_CONST", "NOP", "RESUME", "RETURN_CONST", "RETURN_VALUE"}
-
-KINDS: tuple[tuple[Any, str], ...] = (  # bool before int, which it is a kind of
-    (bool, "True or False"),
-    ((int, float), "a number"),
-    (str, "a text"),
-    ((list, tuple), "a list"),
-    (type(None), "None"),
-    (type(...), "`...`"),
-)
+UNTRIED = "Not yet tried."
 
 
 def feedback(exercise: Exercise, answer: Any, namespace: Mapping[str, Any]) -> str:
     """ "Not yet tried.", "Right: ..." with the reason, or "Not yet: ..." with what is wrong.
 
-    `namespace` holds the variables of the lesson that the exercise needs.
+    `namespace` holds the variables of the notebook. What is right does not depend on them: they
+    tell what was typed in the cell, and which names of the lesson have another meaning now.
     """
     try:
-        if _is_untouched(answer):
-            return "Not yet tried."
+        if is_untouched(answer):
+            if prints_its_answer(namespace):
+                return "Not yet: `print` shows a value but gives none back: leave print( ) out."
+            answer = None if exercise.arguments else above_the_dots(namespace)
+            if is_untouched(answer):
+                return UNTRIED
     except RecursionError:
         return "Not yet: your answer contains itself, or more lists within lists than can be read."
-    if missing := [name for name in exercise.needs if name not in namespace]:
-        return f"Not yet: first run the cells above, which make {' and '.join(missing)}."
-    if isinstance(exercise, OpenExercise):
-        problem = _judged(exercise, answer, namespace)
-    else:
-        problem = _compared(exercise, answer, namespace)
+    look = _judged if isinstance(exercise, OpenExercise) else _compared
+    problem = look(exercise, answer, namespace)
     line = " ".join((f"Not yet: {problem}" if problem else f"Right: {exercise.reason}").split())
     return line if line.endswith((".", "?")) else f"{line}."
 
 
-def _judged(exercise: OpenExercise, answer: Any, namespace: Mapping[str, Any]) -> str | None:
+def _judged(exercise: Any, answer: Any, namespace: Mapping[str, Any]) -> str | None:
     try:
-        return exercise.problem(answer, namespace)
-    except FAILURES as error:  # whatever an answer of an unexpected kind leads to
-        return _unfit(answer, error)
+        return exercise.with_needs(exercise.judge)(answer)
+    except FAILURES:  # whatever an answer of an unexpected kind leads to
+        return f"an answer that is {kind(answer)} does not work here"
 
 
 def _compared(exercise: Exercise, answer: Any, namespace: Mapping[str, Any]) -> str | None:
-    """What is wrong with an answer of which there is one right form, or None."""
-    if exercise.arguments and not callable(answer):
+    """What is wrong with an answer of which there is one right result, or None."""
+    if exercise.arguments and (problem := _unfit(exercise, answer)):
+        return problem
+    with _calls_of(exercise.taught()) as called:
+        given = exercise.results(answer)
+    if exercise.arguments and all(result is None for result in given):
+        return why_nothing(answer)
+    truths = _truths(exercise)
+    if any(_same(given, truth, exercise.tolerance) for truth in truths):
+        return _bypass(called)
+    if any(_rounded(given, truth, exercise.decimals) for truth in truths):
+        return _bypass(called) or _ambiguous(exercise, given)
+    return _wrong(exercise, answer, given, truths[0], namespace)
+
+
+def _unfit(exercise: Exercise, answer: Any) -> str | None:
+    """What to say to what is no function, or one that takes other arguments."""
+    if not callable(answer):
         return f"a function is expected, yours is {kind(answer)}"
     try:
-        given = exercise.results(answer)
-    except FAILURES as error:
-        return f"your function stops with {_described(error)}{_place(error, answer)}"
-    if exercise.arguments and all(result is None for result in given):
-        return "your function returns nothing: let it end with return and the result"
+        inspect.signature(answer).bind(*exercise.arguments)
+    except TypeError:
+        return f"your function must take {listed(exercise.arguments)}, in this order"
+    except ValueError:  # a function of a library that does not tell
+        pass
+    return None
+
+
+@lru_cache
+def _truths(exercise: Exercise) -> tuple[Sequence[Any], ...]:
+    """What the solution and the other right answers give."""
+    rights = (exercise.right_answer(), *map(exercise.typed, exercise.sources[1:]))
+    truths = tuple(exercise.results(right) for right in rights)
+    for result in (result for truth in truths for result in truth):
+        if isinstance(result, Failure):
+            raise result.error
+    return truths
+
+
+# The function that is being taught
+
+
+@contextmanager
+def _calls_of(functions: Mapping[str, Callable[..., Any]]) -> Iterator[set[str]]:
+    """The names of those `functions` that are called while the block is open, by any name."""
+    called: set[str] = set()
+    names = {getattr(inspect.unwrap(f), "__code__", f): name for name, f in functions.items()}
+
+    def watch(frame: Any, event: str, argument: Any) -> None:
+        found = frame.f_code if event == "call" else argument if event == "c_call" else None
+        if found is not None and found in names:
+            called.add(names[found])
+
+    before = sys.getprofile()
+    if names:
+        sys.setprofile(watch)
     try:
-        truth = exercise.results(exercise.right_answer(namespace))
-    except Exception as error:  # the lesson's variables were given another meaning
-        return f"first run the cells above again ({_described(error)})"
+        yield called
+    finally:
+        if names:
+            sys.setprofile(before)
+
+
+def _bypass(called: set[str]) -> str | None:
+    if not called:
+        return None
+    names = listed(sorted(called))
+    return f"the result is right, but {names} made it: write its lines yourself"
+
+
+# Right and rounded results
+
+
+def _same(given: Sequence[Any], truth: Sequence[Any], tolerance: float) -> bool:
+    return all(_is_one(*pair, tolerance) for pair in zip(given, truth, strict=True))
+
+
+def _is_one(answer: Any, truth: Any, tolerance: float) -> bool:
+    if isinstance(answer, Failure) or isinstance(truth, Failure):
+        return isinstance(truth, Failure) and truth.is_like(answer)
+    if _is_nan(answer) and _is_nan(truth):  # of the logarithm of a number below 0, in a slip
+        return True
     try:
-        problem = _first_difference(given, truth, exercise.tolerance)
-        for mistake in exercise.known_mistakes(namespace) if problem else ():
-            if _first_difference(given, mistake.results, exercise.tolerance) is None:
-                return mistake.feedback
-        return problem
-    except Exception as error:  # a sparse tensor, 10**400
-        return _unfit(given[0], error)
-
-
-def _first_difference(given: Sequence[Any], truth: Sequence[Any], tolerance: float) -> str | None:
-    """What is wrong in the first wrong case, and how many cases are right."""
-    problems = [difference(*pair, tolerance) for pair in zip(given, truth, strict=True)]
-    wrong = [problem for problem in problems if problem is not None]
-    if not wrong or len(wrong) == len(problems):
-        return wrong[0] if wrong else None
-    right = len(problems) - len(wrong)
-    return f"right in {right} of {len(problems)} cases, but in another {wrong[0]}"
-
-
-def _unfit(answer: Any, error: BaseException) -> str:
-    return f"an answer that is {kind(answer)} does not work here ({_described(error)})"
-
-
-def _described(error: BaseException) -> str:
-    """The kind of an error and the beginning of what it says."""
-    text = " ".join(str(error).split())[:LONGEST_ERROR].rstrip(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _place(error: BaseException, function: Any) -> str:
-    """Where in the learner's own code an error came up."""
-    code, steps = getattr(function, "__code__", None), traceback.walk_tb(error.__traceback__)
-    lines = [line for frame, line in steps if frame.f_code is code]
-    return f", in line {lines[-1]} of the cell" if lines else ""
-
-
-# Is an answer still the `...` that the lesson came with?
-
-
-def _is_untouched(answer: Any) -> bool:
-    """Whether an answer is None or `...`, holds nothing else, or is a function that does nothing.
-
-    A function counts as untouched as well when its last statement is `...`: lessons may give the
-    lines above it.
-    """
-    if isinstance(answer, dict):
-        answer = list(answer.values())
-    if isinstance(answer, (list, tuple)):
-        return len(answer) > 0 and all(map(_is_untouched, answer))
-    if isinstance(answer, FunctionType):
-        return _does_nothing(answer) or _ends_in_dots(answer)
-    return answer is None or answer is ... or (isinstance(answer, str) and answer == "...")
-
-
-def _does_nothing(function: FunctionType) -> bool:
-    """Whether the body is `...`, `pass`, a text, or returns nothing at once."""
-    steps = [step for step in dis.get_instructions(function) if step.opname != "RESUME"]
-    return all(step.opname in IDLE and step.argval in (None, ...) for step in steps)
-
-
-def _ends_in_dots(function: FunctionType) -> bool:
-    """Whether the last statement of the body is `...`, as far as the source can be read."""
-    try:
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    except (OSError, TypeError, SyntaxError, ValueError):
+        return difference(answer, truth, tolerance) is None
+    except TypeError:  # a slip gives something that is no value
         return False
-    return isinstance(definition, ast.FunctionDef) and ast.unparse(definition.body[-1]) == "..."
 
 
-# Is one value the other?
+def _is_nan(value: Any) -> bool:
+    try:
+        return math.isnan(plain(value))
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # no number
+        return False
 
 
-def difference(answer: Any, truth: Any, tolerance: float = 1e-4) -> str | None:
-    """What is wrong with `answer`, without a full stop, or None when it is `truth`.
-
-    Floats may differ by `tolerance` plus 1e-5 of their size; whole numbers must agree. Raises
-    `TypeError` for a truth that cannot be compared.
-    """
-    answer, truth = _plain(answer), _plain(truth)
-    expected = kind(truth)
-    if expected not in COMPARE:
-        raise TypeError(f"{expected} cannot be compared; write an OpenExercise with a judge")
-    if expected == "a number" and getattr(answer, "size", 0) == 1:
-        answer = _plain(answer.reshape(()))
-    if expected == "a list" and kind(answer) == "a tensor":
-        answer = list(answer)
-    if kind(answer) != expected:
-        return f"{expected} is expected, yours is {kind(answer)}"
-    return COMPARE[expected](answer, truth, tolerance)
+def _rounded(given: Sequence[Any], truth: Sequence[Any], decimals: int) -> bool:
+    return all(is_rounded(*pair, decimals) for pair in zip(given, truth, strict=True))
 
 
-def _plain(value: Any) -> Any:
-    """Tensors as arrays, with floats in float64, and those with one number as that number."""
-    if hasattr(value, "detach"):  # a tensor
-        value = value.detach().cpu()
-        value = (value.double() if value.is_floating_point() else value).numpy()
-    if isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0:
-        return value.item()
-    return value
-
-
-def kind(value: Any) -> str:
-    """What a value is, in the words that learners are told."""
-    for types, words in KINDS:
-        if isinstance(value, types):
-            return words
-    if hasattr(value, "getbands"):
-        return "an image"
-    if hasattr(value, "__array__"):
-        return "a tensor"
-    return "a function" if callable(value) else f"of type {type(value).__name__}"
-
-
-def _exact(answer: bool, truth: bool, tolerance: float) -> str | None:
-    return None if answer == truth else f"it is not {answer}"
-
-
-def _number(answer: float, truth: float, tolerance: float) -> str | None:
-    margin = 0 if isinstance(truth, int) else tolerance + RELATIVE * abs(truth)
-    if abs(answer - truth) <= margin:
-        return None
-    if not math.isfinite(answer):
-        return f"{answer} is not a finite number"
-    if abs(answer + truth) <= margin:
-        return "the size is right, the sign is wrong"
-    written = f"{answer:,.6g}" if isinstance(answer, float) else f"{answer:,}"
-    sentence = f"{written} is too {'large' if answer > truth else 'small'}"
-    if isinstance(truth, int) and abs(answer - truth) == 1:
-        return f"{sentence}, by one"
-    for factor in (2, 10, 100, 1000):
-        if any(math.isclose(answer, r * truth, rel_tol=1e-4) for r in (factor, 1 / factor)):
-            return f"{sentence}, by a factor of {factor}"
-    return sentence
-
-
-def _text(answer: str, truth: str, tolerance: float) -> str | None:
-    if answer.strip() == truth.strip():
-        return None
-    if answer.casefold().split() == truth.casefold().split():
-        return "the words are right, but not the spaces or capitals"
-    return f"it is not {answer[:60]!r}"
-
-
-def _list(answer: Sequence[Any], truth: Sequence[Any], tolerance: float) -> str | None:
-    if len(answer) != len(truth):
-        return f"{len(truth)} items are expected, yours are {len(answer)}"
-    for index, pair in enumerate(zip(answer, truth, strict=True)):
-        if problem := difference(*pair, tolerance):
-            return f"item [{index}]: {problem}"
+def _ambiguous(exercise: Exercise, given: Sequence[Any]) -> str | None:
+    """What to say to so few digits that a known mistake looks the same."""
+    if any(_rounded(given, m.results, exercise.decimals) for m in exercise.known_mistakes()):
+        return "that may be right, but to so few digits a wrong answer looks the same: give more"
     return None
 
 
-def _image(answer: Any, truth: Any, tolerance: float) -> str | None:
-    if answer.size != truth.size:
-        expected, given = (f"{width} x {height}" for width, height in (truth.size, answer.size))
-        return f"{expected} pixels are expected, yours are {given}"
-    levels = [np.asarray(p.convert("RGB"), dtype=np.float64) / 255 for p in (answer, truth)]
-    largest = np.abs(levels[0] - levels[1]).max()
-    if largest <= max(tolerance, 1.5 / 255):  # one level of rounding
+# Wrong results
+
+
+def _wrong(
+    exercise: Exercise,
+    answer: Any,
+    given: Sequence[Any],
+    truth: Sequence[Any],
+    namespace: Mapping[str, Any],
+) -> str:
+    if reply := _known(exercise, given):
+        return reply
+    code = getattr(answer, "__code__", None)
+    used = [*exercise.needs, *(names_in(code) if code else ())]
+    if reply := changed(exercise.given, used, namespace):
+        return reply
+    for result in given:
+        if isinstance(result, Failure):
+            return stopped(result.error, answer)
+    if exercise.arguments and not _steady(given, exercise.results(answer)):
+        noise = [name for name in exercise.arguments if name in ("eps", "noise")]
+        own = f": use `{noise[0]}`, which it is given" if noise else ""
+        return f"your function gives another result at every call, as it draws new noise{own}"
+    if not exercise.arguments and _rounded(given, truth, decimals=1):
+        return f"right as far as it goes: give at least {exercise.decimals} decimals"
+    return _different(exercise, given, truth)
+
+
+def _steady(given: Sequence[Any], again: Sequence[Any]) -> bool:
+    """Whether a function gives the same at a second call, as far as it gives numbers."""
+    try:
+        first, second = ([np.asarray(plain(x)) for x in some] for some in (given, again))
+    except FAILURES:
+        return True
+    return all(
+        a.dtype.kind not in "iuf" or (a.shape == b.shape and np.allclose(a, b, equal_nan=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def _known(exercise: Exercise, given: Sequence[Any]) -> str | None:
+    """What to say to a mistake, to a slip, or to one of them rounded."""
+    known = _mistakes_and_slips(exercise)
+    for mistake in known:
+        if _same(given, mistake.results, exercise.tolerance):
+            return mistake.feedback
+    rounded = (m.feedback for m in known if _rounded(given, m.results, exercise.decimals))
+    return next(rounded, None)
+
+
+@lru_cache
+def _mistakes_and_slips(exercise: Exercise) -> tuple[Mistake, ...]:
+    return (*exercise.known_mistakes(), *_slipped(exercise))
+
+
+def _slipped(exercise: Exercise) -> Iterator[Mistake]:
+    """What the slips of writing give, as far as it is not right all the same."""
+    truths = _truths(exercise)
+    for slip in (slip for source in exercise.sources for slip in slips(source)):
+        try:
+            results = exercise.results(exercise.typed(slip.source))
+        except FAILURES:  # no Python, or an error where the answer is a value
+            continue
+        for result in results:
+            if isinstance(result, Failure):  # it is kept: without the frames, which hold the model
+                result.error.__traceback__ = None
+        if not any(_same(results, truth, exercise.tolerance) for truth in truths):
+            yield Mistake(tuple(results), slip.feedback)
+
+
+def _different(exercise: Exercise, given: Sequence[Any], truth: Sequence[Any]) -> str:
+    """The first case that is wrong, with its numbers, and how many cases are right."""
+    problems = [difference(*pair, exercise.tolerance) for pair in zip(given, truth, strict=True)]
+    index = next(index for index, problem in enumerate(problems) if problem)
+    problem = str(problems[index])
+    if problem == UNREADABLE:
+        return problem
+    if not exercise.arguments:
+        return f"{problem}{_consequence(exercise, given[0])}{_place(given[0], truth[0])}"
+    right = problems.count(None)
+    share = f"right in {right} of {len(problems)} cases, but " if right else ""
+    call = dict(zip(exercise.arguments, exercise.cases()[index], strict=True))
+    example = _example(call, given[index], truth[index])
+    if example:
+        number = plain(given[index])
+        if kind(number) == "a number":
+            problem = problem.removeprefix(f"{written(number)} is ")
+        return f"{share}{example}: {problem}"
+    share = f"right in {right} of {len(problems)} cases, but in another " if right else ""
+    return f"{share}{problem}{_place(given[index], truth[index])}"
+
+
+def _example(call: Mapping[str, Any], given: Any, truth: Any) -> str | None:
+    """A small case with all of its numbers; None where there are too many of them."""
+    said = {name: shown(value) for name, value in call.items()}
+    result, right = shown(given), shown(truth)
+    if None in (*said.values(), result, right):
         return None
-    return f"the images differ by up to {255 * largest:.0f} of 255 levels"
+    with_these = listed(f"{name} = {value}" for name, value in said.items())
+    return f"with {with_these} yours gives {result}, and {right} is right"
 
 
-def _tensor(answer: np.ndarray, truth: np.ndarray, tolerance: float) -> str | None:
-    if answer.dtype.kind not in "biuf":
-        return f"numbers are expected, yours are of type {answer.dtype}"
-    if answer.shape != truth.shape:
-        return _shape(answer.shape, truth.shape)
-    if truth.dtype.kind in "biu":
-        tolerance = 0
-    a, t = (np.asarray(values, dtype=np.float64) for values in (answer, truth))
-    if _close(a, t, tolerance):
-        return None
-    if not np.isfinite(a).all():
-        return "some values are not numbers (nan) or infinite"
-    offset = _scale(a, t, tolerance) or _order(a, t, tolerance) or _range(a, t)
-    return offset or f"the values are off by up to {np.abs(a - t).max():.3g}"
+def _consequence(exercise: Exercise, answer: Any) -> str:
+    """What would follow from a wrong value."""
+    try:
+        sentence = exercise.with_needs(exercise.counterexample)(plain(answer))
+    except FAILURES:  # not a value of the kind that is asked for
+        return ""
+    return f"; {sentence}" if sentence else ""
 
 
-def _shape(answer: tuple[int, ...], truth: tuple[int, ...]) -> str:
-    """What to say about a wrong shape."""
-    sentence = f"the shape {truth} is expected, yours is {answer}"
-    if sorted(answer) == sorted(truth):
-        return f"{sentence}: the axes are in another order"
-    if truth in (answer[1:], answer[:-1]):
-        return f"{sentence}: there is an axis too many"
-    if answer in (truth[1:], truth[:-1]):
-        return f"{sentence}: there is an axis missing"
-    return sentence
-
-
-def _close(answer: np.ndarray, truth: np.ndarray, tolerance: float) -> bool:
-    return bool(np.allclose(answer, truth, atol=tolerance, rtol=RELATIVE, equal_nan=True))
-
-
-def _scale(answer: np.ndarray, truth: np.ndarray, tolerance: float) -> str | None:
-    """What to say about values that are right but for one factor or one summand."""
-    if _close(-answer, truth, tolerance):
-        return "the sizes are right, the sign is wrong"
-    square = float((truth * truth).sum())
-    factor = float((answer * truth).sum()) / square if square else 0.0
-    if abs(factor) > RELATIVE and _close(answer / factor, truth, tolerance):
-        return f"the values are off by one factor: yours are {factor:.3g} times what they should be"
-    shift = float((answer - truth).mean())
-    if _close(answer - shift, truth, tolerance):
-        side = "large" if shift > 0 else "small"
-        return f"the values are off by one number: yours are {abs(shift):.3g} too {side}"
-    return None
-
-
-def _order(answer: np.ndarray, truth: np.ndarray, tolerance: float) -> str | None:
-    """What to say about the right values in wrong places."""
-    if any(_close(np.flip(answer, axis), truth, tolerance) for axis in range(answer.ndim)):
-        return "the values are right, but an axis runs backwards"
-    if _close(np.sort(answer, axis=None), np.sort(truth, axis=None), tolerance):
-        return "the values are right, but in another order"
-    return None
-
-
-def _range(answer: np.ndarray, truth: np.ndarray) -> str | None:
-    """What to say about values outside a range that the truth keeps to."""
-    least, most = answer.min(), answer.max()
-    for low, high in ((0, 1), (-1, 1)):
-        inside = low <= truth.min() and truth.max() <= high
-        if inside and not (low - 1e-6 <= least and most <= high + 1e-6):
-            return f"values outside [{low}, {high}]: yours reach from {least:.3g} to {most:.3g}"
-    return None
-
-
-COMPARE: dict[str, Callable[[Any, Any, float], str | None]] = {
-    "True or False": _exact,
-    "a list": _list,
-    "a number": _number,
-    "an image": _image,
-    "a tensor": _tensor,
-    "a text": _text,
-}
+def _place(given: Any, truth: Any) -> str:
+    """Where two large tensors differ most."""
+    a, t = plain(given), plain(truth)
+    if kind(t) != "a tensor" or kind(a) != "a tensor" or a.shape != t.shape:
+        return ""
+    if a.dtype.kind not in "biuf" or not np.isfinite(a).all():
+        return ""
+    index = np.unravel_index(np.abs(a.astype(float) - t).argmax(), t.shape)
+    at = ", ".join(map(str, map(int, index)))
+    return f"; at [{at}] yours is {a[index]:.4g}, and {t[index]:.4g} is right"

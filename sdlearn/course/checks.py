@@ -23,8 +23,9 @@ _hints_given: Counter[str] = Counter()  # by exercise; a cell that runs again go
 def exercise(name: str, namespace: Mapping[str, Any] | None = None) -> Check:
     """The check of one exercise of the course, for example "noise.add_noise".
 
-    What the exercise needs of a lesson is looked up in `namespace`, by default the variables of
-    the notebook. Raises `ValueError` for an unknown name.
+    `namespace` holds the variables of the notebook, by default those of the running one: they tell
+    what was typed in the cell and what has changed, never what is right. Raises `ValueError` for an
+    unknown name.
 
     >>> check = exercise("guidance.weights")
     >>> check(...)
@@ -43,9 +44,11 @@ class Check:
         self._exercise, self._namespace = exercise, namespace
 
     def __call__(self, answer: Any) -> None:
-        from .answers import feedback  # loads numpy
+        from .answers import feedback  # loads the model's libraries
+        from .given import model
 
         _tell(feedback(self._exercise, answer, self._namespace))
+        model.cache_clear()  # it takes 60 MB, and a fifth of a second to load it again
 
     def __repr__(self) -> str:
         return f"<check of {self._exercise.name}>"

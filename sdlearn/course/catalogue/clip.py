@@ -1,10 +1,11 @@
 """Exercises of lesson 02: texts as numbers (CLIP, arXiv 2103.00020)."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cosine_similarity, cross_entropy
 
 from ...diffusion.seeds import randn
 from ..exercises import Cases, Exercise, Mistakes
@@ -15,6 +16,7 @@ class Tokens(Exercise, name="clip.tokens"):
     a place each. That leaves 75 of the 77 places for the prompt.
     """
 
+    others = ("len(sd.tokenizer.tokenize(prompt)) + 2",)
     hints = (
         "Do not cut the prompt yourself: the tokenizer knows what a token is.",
         "sd.tokenizer(prompt).input_ids is the list of ids of one prompt, not filled up.",
@@ -22,8 +24,8 @@ class Tokens(Exercise, name="clip.tokens"):
     )
 
     def cases(self) -> Cases:
-        """A short prompt of known words; one with a comma and a word that falls into pieces."""
-        return [("a red house",), ("a blue dragon on the sand, at night",)]
+        """A short prompt; one with a comma and a word that no small tokenizer knows."""
+        return [("a red house",), ("a blue brontosaurus on the sand, at night",)]
 
     def answer(self, prompt: str, *, sd: Any) -> int:
         return len(sd.tokenizer(prompt).input_ids)
@@ -33,12 +35,18 @@ class Tokens(Exercise, name="clip.tokens"):
         yield "you counted words: commas, pieces of unknown words and the two marks are tokens too"
         yield len(prompt.split()) + 2
         yield "the marks are in, but you counted words: unknown ones are several tokens, commas one"
+        yield len(prompt)
+        yield "you counted letters: give the prompt to sd.tokenizer and count its ids"
+        yield len(sd.tokenizer(prompt))
+        yield "that counts what the tokenizer gives, ids and mask: count the ids, .input_ids"
         yield len(sd.tokenizer(prompt).input_ids) - 2
         yield "begin and end take a place each: leave them in"
         yield sd.tokenize(prompt).shape[1]
         yield "that is 77 for every prompt, for sd.tokenize fills up: count before it is filled up"
         yield int((sd.tokenize(prompt) != sd.tokenizer.eos_token_id).sum())
         yield "the padding is gone, but so is the end mark: it has the same id, and it counts"
+        yield sd.tokenizer(prompt).input_ids
+        yield "those are the ids: how many are there? len(...) counts them"
 
 
 class End(Exercise, name="clip.end"):
@@ -55,9 +63,10 @@ class End(Exercise, name="clip.end"):
     def cases(self) -> Cases:
         """Token ids of begin, words, end and padding; the last prompt fills its row."""
         begin, end = 706, 707
+        small = torch.tensor([[begin, 8, end, end], [begin, 3, 5, end]])
         short = torch.tensor([[begin, 8, 5, end, end, end], [begin, 3, end, end, end, end]])
         full = torch.tensor([[begin, 9, 4, 2, end, end, end], [begin, 7, 7, 1, 6, 2, end]])
-        return [(short, end), (full, end)]
+        return [(small, end), (short, end), (full, end)]
 
     def answer(self, ids: Tensor, end: int) -> Tensor:
         return (ids != end).sum(dim=1)
@@ -73,6 +82,10 @@ class End(Exercise, name="clip.end"):
         yield "one too far: places are counted from 0"
         yield (ids != end).sum()
         yield "you added up all prompts: one number for each of them, so along dim=1"
+        yield (ids != end).sum(dim=0)
+        yield "you added up columns: a prompt is a row, so along dim=1"
+        yield (ids == end).nonzero()
+        yield "those are all places with the end mark, padding included: each row's first is wanted"
 
 
 class Cosine(Exercise, name="clip.cosine"):
@@ -80,6 +93,10 @@ class Cosine(Exercise, name="clip.cosine"):
     the cosine of the angle between them. The @ makes all products at once.
     """
 
+    others = (
+        "(texts / texts.norm(dim=1, keepdim=True))"
+        " @ (pictures / pictures.norm(dim=1, keepdim=True)).T",
+    )
     hints = (
         "Two steps: give every vector the length 1, then multiply each text with each picture.",
         "The lengths of the rows are texts.norm(dim=1, keepdim=True). Divide by them.",
@@ -88,7 +105,11 @@ class Cosine(Exercise, name="clip.cosine"):
 
     def cases(self) -> Cases:
         """Fewer texts than images, and none of the vectors of length 1."""
-        return [(randn((2, 5), [i])[0], 3 * randn((4, 5), [i + 10])[0]) for i in (0, 1)]
+        small = (torch.tensor([[3.0, 4.0]]), torch.tensor([[2.0, 0.0], [0.0, 5.0]]))
+        return [small, *((randn((2, 5), [i])[0], 3 * randn((4, 5), [i + 10])[0]) for i in (0, 1))]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"cosine_similarity": cosine_similarity}
 
     def answer(self, texts: Tensor, pictures: Tensor) -> Tensor:
         texts = texts / texts.norm(dim=1, keepdim=True)
@@ -106,6 +127,8 @@ class Cosine(Exercise, name="clip.cosine"):
         yield "you normalised the columns: a vector is a row, so dim=1 with keepdim=True"
         yield (texts / texts.norm()) @ (pictures / pictures.norm()).T
         yield "norm() without dim is one length for the whole table: every row has its own"
+        yield (texts @ pictures.T) / (texts**2).sum(dim=1)[:, None] / (pictures**2).sum(dim=1)
+        yield "you divided by the squares of the lengths: take their roots, or norm"
         yield self.answer(pictures, texts)
         yield "the numbers are right, but texts are to be the rows and pictures the columns"
 
@@ -122,7 +145,9 @@ class Contrastive(Exercise, name="clip.contrastive"):
     )
 
     def cases(self) -> Cases:
-        return [(randn((4, 4), [i])[0] / 3, scale) for i, scale in enumerate((10.0, 2.5))]
+        small = (torch.tensor([[0.5, -0.5], [0.0, 1.0]]), 2.0)
+        table = (randn((4, 4), [i])[0] / 3 for i in (0, 1))
+        return [small, *zip(table, (10.0, 2.5), strict=True)]
 
     def answer(self, similarity: Tensor, scale: float) -> Tensor:
         import torch

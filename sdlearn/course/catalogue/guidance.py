@@ -1,14 +1,31 @@
 """Exercises of lesson 06: classifier-free guidance (arXiv 2207.12598)."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+from PIL import Image
 from torch import Tensor
 
+from ...diffusion.guidance import apply_guidance
 from ...diffusion.seeds import randn
-from ..answers import kind
+from ...evaluation import judge_images
+from ...world import Scene, Thing, full_caption
 from ..exercises import Cases, Exercise, Mistakes, OpenExercise
+from ..given import GIVEN, Given, model
+from ..words import kind, plain
 
-ENOUGH = 4  # right images of 8, for the hard exercise
+ENOUGH = 6  # right images of 8, for the hard exercise
+PAIR = (Thing("car", "white", "medium", "left"), Thing("boat", "pink", "medium", "right"))
+HARD = Scene(PAIR, "water", "day", "cloud", variant=618)
+
+
+def _look(guidance_scale: float) -> tuple[list[Image.Image], int]:
+    """Eight attempts at the hard scene, and how many are right, as lesson 06 counts them."""
+    images = model().generate(
+        full_caption(HARD), seeds=range(8), num_steps=10, guidance_scale=guidance_scale
+    )
+    return images, judge_images(GIVEN["judge"].make(), images, [HARD] * 8)["all_right"].right
 
 
 class Guide(Exercise, name="guidance.guide"):
@@ -16,6 +33,7 @@ class Guide(Exercise, name="guidance.guide"):
     words. At 0 you stay, at 1 you arrive, and above 1 you go past it.
     """
 
+    others = ("(1 - guidance_scale) * eps_uncond + guidance_scale * eps_cond",)
     hints = (
         "Two points and a line through them. Where must you be at scale 0, and where at scale 1?",
         "At 0 at eps_uncond, at 1 at eps_cond. The way from one to the other is their difference.",
@@ -25,7 +43,14 @@ class Guide(Exercise, name="guidance.guide"):
     def cases(self) -> Cases:
         """Two predictions at a usual scale, below 1 and at 0."""
         shape, scales = (4, 2, 3), (7.5, 0.5, 0.0)
-        return [(randn(shape, [i]), randn(shape, [i + 10]), s) for i, s in enumerate(scales)]
+        small = (torch.tensor([1.0, 2.0]), torch.tensor([2.0, 0.0]), 3.0)
+        return [
+            small,
+            *((randn(shape, [i]), randn(shape, [i + 10]), s) for i, s in enumerate(scales)),
+        ]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"diffusion.apply_guidance": apply_guidance}
 
     def answer(self, eps_uncond: Tensor, eps_cond: Tensor, guidance_scale: float) -> Tensor:
         return eps_uncond + guidance_scale * (eps_cond - eps_uncond)
@@ -43,6 +68,11 @@ class Guide(Exercise, name="guidance.guide"):
         yield "your difference points away from the words: it is eps_cond - eps_uncond"
         yield guidance_scale * (eps_cond - eps_uncond)
         yield "that is only the way: add it to where it starts, eps_uncond"
+        yield guidance_scale * eps_cond
+        yield (
+            "that comes to guidance_scale * eps_cond, so at scale 0 nothing is left: are the "
+            "brackets around eps_cond - eps_uncond missing?"
+        )
 
 
 class Weights(Exercise, name="guidance.weights"):
@@ -69,6 +99,14 @@ class Weights(Exercise, name="guidance.weights"):
         yield [0, 1, 4]
         yield "the first two are right; the third is a step of 1 further as well"
 
+    def counterexample(self, answer: Any) -> str | None:
+        w, scale = next((w, s) for w, s in zip((-1, 0, 4), answer, strict=True) if s != w + 1)
+        paper, ours = (1 + w) * 2 - w * 1, 1 + scale * (2 - 1)
+        return (
+            f"with eps_uncond = 1 and eps_cond = 2 their line at w = {w} gives {paper}, and ours "
+            f"at scale {scale:g} gives {ours:g}"
+        )
+
 
 class Rows(Exercise, name="guidance.rows"):
     """One call for each step. A call holds one row for each picture, and with guidance two, one for
@@ -93,6 +131,24 @@ class Rows(Exercise, name="guidance.rows"):
         yield "the rows are right, but four pictures go through the U-Net in one call"
         yield [25, 200, 25, 200]
         yield "at guidance 1 the prediction without words has no say, so it is not computed"
+        yield [25, 4, 25, 8]
+        yield "4 and 8 are the rows of one call: how many are they in all 25 calls together?"
+        yield [25, 4, 50, 4]
+        yield (
+            "4 are the rows of one call, without guidance: with it, one call holds 8, and the rows "
+            "of all calls are asked for"
+        )
+        yield [100, 25, 200, 25]
+        yield "calls first, then rows: you have them the other way round"
+
+    def counterexample(self, answer: Any) -> str | None:
+        calls, rows, guided_calls, guided_rows = answer
+        if (calls, guided_calls) != (25, 25):
+            return "there are 25 steps, and one call in each"
+        found = (
+            f"{rows / calls:g} rows a call at guidance 1 and {guided_rows / guided_calls:g} at 7.5"
+        )
+        return f"that would be {found}, for four pictures"
 
 
 class Negative(Exercise, name="guidance.negative"):
@@ -108,7 +164,7 @@ class Negative(Exercise, name="guidance.negative"):
     )
 
     def cases(self) -> Cases:
-        latents = randn((4, 16, 16), [3])
+        latents = model().init_latents([3])
         return [
             (latents, 600, "a white cat on green grass", "at night", 7.5),
             (latents, 900, "a red boat on blue water", "under a rainbow", 3.0),
@@ -136,17 +192,40 @@ class Negative(Exercise, name="guidance.negative"):
         yield "you started at the prompt: start at the negative one"
         yield uncond + guidance_scale * (both - uncond)
         yield "so the model is asked for what it should avoid: encode the two texts on their own"
+        yield uncond + guidance_scale * (cond - avoided)
+        yield "you start at the empty text: with a negative prompt the start is the negative one"
+        yield cond
+        yield "that is the prediction for the prompt alone: take the negative one, and guide"
+        yield guidance_scale * cond
+        yield "that comes to guidance_scale * cond: are the brackets around the difference missing?"
+        wanted, unwanted, nothing = map(sd.encode_text, (prompt, negative, ""))
+        for texts in (
+            sd.predict_noise(latents, t, wanted - unwanted),
+            sd.predict_noise(latents, t, unwanted + guidance_scale * (wanted - unwanted)),
+            uncond + guidance_scale * (sd.predict_noise(latents, t, wanted - unwanted) - uncond),
+            sd.predict_noise(latents, t, nothing + guidance_scale * (wanted - unwanted)),
+        ):
+            yield texts
+            yield (
+                "you subtract the texts: a difference of texts is no text that the U-Net knows, so "
+                "subtract its two predictions"
+            )
 
 
 class Hard(OpenExercise, name="guidance.hard"):
-    """Without a push the model falls back on what is usual. With a strong one the colours
-    overshoot. Only counting finds out where the middle is, and for each prompt anew.
+    """Without a push a pair that training never showed often fails. With a strong one the colours
+    go wrong. Only counting finds out where the middle is, and for each prompt anew.
     """
 
+    given = {
+        **GIVEN,
+        "look": Given(lambda: _look, lambda mine, theirs: callable(mine)),
+    }
     hints = (
         "look(7.5) draws eight attempts and counts the right ones. Look at the pictures, too.",
         "Let a loop do the work: for scale in (1, 2, 3, 5, 7.5): print(scale, look(scale)[1])",
-        "Neither 1 nor 7.5 will do. The best scale lies between them, near the model's usual one.",
+        "Begin at the scale that the model takes by default, sd.defaults.guidance_scale, and go up "
+        "and down from there.",
     )
 
     def answer(self, *, look: Any) -> float:
@@ -154,14 +233,21 @@ class Hard(OpenExercise, name="guidance.hard"):
 
     def judge(self, answer: Any, *, look: Any) -> str | None:
         """Draw what was asked for at the learner's guidance scale and count the right images."""
-        if kind(answer) != "a number":
+        scale = plain(answer)
+        if kind(scale) == "a tensor" and scale.size == 1:
+            scale = float(scale.reshape(()))
+        if kind(scale) != "a number":
             return f"a number is expected, the guidance scale; yours is {kind(answer)}"
-        _, right = look(answer)
+        right = look(scale)[1]
         if right >= ENOUGH:
             return None
-        if answer <= 1:
-            return f"{right} of 8 are right: these words need a push, so go above 1"
-        return f"{right} of 8 are right, and {ENOUGH} are wanted: try scales between 1 and 7.5"
+        other = scale + 1 if scale <= 1 else (scale + 1) / 2
+        there = look(other)[1]
+        sense = "go that way" if there > right else "try both ways"
+        return (
+            f"{right} of 8 are right at {scale:g}, and {ENOUGH} are wanted; at {other:g} it is "
+            f"{there}: {sense}"
+        )
 
 
 EXERCISES = (Guide(), Weights(), Rows(), Negative(), Hard())

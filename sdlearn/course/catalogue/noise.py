@@ -1,10 +1,20 @@
 """Exercises of lesson 01: noise added to pictures (DDPM, arXiv 2006.11239)."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
 from torch import Tensor
 
-from ...diffusion.equations import add_noise, betas
+from ...diffusion.equations import add_noise, alphas_cumprod, betas, pred_x0
 from ...diffusion.seeds import randn
-from ..exercises import Cases, Exercise, Mistakes
+from ...viz import to_tensor
+from ...world import Scene, Thing, render
+from ..exercises import Cases, Exercise, Mistakes, OpenExercise
+from ..given import GIVEN, Given
+from ..words import kind, plain
+
+NAMES = {**GIVEN, "alphas_cumprod": Given(lambda: alphas_cumprod(betas()))}
 
 
 class AddNoise(Exercise, name="noise.add_noise"):
@@ -19,14 +29,18 @@ class AddNoise(Exercise, name="noise.add_noise"):
     )
 
     def cases(self) -> Cases:
-        """Images, noise and shares of the image that no wrong formula gets right by chance."""
-        shape = (3, 4, 4)
-        return [(randn(shape, [i]), randn(shape, [i + 10]), ab) for i, ab in enumerate((0.9, 0.2))]
+        """A small case to show; images and shares that no wrong formula gets right by chance."""
+        shape, shares = (3, 4, 4), torch.tensor([0.9, 0.2])
+        small = (torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.5]), torch.tensor(0.64))
+        return [small, *((randn(shape, [i]), randn(shape, [i + 10]), shares[i]) for i in (0, 1))]
 
-    def answer(self, x0: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"diffusion.add_noise": add_noise}
+
+    def answer(self, x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
         return alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise
 
-    def mistakes(self, x0: Tensor, noise: Tensor, alpha_bar: float) -> Mistakes:
+    def mistakes(self, x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Mistakes:
         yield alpha_bar**0.5 * noise + (1 - alpha_bar) ** 0.5 * x0
         yield "you used sqrt(alpha_bar) on the noise: swap the two"
         yield alpha_bar * x0 + (1 - alpha_bar) * noise
@@ -51,7 +65,11 @@ class AlphaBar(Exercise, name="noise.alpha_bar"):
     )
 
     def cases(self) -> Cases:
-        return [(betas("linear", 20, beta_range=(0.05, 0.2)),), (betas("cosine", 10),)]
+        small = torch.tensor([0.1, 0.2, 0.5])
+        return [(small,), (betas("linear", 20, beta_range=(0.05, 0.2)),), (betas("cosine", 10),)]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"diffusion.alphas_cumprod": alphas_cumprod}
 
     def answer(self, betas: Tensor) -> Tensor:
         return (1 - betas).cumprod(dim=0)
@@ -69,6 +87,8 @@ class AlphaBar(Exercise, name="noise.alpha_bar"):
         yield "first 1 - beta, then the product: you did it the other way round"
         yield (1 - betas).prod()
         yield "that is the last one only: there is an alpha_bar for every t"
+        yield (1 - betas).cumsum(dim=0)
+        yield "you added up what the steps leave: multiply it, with cumprod in place of cumsum"
 
 
 class Even(Exercise, name="noise.even"):
@@ -76,6 +96,7 @@ class Even(Exercise, name="noise.even"):
     schedule that is a good deal before the middle of the 1000 steps.
     """
 
+    given = NAMES
     hints = (
         "What is alpha_bar when alpha_bar / (1 - alpha_bar) is 1?",
         "It is 0.5. The values fall, so count how many are not below it.",
@@ -95,12 +116,24 @@ class Even(Exercise, name="noise.even"):
         yield 0.5
         yield "that is the alpha_bar at that place: the t that has it is wanted"
 
+    def counterexample(self, answer: Any, *, alphas_cumprod: Tensor) -> str | None:
+        if answer != int(answer) or not 0 <= answer < len(alphas_cumprod):
+            return f"a t is a whole number from 0 to {len(alphas_cumprod) - 1}"
+        share = float(alphas_cumprod[int(answer)])
+        side = "above" if share > 0.5 else "below"
+        before = "" if share > 0.5 else ", and earlier ones do, too"
+        snr = share / (1 - share)
+        return f"there alpha_bar is {share:.3f}, which gives an SNR of {snr:.3g}, {side} 1{before}"
 
-class Copies(Exercise, name="noise.copies"):
+
+class Copies(OpenExercise, name="noise.copies"):
     """The mean of N copies has noise of variance (1 - alpha_bar) / N and a picture of variance
-    alpha_bar. They are equal at N = (1 - alpha_bar) / alpha_bar, which is 1 / SNR.
+    alpha_bar. They are equal at N = (1 - alpha_bar) / alpha_bar, which is 1 / SNR. (That counts the
+    picture's own variance as 1, as the SNR does. For the pixels of the boat it is about 0.25, and
+    it takes four times as many copies.)
     """
 
+    given = NAMES
     hints = (
         "Averaging N independent draws divides the variance of the noise by N.",
         "The picture is in every copy, so averaging leaves its variance alpha_bar as it is.",
@@ -111,14 +144,43 @@ class Copies(Exercise, name="noise.copies"):
         left = float(alphas_cumprod[-1])
         return round((1 - left) / left)
 
-    def mistakes(self, *, alphas_cumprod: Tensor) -> Mistakes:
-        left = float(alphas_cumprod[-1])
-        yield round(((1 - left) / left) ** 0.5)
-        yield "averaging N copies weakens the noise by the root of N only: square your number"
-        yield round(1 / left)
-        yield "close: the noise has the share 1 - alpha_bar, not 1"
-        yield (1 - left) / left
-        yield "that is right, but copies come whole: round it"
+    def judge(self, answer: Any, *, alphas_cumprod: Tensor) -> str | None:
+        """Right is what follows from alpha_bar as the lesson prints it, 0.0047 or 0.068 squared."""
+        number, left = plain(answer), float(alphas_cumprod[-1])
+        if kind(number) != "a number":
+            return f"a number is expected, yours is {kind(number)}"
+        copies = (1 - left) / left
+        least, most = (copies / variance for variance in reversed(_variances_of_the_boat()))
+        if _near(number, copies, copies) or _near(number, least, most):
+            if number == round(number):
+                return None
+            return "that is right, but copies come whole: round it"
+        if abs(number - copies**0.5) < 0.5:
+            return "averaging N copies weakens the noise by the root of N only: square your number"
+        rough = round(left, 3)
+        if _near(number, (1 - rough) / rough, 1 / rough):
+            off = f"{100 * rough / left - 100:.0f} %"
+            return f"alpha_bar rounded to {rough} is {off} off: take alphas_cumprod[-1] itself"
+        if number < 1:
+            return f"{number:.4g} is no number of copies: at least one must be averaged"
+        side = "more" if number < copies else "fewer"
+        return (
+            f"with {number:.4g} copies the noise that is left has the variance "
+            f"{(1 - left) / number:.4g} and the picture's part {left:.4g}: take {side}"
+        )
+
+
+def _near(number: float, least: float, most: float) -> bool:
+    """Whether a number lies in a range, give or take the digits that the lesson prints."""
+    return 0.985 * least <= number <= 1.015 * most
+
+
+def _variances_of_the_boat() -> tuple[float, float]:
+    """The variance of its pixels from -1 to 1, in the two sizes that the lesson has, in order."""
+    boat = render(Scene((Thing("boat", "red"),), ground="water", sky="sun"))
+    sizes = (boat, boat.resize((64, 64)))
+    one, other = sorted(float((to_tensor(image) * 2 - 1).var()) for image in sizes)
+    return one, other
 
 
 class Recover(Exercise, name="noise.recover"):
@@ -135,10 +197,13 @@ class Recover(Exercise, name="noise.recover"):
     def cases(self) -> Cases:
         return [(add_noise(x0, noise, ab), noise, ab) for x0, noise, ab in AddNoise().cases()]
 
-    def answer(self, x_t: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"diffusion.pred_x0": pred_x0}
+
+    def answer(self, x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
         return (x_t - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
 
-    def mistakes(self, x_t: Tensor, noise: Tensor, alpha_bar: float) -> Mistakes:
+    def mistakes(self, x_t: Tensor, noise: Tensor, alpha_bar: Tensor) -> Mistakes:
         yield x_t - noise
         yield "in x_t the noise has the strength sqrt(1 - alpha_bar): subtract that much of it"
         yield x_t - (1 - alpha_bar) ** 0.5 * noise
@@ -151,6 +216,8 @@ class Recover(Exercise, name="noise.recover"):
         yield "you swapped the two roots: sqrt(1 - alpha_bar) belongs to the noise"
         yield (x_t - (1 - alpha_bar) * noise) / alpha_bar
         yield "the roots are missing, on the noise and below the line"
+        yield (x_t - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar
+        yield "nearly: the picture was multiplied with the root of alpha_bar, so divide by the root"
 
 
 EXERCISES = (AddNoise(), AlphaBar(), Even(), Copies(), Recover())

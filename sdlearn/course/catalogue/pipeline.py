@@ -1,11 +1,16 @@
 """Exercises of lesson 05: the whole loop (DDIM, arXiv 2010.02502)."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from ...diffusion.equations import ddim_step
 from ...diffusion.seeds import randn
+from ...pipeline import StableDiffusion
 from ..exercises import Cases, Exercise, Mistakes
+from ..given import model
 
 
 class Shape(Exercise, name="pipeline.shape"):
@@ -33,6 +38,12 @@ class Shape(Exercise, name="pipeline.shape"):
         yield "that is the picture: the loop runs on its latent"
         yield (4, 16, 32)
         yield "the number of pictures comes first, here 1"
+        yield 1 * 4 * 16 * 32
+        yield "that is how many numbers the noise has: give its four sizes"
+
+    def counterexample(self, answer: Any) -> str | None:
+        _, _, rows, columns = answer
+        return f"decoded, it would be {8 * columns} pixels wide and {8 * rows} high"
 
 
 class Grid(Exercise, name="pipeline.grid"):
@@ -47,7 +58,7 @@ class Grid(Exercise, name="pipeline.grid"):
     )
 
     def cases(self) -> Cases:
-        return [(20,), (4,), (1,)]
+        return [(4,), (20,), (1,)]
 
     def answer(self, num_steps: int) -> list[int]:
         return [999 - i * 1000 // num_steps for i in range(num_steps)]
@@ -81,15 +92,22 @@ class DdimStep(Exercise, name="pipeline.ddim_step"):
 
     def cases(self) -> Cases:
         """Two large steps and a small one: (x_t, eps, alpha_bar, alpha_bar_prev)."""
-        shape, bars = (4, 3, 3), ((0.1, 0.3), (0.2, 0.7), (0.9, 0.95))
-        return [(randn(shape, [i]), randn(shape, [i + 10]), *ab) for i, ab in enumerate(bars)]
+        shape, bars = (4, 3, 3), torch.tensor([[0.1, 0.3], [0.2, 0.7], [0.9, 0.95]])
+        small = torch.tensor([2.0, 1.0]), torch.tensor([1.0, -1.0]), *torch.tensor([0.36, 0.64])
+        return [
+            small,
+            *((randn(shape, [i]), randn(shape, [i + 10]), *ab) for i, ab in enumerate(bars)),
+        ]
 
-    def answer(self, x_t: Tensor, eps: Tensor, alpha_bar: float, alpha_bar_prev: float) -> Tensor:
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"diffusion.ddim_step": ddim_step}
+
+    def answer(self, x_t: Tensor, eps: Tensor, alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
         pred_x0 = (x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5
         return alpha_bar_prev**0.5 * pred_x0 + (1 - alpha_bar_prev) ** 0.5 * eps
 
     def mistakes(
-        self, x_t: Tensor, eps: Tensor, alpha_bar: float, alpha_bar_prev: float
+        self, x_t: Tensor, eps: Tensor, alpha_bar: Tensor, alpha_bar_prev: Tensor
     ) -> Mistakes:
         pred_x0 = (x_t - (1 - alpha_bar) ** 0.5 * eps) / alpha_bar**0.5
         yield alpha_bar_prev * pred_x0 + (1 - alpha_bar_prev) * eps
@@ -124,7 +142,11 @@ class Decode(Exercise, name="pipeline.decode"):
 
     def cases(self) -> Cases:
         """Weak and strong latents, so that the pixels of the strong ones leave the range."""
-        return [(strength * randn((4, 8, 8), [7]),) for strength in (0.5, 3.0)]
+        latents = model().init_latents([7], height=64, width=64)
+        return [(strength * latents,) for strength in (0.5, 3.0)]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"sd.decode": StableDiffusion.decode}
 
     def answer(self, latents: Tensor, *, sd: Any) -> Tensor:
         pixels = sd.vae.decode(latents / sd.vae.config.scaling_factor).sample
@@ -136,6 +158,8 @@ class Decode(Exercise, name="pipeline.decode"):
         yield "the encoder's latents were multiplied with the scaling factor: divide by it"
         yield self.answer(latents * factor, sd=sd)
         yield "the decoder wants latents of full size: divide by the scaling factor"
+        yield self.answer(latents / factor, sd=sd)
+        yield "sd.decode divides by the scaling factor itself: divide once"
         pixels = sd.vae.decode(latents / factor).sample
         yield pixels
         yield "pixels go from -1 to 1: halve them, add 0.5 and clamp"
@@ -143,6 +167,12 @@ class Decode(Exercise, name="pipeline.decode"):
         yield "some pixels are beyond black or white: .clamp(0, 1)"
         yield pixels.clamp(0, 1)
         yield "pixels go from -1 to 1: first halve them and add 0.5"
+        yield (pixels + 0.5).clamp(0, 1)
+        yield "half of the range is missing: pixels go from -1 to 1, so halve them, too"
+        yield (pixels / 2).clamp(0, 1)
+        yield "halved, pixels go from -0.5 to 0.5: add 0.5"
+        yield (pixels / 2 + 0.5).clamp(-1, 1)
+        yield "black is 0: .clamp(0, 1)"
 
 
 class Calls(Exercise, name="pipeline.calls"):
@@ -168,6 +198,13 @@ class Calls(Exercise, name="pipeline.calls"):
         yield "these are the calls: how many latents are in each?"
         yield 5 * (2 * 30 - 1)
         yield "you have counted only 5 latents a call: it is 10"
+        yield 2 * (2 * 30 - 1)
+        yield "that is one picture, with and without words: you draw 5 at once"
+        yield 5 * 30
+        yield "that is one latent a picture and one call a step: guidance and Heun need two"
+
+    def counterexample(self, answer: Any) -> str | None:
+        return f"with 10 latents a call that would be {answer / 10:g} calls, in 30 steps of Heun"
 
 
 EXERCISES = (Shape(), Grid(), DdimStep(), Decode(), Calls())

@@ -2,10 +2,15 @@
 
 from typing import Any
 
-from ...viz import to_tensor
-from ..answers import kind
-from ..exercises import Exercise, Mistakes, OpenExercise
+from PIL import Image
 
+from ...viz import to_tensor
+from ..exercises import Exercise, Mistakes, OpenExercise
+from ..given import GIVEN, Given
+from ..words import kind, listed
+
+# Images to measure the size of a latent with: what they show does not matter.
+FIRST = Given(lambda: [Image.new("RGB", (128, 128))], lambda mine, theirs: True)
 WANTED = {"subject": "boat", "colour": "purple", "time": "night", "sky": "moon"}
 
 
@@ -44,6 +49,8 @@ class Numbers(Exercise, name="start.numbers"):
     every picture: 384 * 256 * 3 / 48.
     """
 
+    given = {**GIVEN, "first": FIRST}
+    others = ("384 * 256 * 3 / 48",)
     hints = (
         "How many times shorter is each side of a latent? Compare 128 pixels with 16.",
         "8 times. So the latent is 48 wide and 32 high.",
@@ -57,8 +64,8 @@ class Numbers(Exercise, name="start.numbers"):
         return in_latent
 
     def mistakes(self) -> Mistakes:
-        yield 384 * 256 * 3 / 64
-        yield "the 64 that is often read counts the area alone, but the 3 channels also become 4"
+        yield (384 // 8) * (256 // 8) * 3
+        yield "that is 64 times fewer, with 3 channels as in a picture: a latent has 4"
         yield 384 * 256 / 64
         yield "that is one channel; the latent has 4 of them"
         yield 384 * 256 * 3
@@ -70,10 +77,17 @@ class Numbers(Exercise, name="start.numbers"):
         yield 16 * 16 * 4
         yield "that is the latent of 128 by 128; this picture is larger"
 
+    def counterexample(self, answer: Any) -> str | None:
+        picture = 384 * 256 * 3
+        return (
+            f"the picture has {picture:,}, {picture / answer:.3g} times as many; of 128 by 128 it "
+            f"was {128 * 128 * 3:,} and {16 * 16 * 4:,}, 48 times as many"
+        )
+
 
 class Boat(OpenExercise, name="start.boat"):
-    """A sentence settles what it names, and the seed settles what it leaves out. Several seeds are
-    several chances.
+    """What a sentence names is there in most images; the seed settles what it leaves out. Several
+    seeds are several chances.
     """
 
     hints = (
@@ -92,11 +106,21 @@ class Boat(OpenExercise, name="start.boat"):
         if not answer:
             return "your list is empty: give at least one seed"
         readings = [reading.words for reading in judge.read(to_tensor(answer))]
-        wrong = [[f"{n} {words[n]}" for n in WANTED if words[n] != WANTED[n]] for words in readings]
+        wrong = [
+            {wanted: words[name] for name, wanted in WANTED.items() if words[name] != wanted}
+            for words in readings
+        ]
         best = min(wrong, key=len)
         if not best:
             return None
-        return f"your best picture shows the judge {', '.join(best)}: say these, or try other seeds"
+        seen = listed(
+            f"{'nothing' if word == 'none' else word} in place of {wanted}"
+            for wanted, word in best.items()
+        )
+        return (
+            f"in your best picture the judge sees {seen}: does your sentence say "
+            f"{listed(best)}? If it does, try other seeds"
+        )
 
 
 EXERCISES = (Three(), Numbers(), Boat())

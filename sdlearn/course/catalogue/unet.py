@@ -1,11 +1,84 @@
 """Exercises of lesson 03: the noise that the U-Net guesses, and where it looks."""
 
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
+from ...diffusion.equations import add_noise
 from ...diffusion.seeds import randn
+from ...inside import AttentionMap, record_attention, token_positions, without_skips, word_maps
+from ...viz import to_tensor
+from ...world import Scene, Thing, full_caption, render
+from ..comparing import difference
 from ..exercises import Cases, Exercise, Mistakes
+from ..given import GIVEN, Given, imported, model
+
+# What lesson 03 makes at its beginning, and for the maps of section 9.
+HOUSE = Thing("house", "red", size="large", position="left")
+SCENE = Scene((HOUSE,), ground="grass", time="sunset", sky="rainbow", variant=175)
+PROMPT = "a white cat left of a blue car, on the sand, by day, under a balloon"
+
+
+@lru_cache(maxsize=1)
+def _latent() -> Tensor:
+    return model().encode_image(to_tensor(render(SCENE)))
+
+
+def _noise() -> Tensor:
+    return model().init_latents(seeds=[7])
+
+
+def _noised(t: int) -> Tensor:
+    return add_noise(_latent(), _noise(), model().scheduler.alphas_cumprod[t])
+
+
+def _error(eps: Tensor) -> float:
+    return ((eps - _noise()) ** 2).mean().item()
+
+
+@lru_cache(maxsize=1)
+def _maps() -> list[AttentionMap]:
+    sd = model()
+    with record_attention(sd.unet) as maps:
+        states = sd.encode_text(PROMPT), sd.encode_text("")
+        for _ in sd.denoise(sd.init_latents(seeds=[7]), *states):
+            pass
+    return maps
+
+
+def _same_at(make: Callable[[], Any]) -> Callable[[Any, Any], bool]:
+    """Whether two functions give the same for what `make` makes."""
+
+    def same(mine: Any, theirs: Any) -> bool:
+        argument = make()
+        return difference(mine(argument), theirs(argument), 1e-3) is None
+
+    return same
+
+
+def _same_maps(mine: Any, theirs: list[AttentionMap]) -> bool:
+    if len(mine) != len(theirs):
+        return False
+    one, other = (maps[-1].probabilities for maps in (mine, theirs))
+    return difference(one, other, 1e-3) is None
+
+
+NAMES = {
+    **GIVEN,
+    "cond": Given(lambda: model().encode_text(full_caption(SCENE))),
+    "uncond": Given(lambda: model().encode_text("")),
+    "noised": Given(lambda: _noised, _same_at(lambda: 200)),
+    "error": Given(lambda: _error, _same_at(lambda: _noise() / 2 + 0.1)),
+    "maps": Given(_maps, _same_maps),
+    "prompt": Given(lambda: PROMPT),
+    "without_skips": imported(without_skips),
+    "word_maps": imported(word_maps),
+    "token_positions": imported(token_positions),
+}
 
 
 class Error(Exercise, name="unet.error"):
@@ -21,8 +94,12 @@ class Error(Exercise, name="unet.error"):
 
     def cases(self) -> Cases:
         """Noise and guesses of it, off in a way that no wrong formula gets right by chance."""
+        small = (torch.tensor([1.0, -1.0]), torch.tensor([0.5, -2.0]))
         pairs = [(randn(shape, [1]), randn(shape, [2])) for shape in ((4, 4, 4), (2, 3))]
-        return [(noise, 0.8 * noise + 0.3 * other + 0.1) for noise, other in pairs]
+        return [small, *((noise, 0.8 * noise + 0.3 * other + 0.1) for noise, other in pairs)]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"mse_loss": mse_loss}
 
     def answer(self, noise: Tensor, eps: Tensor) -> Tensor:
         return ((eps - noise) ** 2).mean()
@@ -40,6 +117,8 @@ class Error(Exercise, name="unet.error"):
         yield "you squared the mean: square each difference first, then take the mean"
         yield (eps - noise) ** 2
         yield "the squares are right: now make one number of them, their mean"
+        yield (eps - noise).std()
+        yield "std measures from the mean difference, and 0 is wanted: square, then take the mean"
 
 
 class PictureError(Exercise, name="unet.picture_error"):
@@ -49,6 +128,7 @@ class PictureError(Exercise, name="unet.picture_error"):
     """
 
     tolerance = 1e-6
+    others = ("eps_error * (1 - alpha_bar) / alpha_bar", "eps_error / alpha_bar - eps_error")
     hints = (
         "Look at the formula of section 2. What happens to eps on its way into the picture?",
         "eps is multiplied by sqrt(1 - alpha_bar) and divided by sqrt(alpha_bar). "
@@ -58,14 +138,16 @@ class PictureError(Exercise, name="unet.picture_error"):
     )
 
     def cases(self) -> Cases:
-        return [(0.02, 0.6), (0.4, 0.9), (0.003, 0.05)]
+        return [tuple(torch.tensor(pair)) for pair in ((0.06, 0.75), (0.4, 0.9), (0.003, 0.05))]
 
-    def answer(self, eps_error: float, alpha_bar: float) -> float:
+    def answer(self, eps_error: Tensor, alpha_bar: Tensor) -> Tensor:
         return (1 - alpha_bar) / alpha_bar * eps_error
 
-    def mistakes(self, eps_error: float, alpha_bar: float) -> Mistakes:
+    def mistakes(self, eps_error: Tensor, alpha_bar: Tensor) -> Mistakes:
         yield ((1 - alpha_bar) / alpha_bar) ** 0.5 * eps_error
         yield "the error is squared, so the roots of the formula are squared as well: no root here"
+        yield ((1 - alpha_bar) / alpha_bar) ** 2 * eps_error
+        yield "you squared too much: 1 - alpha_bar and alpha_bar are the squares already"
         yield alpha_bar / (1 - alpha_bar) * eps_error
         yield "yours is upside down: where alpha_bar is near 0, the picture's error is large"
         yield (1 - alpha_bar) * eps_error
@@ -81,7 +163,9 @@ class Middle(Exercise, name="unet.middle"):
     Without the middle level the error grows, but far less than without the finest.
     """
 
+    given = NAMES
     tolerance = 1e-5
+    decimals = 2
     hints = (
         "Copy the `with` block of section 6. Which block is 8 x 8, and which t is asked for?",
         "with without_skips(sd.unet, [1]): and below it, indented, the call of predict_noise.",
@@ -97,6 +181,13 @@ class Middle(Exercise, name="unet.middle"):
     def mistakes(
         self, *, sd: Any, without_skips: Any, noised: Any, cond: Any, uncond: Any, error: Any
     ) -> Mistakes:
+        with without_skips(sd.unet, [1]):
+            eps = sd.predict_noise(noised(200), 200, cond)
+        yield eps
+        yield "that is the guess itself: its error is asked for, error(...)"
+        yield float((eps - _noise()).abs().mean())
+        yield "that is a mean of absolute differences: `error` takes the mean of the squares"
+
         def measured(blocks: list[int] | None, t: int = 200, text: Any = cond) -> Any:
             with without_skips(sd.unet, blocks):
                 return error(sd.predict_noise(noised(t), t, text))
@@ -114,13 +205,23 @@ class Middle(Exercise, name="unet.middle"):
         yield measured([1], text=uncond)
         yield "that is without words: give the U-Net `cond`"
 
+    def counterexample(
+        self, answer: Any, *, sd: Any, noised: Any, cond: Any, error: Any
+    ) -> str | None:
+        on = error(sd.predict_noise(noised(200), 200, cond))
+        return (
+            f"with all skip connections on the error at t = 200 is {on:.3g}, yours is {answer:.3g}"
+        )
+
 
 class LateMap(Exercise, name="unet.late_map"):
     """Calls are counted from 0, so the last five of 20 are 15 to 19. In the last steps the layout
     has long been settled.
     """
 
+    given = NAMES
     tolerance = 1e-6
+    decimals = 5
     hints = (
         "Two parts: a shorter list of maps, and then word_maps as in section 9.",
         "[one for one in maps if ...] makes the list. The condition is about one.call.",

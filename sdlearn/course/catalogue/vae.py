@@ -1,18 +1,30 @@
 """Exercises of lesson 04: what the VAE keeps, its latents, and what they save."""
 
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...diffusion.seeds import randn
+from ...evaluation import psnr
+from ...inside import Anatomy, anatomy
 from ..exercises import Cases, Exercise, Mistakes
+from ..given import GIVEN, Given
+
+
+@lru_cache(maxsize=1)
+def _large() -> Anatomy:
+    return anatomy("sd15")
 
 
 class Psnr(Exercise, name="vae.psnr"):
     """10 dB more mean a squared error that is 10 times smaller."""
 
     tolerance = 1e-3
+    decimals = 1
+    others = ("10 * torch.log10(1 / ((one - other) ** 2).mean())",)
     hints = (
         "First the error: how far is each colour value off, squared, on average?",
         "error = ((one - other) ** 2).mean() is one number. PSNR is 10 · log10(1 / error).",
@@ -23,7 +35,16 @@ class Psnr(Exercise, name="vae.psnr"):
         chance = torch.Generator().manual_seed(4)
         one = torch.rand((3, 8, 8), generator=chance)
         noise = torch.rand((3, 8, 8), generator=chance) - 0.5
-        return [(one, (one + 0.2 * noise).clamp(0, 1)), (one, 1 - one), (one, one.flip(-1))]
+        small = [torch.tensor(levels)[:, None, None] for levels in ([0.5, 0, 1], [0.4, 0.2, 0.7])]
+        return [
+            tuple(small),
+            (one, (one + 0.2 * noise).clamp(0, 1)),
+            (one, 1 - one),
+            (one, one * one),
+        ]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"psnr": psnr}
 
     def answer(self, one: Tensor, other: Tensor) -> Tensor:
         error = ((one - other) ** 2).mean()
@@ -38,6 +59,12 @@ class Psnr(Exercise, name="vae.psnr"):
         yield "the better the picture, the higher the PSNR: it is the logarithm of 1 / error"
         yield 10 * (1 / ((one - other) ** 2).mean()).log()
         yield "decibels count powers of ten: take log10, not the natural logarithm"
+        yield (1 / ((one - other) ** 2).mean()).log10()
+        yield "that counts in bels: decibels are 10 times as many"
+        yield ((one - other) ** 2).mean()
+        yield "that is the error: PSNR is 10 times the log10 of 1 / error"
+        yield 10 * (1 / ((one - other) ** 2)).log10().mean()
+        yield "one number first, then the logarithm: take the mean of the squares before log10"
 
 
 class Bytes(Exercise, name="vae.bytes"):
@@ -61,6 +88,15 @@ class Bytes(Exercise, name="vae.bytes"):
         yield "larger numbers take more room, not less: divide by their bytes"
         yield 64
         yield "64 is for the area alone; count channels and bytes as well"
+        yield (64 * 64 * 4 * 2) / (512 * 512 * 3 * 1)
+        yield "upside down: the larger, the picture, goes above the line"
+        yield 512 * 512 * 3 - 64 * 64 * 4 * 2
+        yield "that is how many bytes fewer: how many *times* fewer is asked for, so divide"
+
+    def counterexample(self, answer: Any) -> str | None:
+        latent, picture = 64 * 64 * 4 * 2, 512 * 512 * 3
+        times = f"{answer:g} times the latent's {latent:,} bytes are {answer * latent:,.0f}"
+        return f"{times}, and the picture has {picture:,}"
 
 
 class Stitch(Exercise, name="vae.stitch"):
@@ -75,8 +111,10 @@ class Stitch(Exercise, name="vae.stitch"):
     )
 
     def cases(self) -> Cases:
-        shapes = ((4, 6, 6), (4, 4, 8))
-        return [(randn(shape, [1]), randn(shape, [2])) for shape in shapes]
+        """A small case to show, and two other widths and heights than those of the lesson."""
+        small = (torch.arange(4.0).reshape(1, 1, 1, 4), torch.arange(10.0, 14).reshape(1, 1, 1, 4))
+        shapes = ((4, 6, 6), (4, 4, 20))
+        return [small, *((randn(shape, [1]), randn(shape, [2])) for shape in shapes)]
 
     def answer(self, left: Tensor, right: Tensor, *, torch: Any) -> Tensor:
         middle = left.shape[-1] // 2
@@ -85,6 +123,10 @@ class Stitch(Exercise, name="vae.stitch"):
     def mistakes(self, left: Tensor, right: Tensor, *, torch: Any) -> Mistakes:
         yield self.answer(right, left, torch=torch)
         yield "the halves have changed places: the left one is to come from `left`"
+        yield torch.cat([left[..., :8], right[..., 8:]], dim=-1)
+        yield "8 is half of the lesson's 16, and other widths are tried: take left.shape[-1] // 2"
+        yield torch.cat([left, right], dim=-1)
+        yield "that is both latents whole, side by side: take half of the columns of each"
         middle = left.shape[-2] // 2
         yield torch.cat([left[..., :middle, :], right[..., middle:, :]], dim=-2)
         yield "that is the upper half of one over the lower half of the other: columns come last"
@@ -99,6 +141,8 @@ class Scaling(Exercise, name="vae.scaling"):
     its first batch (Rombach et al. 2022, arXiv 2112.10752, appendix G).
     """
 
+    decimals = 3
+    others = ("1 / latents.std(unbiased=False)",)
     hints = (
         "If all latents are multiplied by a number, what happens to their standard deviation?",
         "It is multiplied by the same number. It should become 1.",
@@ -106,8 +150,9 @@ class Scaling(Exercise, name="vae.scaling"):
     )
 
     def cases(self) -> Cases:
+        small = torch.tensor([4.0, 6.0, 8.0, 5.0, 0.0, 1.0, -4.0, -1.0]).reshape(1, 4, 1, 2)
         spread = torch.tensor([5.0, 6.0, 4.5, 6.5])[:, None, None]
-        return [(spread * randn((4, 8, 8), range(n)) + n,) for n in (2, 3)]
+        return [(small,), *((spread * randn((4, 8, 8), range(n)) + n,) for n in (2, 3))]
 
     def answer(self, latents: Tensor) -> Tensor:
         return 1 / latents.std()
@@ -121,6 +166,10 @@ class Scaling(Exercise, name="vae.scaling"):
         yield "that is one number for each channel; Stable Diffusion has one for all of them"
         yield latents / latents.std()
         yield "those are the scaled latents; the factor is asked for, one number"
+        yield 1 / latents.square().mean().sqrt()
+        yield "that measures from 0: the standard deviation measures from the mean, latents.std()"
+        yield torch.tensor(0.18215)
+        yield "that is the factor of Stable Diffusion: work out that of these latents"
 
 
 class Cost(Exercise, name="vae.cost"):
@@ -128,7 +177,9 @@ class Cost(Exercise, name="vae.cost"):
     work through 40.
     """
 
+    given = {**GIVEN, "large": Given(_large)}
     tolerance = 0.01
+    decimals = 0
     hints = (
         'large.parts["unet"].flops is for one latent. How many are worked through in 20 steps?',
         "40 with guidance: with the words and without, in each step.",
@@ -148,6 +199,13 @@ class Cost(Exercise, name="vae.cost"):
         yield "the decoder is part of the whole: the sum of both goes below the line"
         yield 100 * decoder / (unet + decoder)
         yield "that is one latent, once; a picture takes 20 steps of two latents each"
+        yield decoder / (40 * unet + decoder)
+        yield "that is the share of the whole: times 100 it is per cent"
+
+    def counterexample(self, answer: Any, *, large: Any) -> str | None:
+        unet, decoder = large.parts["unet"].flops, large.parts["vae_decoder"].flops
+        loop = decoder * (100 / answer - 1) / unet
+        return f"then the loop would be {loop:.3g} latents in the U-Net, and it is 40"
 
 
 EXERCISES = (Psnr(), Bytes(), Stitch(), Scaling(), Cost())
