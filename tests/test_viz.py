@@ -2,6 +2,7 @@
 
 import base64
 import io
+import sys
 import warnings
 
 import matplotlib
@@ -329,10 +330,11 @@ def test_a_file_carries_the_alternative_text_too():
         assert image.info["Description"] == "a grey square"
 
 
-def test_displaying_gives_one_png_even_where_pyplot_is_in_use():
+def test_displaying_gives_one_png_even_where_pyplot_is_in_use(monkeypatch):
     """`%matplotlib inline` registers a formatter of its own for every Figure."""
     from IPython.core.pylabtools import select_figure_formats
 
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a shell takes its place
     shell = InteractiveShell()
     select_figure_formats(shell, {"png"})
     data, metadata = shell.display_formatter.format(viz.show(picture(), alt="a grey square"))
