@@ -31,7 +31,6 @@ from sdlearn.evaluation import (
 )
 from sdlearn.evaluation.adherence import COLUMNS, PAIR_COLUMNS, checks, mistakes, tally
 from sdlearn.evaluation.judge import ATTRIBUTES, Judge, Reading, labels, save_judge
-from sdlearn.evaluation.judge import BACKDROP as SCENERY
 from sdlearn.evaluation.measures import TURNS, mean_gradient
 from sdlearn.evaluation.plots import figures, plot_steps
 from sdlearn.evaluation.prompts import asked_of, find_prompts, read_prompts, scene_with
@@ -39,6 +38,7 @@ from sdlearn.evaluation.report import SPLITS
 from sdlearn.training.run import FULL
 from sdlearn.util.images import to_tensor, turn
 from sdlearn.world import Scene, Thing, caption, full_caption, render, scenes
+from sdlearn.world.scene import BACKDROP
 
 HOUSE = Scene((Thing("house", "red", "large", "left"),), "grass", "day", "none")
 PAIR = Scene(
@@ -405,7 +405,7 @@ def test_every_progress_bar_reaches_its_end(sd, untrained):
 @pytest.mark.slow
 def test_what_is_new_to_the_model_is_as_the_docstring_says():
     def shown(scene):
-        return frozenset(scene.things), *(getattr(scene, name) for name in SCENERY)
+        return frozenset(scene.things), *(getattr(scene, name) for name in BACKDROP)
 
     drawn = list(scenes(FULL.images))
     known, words = {shown(scene) for scene in drawn}, {caption(scene) for scene in drawn}

@@ -21,8 +21,10 @@ from .intervals import Rate
 from .judge import Judge, Reading, load_judge
 from .prompts import asked_of
 
-BACKDROP = ("ground", "time", "sky", "sky_items", "weather", "style")
-COLUMNS = ("subject", "colour", "size", "position", *BACKDROP, "all_right")
+COLUMNS = (
+    *("subject", "colour", "size", "position", "ground", "time", "sky", "sky_items"),
+    *("weather", "style", "all_right"),
+)
 PAIR_COLUMNS = (*COLUMNS[:2], "both_subjects_and_colours", "colours_swapped", *COLUMNS[4:])
 
 

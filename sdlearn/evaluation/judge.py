@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..pipeline import StableDiffusion
 from ..util.checks import check_images
 from ..world.scene import (
+    BACKDROP,
     COLOURS,
     GROUNDS,
     HELD_BACK_STYLES,
@@ -52,7 +53,6 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "second_subject": (*ALL_SUBJECTS, "none"),
     "second_colour": (*COLOURS, "none"),
 }
-BACKDROP = ("ground", "time", "sky", "weather", "style")
 WEIGHTS = "judge.safetensors"
 AT_ONCE = 8  # images; 32 need 200 MB more, and a lesson's kernel has 800 in all
 

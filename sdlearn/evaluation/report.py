@@ -197,6 +197,7 @@ def _rows(
     sd: StableDiffusion, judge: Judge, split: str, settings: Settings, progress: Progress
 ) -> Iterator[Row]:
     prompts, size = find_prompts(split, settings.prompts), settings.batch_size
+    texts = [prompt.text for prompt in prompts]
     asked, drawn = [prompt.asked for prompt in prompts], [prompt.scene for prompt in prompts]
     seeds = range(settings.seed, settings.seed + len(prompts))
     sources: list[tuple[str, Sampling | None, Iterable[Any]]] = [
@@ -204,7 +205,6 @@ def _rows(
         ("VAE round trips", None, (restored for _, restored in round_trips(sd, drawn, size))),
     ]
     for sampling in settings.samplings:
-        texts = [prompt.text for prompt in prompts]
         images = generate_images(sd, texts, seeds, size, **vars(sampling))
         sources.append(("generated", sampling, images))
     found = []

@@ -29,6 +29,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from ..world import IMAGE_SIZE, Scene, Thing, caption, is_held_out
 from ..world.scene import (
+    BACKDROP,
     COLOURS,
     GROUNDS,
     POSITIONS,
@@ -49,7 +50,7 @@ CONFIG = TrainingConfig(
 NEAR_MISSES_EACH = 2  # for each caption
 # How often each attribute is changed in a near miss, relative to the others.
 NEAR_MISSES = {"position": 6, "subject": 2, "size": 2}
-NEAR_MISSES |= dict.fromkeys(("colour", "ground", "time", "sky", "weather", "style"), 1)
+NEAR_MISSES |= dict.fromkeys(("colour", *BACKDROP), 1)
 MAX_LOGIT_SCALE = 4.6052  # ln 100, the paper's cap on the temperature
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 MAX_TOKENS = 77  # as in CLIP: BOS, at most 75 pieces, EOS

@@ -147,7 +147,7 @@ def _write_loss_by_timestep(
         return
     unseen = list(scenes(DIARY_SCENES, "test"))
     images = to_tensor([render(scene) for scene in unseen]) * 2 - 1
-    latents = autoencoder.encode(images).latent_dist.mode() * autoencoder.config.scaling_factor
+    latents = unet.encode_all(autoencoder, images)
     captions = [full_caption(scene) for scene in unseen]
     ids = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
     found = unet.loss_by_timestep(objective, latents, ids, range(24, unet.NUM_TIMESTEPS, 50))

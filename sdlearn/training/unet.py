@@ -108,7 +108,7 @@ def loss_by_timestep(
 
 
 @torch.no_grad()
-def encode_all(vae: AutoencoderKL, images: RenderedImages) -> Tensor:
+def encode_all(vae: AutoencoderKL, images: RenderedImages | Tensor) -> Tensor:
     """The latents (N, 4, h, w) of all images: posterior means, scaled."""
     device = next(vae.parameters()).device
     rows = torch.arange(len(images)).split(64)

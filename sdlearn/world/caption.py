@@ -14,7 +14,7 @@ import random
 import re
 from collections.abc import Container, Sequence
 
-from .scene import STYLES, SUBJECTS, WEATHERS, Scene, Thing, check_scene
+from .scene import BACKDROP, STYLES, SUBJECTS, WEATHERS, Scene, Thing, check_scene
 
 Phrases = dict[str, tuple[str, ...]]  # word of the vocabulary → ways to say it
 
@@ -328,8 +328,8 @@ def sentence(scene: Scene, rng: random.Random, told: Container[str]) -> str:
 
 def _words(scene: Scene) -> dict[str, str]:
     """Attribute → word for what is told beside the subject, in the usual order."""
-    names = ("ground", "time", "sky", "weather", "style")
-    return {"position": scene.things[0].position} | {name: getattr(scene, name) for name in names}
+    backdrop = {name: getattr(scene, name) for name in BACKDROP}
+    return {"position": scene.things[0].position, **backdrop}
 
 
 def _phrases(scene: Scene, rng: random.Random, told: Container[str]) -> dict[str, str]:

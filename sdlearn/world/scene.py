@@ -41,6 +41,7 @@ HELD_BACK_STYLES = ("stained glass",)
 SIZES = ("small", "large")
 PAIR_SIZE = "medium"  # two subjects share the image, so both have this one size
 
+BACKDROP = ("ground", "time", "sky", "weather", "style")  # attributes of a scene, not of a thing
 # What a prompt can say of one thing and of what is around it, attribute → words.
 VOCABULARY: dict[str, tuple[str, ...]] = {
     "subject": SUBJECTS,
