@@ -1,17 +1,21 @@
-"""What tests share: threads, checks of lessons, a folder to work in, and small models."""
+"""What tests share: threads, checks of lessons, a folder or a shell to work in, small models."""
 
+import atexit
 import os
+import sys
 
 # One thread for each worker, its kernels and its programs, set before torch is loaded: pytest-xdist
 # starts a worker for each core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from IPython.core.interactiveshell import InteractiveShell
 
 pytest.register_assert_rewrite("lesson_checks")
 from lesson_checks import LessonChecks
@@ -70,6 +74,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir()
     monkeypatch.chdir(home)
     return home
+
+
+@pytest.fixture
+def shell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A shell of IPython that keeps its history in the test's folder."""
+    monkeypatch.setenv("IPYTHONDIR", str(folder))
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a shell takes its place
+    shell = InteractiveShell()
+    yield shell
+    shell.atexit_operations()  # while its folder is there
+    atexit.unregister(shell.atexit_operations)
 
 
 @pytest.fixture(scope="session")

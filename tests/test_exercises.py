@@ -3,7 +3,6 @@
 What learners type into the exercises of the lessons is tried by `test_typed_answers.py`.
 """
 
-import atexit
 import gc
 import math
 import sys
@@ -14,7 +13,6 @@ from types import FunctionType
 import numpy as np
 import pytest
 import torch
-from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 from probe import reply_to
 
@@ -175,10 +173,7 @@ def test_a_value_above_the_dots_is_the_answer(lines: list[str], reply: str):
     assert feedback(count, ..., cell(*lines)).startswith(reply)
 
 
-def test_the_cell_that_runs_is_seen_in_ipython(folder, monkeypatch, capsys):
-    monkeypatch.setenv("IPYTHONDIR", str(folder))
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a shell takes its place
-    shell = InteractiveShell()
+def test_the_cell_that_runs_is_seen_in_ipython(shell, capsys):
     source = """from sdlearn import course
 check = course.exercise("guidance.weights", globals())
 {}
@@ -193,8 +188,6 @@ check(answer)"""
     for line, reply in replies.items():
         shell.run_cell(source.format(line), store_history=True).raise_error()
         assert capsys.readouterr().out.startswith(reply)
-    shell.atexit_operations()  # while its folder is there
-    atexit.unregister(shell.atexit_operations)
 
 
 def test_a_cell_that_cannot_be_seen_holds_no_answer():

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import sys
 import warnings
 
 import matplotlib
@@ -10,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -330,12 +328,10 @@ def test_a_file_carries_the_alternative_text_too():
         assert image.info["Description"] == "a grey square"
 
 
-def test_displaying_gives_one_png_even_where_pyplot_is_in_use(monkeypatch):
+def test_displaying_gives_one_png_even_where_pyplot_is_in_use(shell):
     """`%matplotlib inline` registers a formatter of its own for every Figure."""
     from IPython.core.pylabtools import select_figure_formats
 
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # a shell takes its place
-    shell = InteractiveShell()
     select_figure_formats(shell, {"png"})
     data, metadata = shell.display_formatter.format(viz.show(picture(), alt="a grey square"))
     assert [kind for kind in data if kind.startswith("image/")] == ["image/png"]
