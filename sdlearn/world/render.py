@@ -24,6 +24,7 @@ CANVAS = IMAGE_SIZE * SUPERSAMPLING
 
 HEIGHTS = {"small": 34, "medium": 44, "large": 58}  # pixels: what survives 48x compression
 CENTRES = {"left": 33, "middle": 64, "right": 95}
+USUAL_PLACE_SHARE = 0.85  # of the images have the sky item where most have it
 HORIZON = 82
 BASELINE = 108  # where subjects stand
 
@@ -140,10 +141,18 @@ def draw_stars(pen: Pen, rng: random.Random) -> None:
 
 
 def sky_places(scene: Scene, rng: random.Random) -> list[float]:
-    """Where sky items may stand, as x in pixels, the first choice first: over no subject if any."""
+    """Where sky items may stand, as x in pixels, the first choice first: over no subject if any.
+
+    The first choice is mostly the place farthest from the subject, and the right one if two are
+    equally far. When both were equally likely, a U-Net that learned from such images often drew
+    an item in each of them.
+    """
     taken = {thing.position for thing in scene.things}
-    free = [position for position in POSITIONS if position not in taken]
-    rng.shuffle(free)
+    middle = sum(CENTRES[place] for place in taken) / len(taken)
+    free = [place for place in reversed(POSITIONS) if place not in taken]
+    free.sort(key=lambda place: -abs(CENTRES[place] - middle))
+    if rng.random() > USUAL_PLACE_SHARE:
+        free.reverse()
     first, *others = [*free, *sorted(taken)]
     return [CENTRES[place] + rng.uniform(-6, 6) for place in (first, others[0])]
 
