@@ -11,6 +11,7 @@ import pytest
 from sdlearn.evaluation.judge import labels
 from sdlearn.world import Scene, caption, full_caption, parse_prompt, scenes
 from sdlearn.world.caption import sentence, tags
+from sdlearn.world.prose import prose
 
 OF_ONE, OF_TWO = {"size", "position"}, {"second_subject", "second_colour"}
 
@@ -22,7 +23,7 @@ def truth(scene: Scene) -> dict[str, str]:
     return {name: told[name] for name in ours if (name, told[name]) != ("weather", "none")}
 
 
-@pytest.mark.parametrize("write", [sentence, tags])
+@pytest.mark.parametrize("write", [sentence, tags, prose])
 @pytest.mark.parametrize("split", ["single", "pairs", "styles"])
 def test_what_a_caption_names_is_found_and_nothing_else(split: str, write):
     rng = random.Random(f"{split} {write.__name__}")

@@ -3,11 +3,11 @@
 What the world holds is listed in `scene`. Each item has one place where it is drawn and one where
 it is worded:
 
-    subject         the function of its name in `subjects`; synonyms in `caption`
-    ground, time    `render`; `caption`; so are the colours, the items of the sky and the weather
-    drawing style   the function of its name in `styles`; `caption`
+    subject         the function of its name in `subjects`; synonyms in `phrases`
+    ground, time    `render`; `phrases`; so are the colours, the items of the sky and the weather
+    drawing style   the function of its name in `styles`; `phrases`
 
-`parse` finds the words of `caption` again in a prompt. A new word of any kind makes the judge and
+`parse` finds the words of `phrases` again in a prompt. A new word of any kind makes the judge and
 the U-Net out of date: see `sdlearn train`.
 """
 

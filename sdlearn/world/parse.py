@@ -8,7 +8,7 @@ negation, and a third thing.
 import re
 from collections.abc import Mapping
 
-from .caption import SIZE_WORDS, SUBJECT_WORDS
+from .phrases import SIZE_WORDS, SUBJECT_WORDS
 from .scene import COLOURS, SKIES
 
 # Whole words that tell an attribute; captions use them in longer phrases. They are looked for in
@@ -55,7 +55,8 @@ _THING = re.compile(
     rf"\b(?P<subject>{'|'.join(sorted(_SUBJECTS, key=len, reverse=True))})\b"
 )
 _SIDE = re.compile(
-    r"(?P<its>\bits )?\b(?P<side>left|right)\b(?: side|-hand side)?"
+    r"(?P<its>\bits |\b(?:beside|next to) it,? (?:on|to|at|in) the )?"
+    r"(?P<starts>[.;] (?:on|to|at|in) the )?\b(?P<side>left|right)\b(?: side|-hand side)?"
     r"(?P<of_it> of it\b)?(?P<of> of (?!(?:the|this) +(?:picture|image)\b))?"
 )
 
@@ -74,6 +75,7 @@ def parse_prompt(prompt: str) -> dict[str, str]:
     for name, words in _TELLING.items():
         told[name] = _first(words, text)
         text = re.sub(rf"\b(?:(?:{'|'.join(COLOURS)}) )?(?:{'|'.join(words.values())})\b", "", text)
+    text = _with_nouns(text)
     things = _things(text)
     found: dict[str, str | None] = {}
     if len(things) == 2:
@@ -91,16 +93,37 @@ def _first(words: Mapping[str, str], text: str) -> str | None:
     return min(places, key=lambda word: places[word], default=None)
 
 
+def _with_nouns(text: str) -> str:
+    """Of two things, "the first", "the red one" or "the left one" by its noun."""
+    mentions = _mentions(text)
+    nouns = {number: match["subject"] for number, match in reversed(mentions)}
+    if len(nouns) != 2:
+        return text
+    one, two = nouns[0], nouns[1]
+    for _, match in mentions:
+        if match["colour"]:
+            text = text.replace(f"the {match['colour']} one", f"the {match['subject']}")
+    colour = "|".join(COLOURS)
+    text = re.sub(
+        rf"\b({colour}) and ({colour}),? respectively", rf"the {one} \1, the {two} \2", text
+    )
+    text = re.sub(r"\bthe first\b(?: one\b)?", f"the {one}", text)
+    text = re.sub(r"\bthe second\b(?: one\b)?", f"the {two}", text)
+    left, right = (one, two) if _is_first_left(text) else (two, one)
+    text = re.sub(r"(?<! is )\bthe left one\b(?! is (?:an?|one|the) )", f"the {left}", text)
+    return re.sub(r"(?<! is )\bthe right one\b(?! is (?:an?|one|the) )", f"the {right}", text)
+
+
 def _mentions(text: str) -> list[tuple[int, re.Match[str]]]:
     """Each mention of a thing with the thing's number, from 0.
 
-    "the house" after "a house" is the same thing.
+    "the house" after "a house" is the same thing; so is any house after a house and a cat.
     """
     subjects: list[str] = []
     found = []
     for match in _THING.finditer(text):
         subject = _SUBJECTS[match["subject"]]
-        is_new = not match["again"] or subject not in subjects
+        is_new = subject not in subjects or not (match["again"] or len(set(subjects)) > 1)
         subjects += [subject] if is_new else []
         found.append((len(subjects) - 1 if is_new else subjects.index(subject), match))
     return found
@@ -130,14 +153,19 @@ def _is_first_left(text: str) -> bool:
 
     The first "left" or "right" tells of the thing before it, or of the next one if there is none.
     "On its left" and "left of it" tell of the next thing, "left of" without a thing before it
-    of the other one.
+    of the other one. A sentence that begins with "on the left" tells of the thing that follows.
     """
     side = _SIDE.search(text)
     if side is None:
         return True
+    if row := re.search(r"\b(left to right|right to left)\b", text):
+        return row[0] == "left to right"
     before = [number for number, match in _mentions(text) if match.end() <= side.start()]
+    after = [number for number, match in _mentions(text) if match.start() >= side.end()]
     if not before:
-        number = 1 if side["of"] else 0
+        number = 1 if side["of"] or side["its"] else 0
+    elif side["starts"] and after and not side["of"]:
+        number = after[0]
     elif (side["its"] or side["of_it"]) and len(set(before)) == 1:
         number = 1 - before[-1]
     else:
