@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from ..util.checks import check_whole
 from .results import RESULTS, read_results, write_result
 from .typed import is_untouched
-from .words import kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,6 +88,8 @@ class Challenge:
         `sampling`: arguments of `StableDiffusion.generate`, such as `guidance_scale=2`. What is no
         prompt is told and not counted.
         """
+        from .words import kind  # loads numpy
+
         if is_untouched(prompt):
             _tell("Not yet tried.")
         elif not isinstance(prompt, str) or not prompt.strip():
@@ -136,10 +137,11 @@ def _words(prompt: str) -> str:
 def _told(rates: Mapping[str, Rate]) -> str:
     """How many images are right, and by how many each attribute was missed."""
     whole = rates["all_right"]
+    sums = ("all_right", "both_subjects_and_colours", "colours_swapped")
     missed = {
         name.replace("_", " "): rate.total - rate.right
         for name, rate in rates.items()
-        if name not in ("all_right", "colours_swapped") and rate.right < rate.total
+        if name not in sums and rate.right < rate.total
     }
     wrong = ", ".join(f"{name} {count}" for name, count in missed.items())
     told = f"{whole.right} of {whole.total} pictures show all of it."

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+from PIL import Image
 
 from ..pipeline import StableDiffusion
 from ..util.images import to_tensor
@@ -32,7 +31,7 @@ class Trial:
     """The images of one prompt, and what the judge sees in each."""
 
     prompt: str | None
-    images: Tensor  # (B, 3, H, W) in [0, 1]
+    images: Sequence[Image.Image]
     readings: Sequence[Reading]
 
     def rate(self, **asked: str) -> Rate:
@@ -79,7 +78,11 @@ def try_prompt(
     such as `num_steps=10` or `negative_prompt="at night"`; with `prompt_embeds=` the prompt is
     None. Raises what `generate` raises.
     """
-    starts = range(0, max(1, len(seeds)), batch_size)
-    some = [sd.generate(prompt, seeds=seeds[i : i + batch_size], **sampling) for i in starts]
-    images = torch.cat([to_tensor(few) for few in some])
-    return Trial(prompt, images, (judge or load_judge()).read(images))
+    judge = judge or load_judge()
+    images: list[Image.Image] = []
+    readings: list[Reading] = []
+    for start in range(0, max(1, len(seeds)), batch_size):
+        few = sd.generate(prompt, seeds=seeds[start : start + batch_size], **sampling)
+        readings += judge.read(to_tensor(few))
+        images += few
+    return Trial(prompt, images, readings)
