@@ -20,8 +20,9 @@ FIRST = course.challenge(1)
 HIDDEN = FIRST._scene()
 
 
-def seen(scene: Scene) -> Reading:
-    words = labels(scene)
+def seen(scene: Scene | dict[str, str]) -> Reading:
+    """What a perfect judge reads in a scene, or words that it says."""
+    words = labels(scene) if isinstance(scene, Scene) else scene
     return Reading(words, dict.fromkeys(words, 1.0))
 
 
@@ -37,7 +38,7 @@ class Painter:
 def sees(monkeypatch: pytest.MonkeyPatch):
     """Call it with the scenes that the judge sees in the eight images, again and again."""
 
-    def tell(*scenes: Scene) -> None:
+    def tell(*scenes: Scene | dict[str, str]) -> None:
         class Judge:
             def read(self, images: torch.Tensor) -> list[Reading]:
                 return [seen(scenes[i % len(scenes)]) for i in range(len(images))]
@@ -133,6 +134,13 @@ def test_an_attempt_is_counted_and_told_by_attribute(sees, folder: Path, capsys)
             "guidance_scale": "2",
         }
     }
+
+
+def test_a_thing_too_many_is_told(sees, folder: Path, capsys):
+    sees(HIDDEN, {**labels(HIDDEN), "second_subject": "tree"})
+    FIRST.attempt(Painter(), "one")
+    told = "4 of 8 pictures show all of it. In the others is a thing too many."
+    assert capsys.readouterr().out.splitlines()[0] == told
 
 
 def test_the_best_attempt_is_kept(sees, folder: Path, capsys):

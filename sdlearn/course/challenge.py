@@ -145,7 +145,9 @@ def _told(rates: Mapping[str, Rate]) -> str:
     }
     wrong = ", ".join(f"{name} {count}" for name, count in missed.items())
     told = f"{whole.right} of {whole.total} pictures show all of it."
-    return f"{told} Pictures with a mistake in the {wrong}." if wrong else told
+    if wrong:
+        return f"{told} Pictures with a mistake in the {wrong}."
+    return told if whole.right == whole.total else f"{told} In the others is a thing too many."
 
 
 def _tell(sentence: str) -> None:
