@@ -14,9 +14,7 @@ UNCOND = "sd.predict_noise(latents, t, sd.encode_text(''))"
 COND = "sd.predict_noise(latents, t, sd.encode_text(prompt))"
 AVOIDED = "sd.predict_noise(latents, t, sd.encode_text(negative))"
 CAR = 'token_positions(sd.tokenizer, prompt, "car")'
-SHARE = (
-    "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings) / len(readings)"
-)
+SHARE = "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings) / len(readings)"
 PREDICTED = (
     "empty = sd.predict_noise(latents, t, sd.encode_text(''))\n"
     "texts = [sd.predict_noise(latents, t, sd.encode_text(p)) for p in prompts]\n"
@@ -900,8 +898,7 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "brackets are missing around",
         ),
         (
-            "first, second = sd.encode_text([one, other])\n"
-            "return first + share * (second - first)",
+            "first, second = sd.encode_text([one, other])\nreturn first + share * (second - first)",
             "there is an axis missing",
         ),
     ),
