@@ -14,6 +14,12 @@ UNCOND = "sd.predict_noise(latents, t, sd.encode_text(''))"
 COND = "sd.predict_noise(latents, t, sd.encode_text(prompt))"
 AVOIDED = "sd.predict_noise(latents, t, sd.encode_text(negative))"
 CAR = 'token_positions(sd.tokenizer, prompt, "car")'
+SHARE = "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings) / len(readings)"
+PREDICTED = (
+    "empty = sd.predict_noise(latents, t, sd.encode_text(''))\n"
+    "texts = [sd.predict_noise(latents, t, sd.encode_text(p)) for p in prompts]\n"
+    "ways = [s * (text - empty) for s, text in zip(scales, texts)]\n"
+)
 UNET, DECODER = 'large.parts["unet"].flops', 'large.parts["vae_decoder"].flops'
 
 
@@ -807,6 +813,141 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "a sign is the other way round: you add",
         ),
         (f"{AVOIDED}", "is right"),
+    ),
+    "prompts.share": (
+        (
+            "right = [all(seen[n] == w for n, w in asked.items()) for seen in readings]\n"
+            "return sum(right) / len(right)",
+            RIGHT,
+        ),
+        (
+            "from statistics import fmean\n"
+            "return fmean(all(seen[n] == asked[n] for n in asked) for seen in readings)",
+            RIGHT,
+        ),
+        ("sum(asked.items() <= seen.items() for seen in readings) / len(readings)", RIGHT),
+        (
+            "right = [seen[n] == w for seen in readings for n, w in asked.items()]\n"
+            "return sum(right) / len(right)",
+            "that is the share of attributes",
+        ),
+        (
+            "right = [any(seen[n] == w for n, w in asked.items()) for seen in readings]\n"
+            "return sum(right) / len(right)",
+            "one right attribute is not enough",
+        ),
+        (
+            "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings)",
+            "that is how many pictures are right",
+        ),
+        (f"100 * {SHARE}", "that is per cent"),
+        (f"1 - {SHARE}", "that is the share of wrong pictures"),
+        (
+            "sum(seen == asked for seen in readings) / len(readings)",
+            "a reading holds more than was asked for",
+        ),
+        (
+            "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings) / len(asked)",
+            "divide by the number of pictures",
+        ),
+        (
+            "for seen in readings:\n    print(all(seen[n] == w for n, w in asked.items()))",
+            "your function prints",
+        ),
+    ),
+    "prompts.known": (
+        ('"a red house on the sand, at night"', RIGHT),
+        ('"Red cottage. Beach. Night."', RIGHT),
+        ('"a house, red, in the desert, in the dark"', RIGHT),
+        (
+            '"a scarlet dwelling among the dunes once the stars are out"',
+            "no word in it is one that captions have for the subject, colour, ground and time.",
+        ),
+        (
+            '"a crimson house on the sand, at night"',
+            "no word in it is one that captions have for the colour.",
+        ),
+        (
+            '"an orange house on the sand, at sunset"',
+            "it says orange, but red is meant; it says sunset, but night is meant.",
+        ),
+        (
+            '"a red house and a white cat on the sand, at night"',
+            "it names two things, a house and a cat",
+        ),
+        ('["red", "house"]', "a sentence in quotes is expected, yours is a list"),
+    ),
+    "prompts.mix": (
+        ("(1 - share) * sd.encode_text(one) + share * sd.encode_text(other)", RIGHT),
+        ("diffusion.lerp(sd.encode_text(one), sd.encode_text(other), share)", RIGHT),
+        (
+            "first, second = sd.encode_text([one, other])\n"
+            "return (first + share * (second - first))[None]",
+            RIGHT,
+        ),
+        ("share * sd.encode_text(one) + (1 - share) * sd.encode_text(other)", "are swapped"),
+        ("sd.encode_text(one) + share * sd.encode_text(other)", "all of the first text is still"),
+        ("(sd.encode_text(one) + sd.encode_text(other)) / 2", "that is always halfway"),
+        ("sd.encode_text(one) + sd.encode_text(other)", "a sum is twice as large"),
+        ("sd.encode_text(one + ' and ' + other)", "you join the words to one prompt"),
+        ("sd.encode_text(one + other)", "you join the words to one prompt"),
+        ("sd.encode_text(one if share < 0.5 else other)", "you choose one of the two texts"),
+        ("(1 - share) * one + share * other", "the U-Net does not read text"),
+        (
+            "1 - share * sd.encode_text(one) + share * sd.encode_text(other)",
+            "brackets are missing around",
+        ),
+        (
+            "first, second = sd.encode_text([one, other])\nreturn first + share * (second - first)",
+            "there is an axis missing",
+        ),
+    ),
+    "prompts.sum": (
+        (
+            "start = sd.predict_noise(latents, t, sd.encode_text(''))\n"
+            "texts = [sd.predict_noise(latents, t, sd.encode_text(p)) for p in prompts]\n"
+            "return start + sum(s * (text - start) for s, text in zip(scales, texts))",
+            RIGHT,
+        ),
+        (f"{PREDICTED}return sum(ways)", "these are only the ways"),
+        (
+            f"{PREDICTED}return sum(empty + way for way in ways)",
+            "every text brings its own start",
+        ),
+        (f"{PREDICTED}return empty + sum(ways) / len(ways)", "you take the mean of the ways"),
+        (
+            f"{PREDICTED}return sum(s * text for s, text in zip(scales, texts))",
+            "you add whole predictions",
+        ),
+        (
+            f"{PREDICTED}return empty + sum(s * text for s, text in zip(scales, texts))",
+            "take the empty text's prediction away",
+        ),
+        (f"{PREDICTED}return empty - sum(ways)", "your differences point away"),
+        (
+            f"{PREDICTED}for way in ways:\n    eps = empty + way\nreturn eps",
+            "only the last text has a say",
+        ),
+        (
+            f"{PREDICTED}eps = empty\nfor way in ways:\n    eps = eps + way\n    return eps",
+            "only the first text has a say",
+        ),
+        (
+            f"{PREDICTED}text = sd.encode_text(', '.join(prompts))\n"
+            "return empty + scales[0] * (sd.predict_noise(latents, t, text) - empty)",
+            "you join the texts to one prompt",
+        ),
+        (
+            "state = sd.encode_text('')\n"
+            "texts = [sd.encode_text(p) for p in prompts]\n"
+            "state = state + sum(s * (text - state) for s, text in zip(scales, texts))\n"
+            "return sd.predict_noise(latents, t, state)",
+            "you add the states of the texts",
+        ),
+        (
+            "sum(sd.predict_noise(latents, t, p) for p in prompts)",
+            "the U-Net does not read text",
+        ),
     ),
     "unet.middle": (
         (skips("((eps - sd.init_latents([7])) ** 2).mean()"), RIGHT),

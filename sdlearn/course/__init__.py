@@ -4,10 +4,12 @@
 
     check = course.exercise("noise.add_noise")   # then check(answer), check.hint()
     course.self_check("noise")                   # three questions with an explanation each
+    course.challenge(1).show()                   # a hidden scene, to be matched by a prompt
 
 What is asked and what is right stands in `catalogue`.
 """
 
+from .challenge import Challenge, challenge
 from .checks import Check, exercise
 from .exercises import Exercise, Mistake, OpenExercise
 from .guesses import guessed
@@ -15,6 +17,7 @@ from .library import Copied, Lesson, copy_lessons, in_checkout, lessons, lessons
 from .quiz import Question, Quiz, self_check
 
 __all__ = [
+    "Challenge",
     "Check",
     "Copied",
     "Exercise",
@@ -23,6 +26,7 @@ __all__ = [
     "OpenExercise",
     "Question",
     "Quiz",
+    "challenge",
     "copy_lessons",
     "exercise",
     "guessed",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..util.files import sha256, write_atomically
+from .results import RESULTS
 
 __all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
 
@@ -107,9 +108,10 @@ def _compare(path: Path, original: str, known: str | None) -> str:
 
 def _files(source: Path) -> Iterator[str]:
     """Every file below `source` that belongs to the course, as a relative path with slashes."""
+    others = (".", "__pycache__", RESULTS)
     for path in sorted(source.rglob("*")):
         parts = path.relative_to(source).parts
-        if path.is_file() and not any(p.startswith((".", "__pycache__")) for p in parts):
+        if path.is_file() and not any(part.startswith(others) for part in parts):
             yield "/".join(parts)
 
 
