@@ -11,6 +11,7 @@ from ..exercises import Exercise
 __all__ = ["LESSONS", "exercises", "find"]
 
 LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance")  # in their order
+LESSONS += ("editing",)
 
 
 def exercises(*lessons: str) -> dict[str, Exercise]:
