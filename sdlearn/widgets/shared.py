@@ -176,10 +176,10 @@ class Generation:
                 said, status = now, f"step {step.index + 1} of {len(self.levels)}"
             yield PanelUpdate(panels, status)
 
-    def preview_html(self, step: Step) -> str:
+    def preview_html(self, step: Step, width: int = IMAGE_WIDTH) -> str:
         """pred_x0 of a step, decoded."""
         title = f"step {step.index + 1} of {len(self.levels)}: a preview"
-        return image_html(first_image(self.sd, step.pred_x0), title)
+        return image_html(first_image(self.sd, step.pred_x0), title, width)
 
     def cached(self, key: int, make: Callable[[], Any]) -> Any:
         """What `make` returned the first time."""

@@ -95,7 +95,9 @@ class SketchExplorer(shared.ImageExplorer):
         generation = shared.start_generation(
             self.sd, settings, image_latents=latents, strength=settings.strength
         )
-        yield from generation.finish(lambda step: {"image": generation.preview_html(step)})
+        yield from generation.finish(
+            lambda step: {"image": generation.preview_html(step, WIDTH)}
+        )
         facts: dict[str, Any] = {"drawing": drawing, "run": len(generation.steps)}
         facts["t"] = generation.steps[0].t if generation.steps else None
         if generation.steps:
