@@ -125,7 +125,13 @@ def test_it_shows_what_the_loop_begins_with(explorer: SketchExplorer):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("prompt", "a cat"), ("strength", 1.0), ("guidance_scale", 9.0), ("num_steps", 6), ("seed", 8)],
+    [
+        ("prompt", "a cat"),
+        ("strength", 1.0),
+        ("guidance_scale", 9.0),
+        ("num_steps", 6),
+        ("seed", 8),
+    ],
 )
 def test_every_setting_reaches_the_picture(explorer: SketchExplorer, name: str, value):
     before = explorer.facts["image"]

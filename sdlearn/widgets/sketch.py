@@ -95,22 +95,11 @@ class SketchExplorer(shared.ImageExplorer):
         generation = shared.start_generation(
             self.sd, settings, image_latents=latents, strength=settings.strength
         )
-        yield from generation.finish(
-            lambda step: {"image": generation.preview_html(step, WIDTH)}
-        )
-        facts: dict[str, Any] = {"drawing": drawing, "run": len(generation.steps)}
-        facts["t"] = generation.steps[0].t if generation.steps else None
-        if generation.steps:
-            first, last = generation.steps[0], generation.steps[-1]
-            x_t = add_noise(first.pred_x0, first.eps, generation.levels[0])  # the papers' scale
-            both = torch.cat([x_t, last.next_latents])
-            facts["start"], facts["image"] = to_pil(self.sd.decode(both))
-        else:
-            facts["start"] = facts["image"] = drawing
+        yield from generation.finish(lambda step: {"image": generation.preview_html(step, WIDTH)})
+        facts = facts_of(generation, drawing)
         facts["title"] = title_of(settings, facts["run"])
-        begun = start_title(facts["t"])
         panels = {
-            "start": image_html(facts["start"], begun, WIDTH),
+            "start": image_html(facts["start"], start_title(facts["t"]), WIDTH),
             "image": image_html(facts["image"], facts["title"], WIDTH),
         }
         nothing = "No step is run at this strength, so the drawing stays as it is."
@@ -120,6 +109,17 @@ class SketchExplorer(shared.ImageExplorer):
         images = [self.facts[name] for name in ("drawing", "start", "image")]
         titles = ["the drawing", start_title(self.facts["t"]), self.facts["title"]]
         return viz.show(images, titles, size=WIDTH)
+
+
+def facts_of(generation: shared.Generation, drawing: Image.Image) -> dict[str, Any]:
+    """What came of a drawing; without a step it is what it was."""
+    if not generation.steps:
+        return {"drawing": drawing, "start": drawing, "image": drawing, "run": 0, "t": None}
+    first, last = generation.steps[0], generation.steps[-1]
+    x_t = add_noise(first.pred_x0, first.eps, generation.levels[0])  # on the papers' scale
+    start, image = to_pil(generation.sd.decode(torch.cat([x_t, last.next_latents])))
+    made = {"start": start, "image": image, "run": len(generation.steps), "t": first.t}
+    return {"drawing": drawing, **made}
 
 
 class Pad(widgets.VBox):
