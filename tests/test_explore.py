@@ -112,7 +112,7 @@ def test_an_explorer_is_made_when_its_tab_is_first_opened(made: list[str]):
     question, explorer = shelf.children[5].children
     assert question.value == "<h2>What is in a latent?</h2>"
     assert explorer.value == "LatentPainter"
-    assert [len(place.children) for place in shelf.children] == [2, 0, 2, 0, 0, 2]
+    assert [len(place.children) for place in shelf.children] == [2, 0, 2, 0, 0, 2, 0]
 
 
 def test_an_explorer_that_fails_is_told_and_the_others_open(made: list[str], monkeypatch):

@@ -20,6 +20,7 @@ from sdlearn.world import Scene, Thing, render
 EXERCISES = catalogue.exercises()
 CALLS_THE_MODEL = ("start.numbers", "clip.tokens", "unet.middle", "unet.late_map", "vae.cost")
 CALLS_THE_MODEL += ("pipeline.decode", "guidance.negative", "prompts.mix", "prompts.sum")
+CALLS_THE_MODEL += ("pipeline.decode", "guidance.negative", "editing.image_to_image")
 DRAWS = ("start.three", "start.boat", "guidance.hard")  # tried below, without drawing
 
 OF_ALL = [

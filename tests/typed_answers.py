@@ -20,6 +20,8 @@ PREDICTED = (
     "texts = [sd.predict_noise(latents, t, sd.encode_text(p)) for p in prompts]\n"
     "ways = [s * (text - empty) for s, text in zip(scales, texts)]\n"
 )
+LAST = "timesteps[-int(strength * len(timesteps)):]"
+KEPT = "(alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise)"
 UNET, DECODER = 'large.parts["unet"].flops', 'large.parts["vae_decoder"].flops'
 
 
@@ -36,6 +38,15 @@ def skips(result: str, blocks: str = "[1]", t: int = 200, text: str = "cond") ->
         f"with without_skips(sd.unet, {blocks}):\n"
         f"    eps = sd.predict_noise(noised({t}), {t}, {text})\n"
         f"answer = {result}\n"
+    )
+
+
+def begun(left: str, t: str, end: str = "denoise(x_t, left)") -> str:
+    """Image to image from these timesteps on, with the noise of `t`."""
+    return (
+        f"left = {left}\nalpha_bar = alphas_cumprod[{t}]\n"
+        "x_t = alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise\n"
+        f"return {end}"
     )
 
 
@@ -991,5 +1002,159 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "count tokens, not words",
         ),
         (f"word_maps(maps[:7], {CAR})", "yours is"),
+    ),
+    "editing.begin": (
+        ("599", RIGHT),
+        ("999 - 8 * 50", RIGHT),
+        ("list(range(999, 0, -50))[8]", RIGHT),
+        ("599.0", RIGHT),
+        ("600", "0.6 of 1000 is near, but the grid has 999, 949 and so on"),
+        ("399", "you left out 12 steps: strength is the share that is run"),
+        ("400", "not the one that is left out; and 400 is no step"),
+        ("999", "that is where strength 1 begins"),
+        ("649", "that is the last step that is left out: one further"),
+        ("549", "that is the second step that is run: one back"),
+        ("12", "so many steps are run: at which timestep does the first of them begin?"),
+        ("8", "so many steps are left out: at which timestep does the next one begin?"),
+        ("799", "799 is too large; from there 16 of the 20 steps would be run"),
+        ("'599'", "a number is expected, yours is a text: leave the quotes out"),
+    ),
+    "editing.image_to_image": (
+        (begun(LAST, "left[0]"), RIGHT),
+        (
+            "skipped = len(timesteps) - int(strength * len(timesteps))\n"
+            "left = timesteps[skipped:]\n"
+            "x_t = diffusion.add_noise(latents, noise, alphas_cumprod[left[0]])\n"
+            "return denoise(x_t, left)",
+            RIGHT,
+        ),
+        (f"denoise(latents, {LAST})", "there is noise, and there is none: add that of left[0]"),
+        (begun(LAST, "999"), "that is the noise of 999"),
+        (begun(LAST, "left[-1]"), "that is the noise of the last step"),
+        (begun("timesteps", "left[0]"), "so all steps are run: strength says which share of them"),
+        (
+            begun(LAST, "left[0]", "denoise(x_t, timesteps)"),
+            "the noise is right, but the loop runs all steps",
+        ),
+        (
+            begun("timesteps[:int(strength * len(timesteps))]", "left[0]"),
+            "you kept the first steps, the noisy ones",
+        ),
+        (
+            begun("timesteps[int(strength * len(timesteps)):]", "left[0]"),
+            "strength is the share that is run: you left that share out",
+        ),
+        (
+            "import math\n" + begun("timesteps[-math.ceil(strength * len(timesteps)):]", "left[0]"),
+            "where the steps do not come out even they are rounded down",
+        ),
+        (
+            f"left = {LAST}\nreturn denoise(strength * noise + (1 - strength) * latents, left)",
+            "strength is no share of noise",
+        ),
+        (f"denoise(noise, {LAST})", "that is noise alone: nothing of the picture is in it"),
+        (
+            f"left = {LAST}\nalpha_bar = alphas_cumprod[left[0]]\n"
+            "return denoise(alpha_bar**0.5 * noise + (1 - alpha_bar)**0.5 * latents, left)",
+            "you swapped the roots: sqrt(alpha_bar) belongs to the picture",
+        ),
+        (
+            f"left = {LAST}\nalpha_bar = alphas_cumprod[left[0]]\n"
+            "return denoise(latents + (1 - alpha_bar)**0.5 * noise, left)",
+            "the picture must fade as well",
+        ),
+        (f"denoise(latents + noise, {LAST})", "how much of picture and noise there is says alpha"),
+        (begun(LAST, "left[0]", "x_t"), "that is where the loop begins: now run it"),
+        (
+            f"left = {LAST}\nalpha_bar = alphas_cumprod[left[0]]\n"
+            "return denoise(alpha_bar * latents + (1 - alpha_bar) * noise, left)",
+            "the root of `alpha_bar` and `(1 - alpha_bar)` is missing",
+        ),
+        (
+            begun("timesteps[-strength * len(timesteps):]", "left[0]"),
+            "places are whole numbers: divide with `//`",
+        ),
+        (begun("[t for t in timesteps if t < 1]", "left[0]"), "an index points beyond the end"),
+    ),
+    "editing.keep": (
+        (f"mask * x_t + (1 - mask) * {KEPT}", RIGHT),
+        ("import torch\nreturn torch.where(mask > 0, x_t, " + KEPT + ")", RIGHT),
+        (
+            "kept = diffusion.add_noise(latents, noise, alpha_bar)\n"
+            "return kept + mask * (x_t - kept)",
+            RIGHT,
+        ),
+        (f"mask * {KEPT} + (1 - mask) * x_t", "the mask is the wrong way round"),
+        ("mask * x_t + (1 - mask) * latents", "what you put back is clean"),
+        ("mask * x_t + (1 - mask) * noise", "outside of the mask you keep noise only"),
+        ("mask * x_t", "outside of the mask nothing is left"),
+        (f"(1 - mask) * {KEPT}", "that is the part that is kept: add what is made anew"),
+        (KEPT, "so everything is the picture"),
+        (f"x_t + (1 - mask) * {KEPT}", "you add the picture to what stands there"),
+        (
+            "diffusion.add_noise(mask * x_t + (1 - mask) * latents, noise, alpha_bar)",
+            "x_t has its noise already: only the picture needs some",
+        ),
+        (
+            "mask * x_t + (1 - mask) * (alpha_bar * latents + (1 - alpha_bar) * noise)",
+            "the root of `alpha_bar` and `(1 - alpha_bar)` is missing",
+        ),
+        (f"mask * x_t + 1 - mask * {KEPT}", "brackets are missing around `1 - mask`"),
+        (f"mask * x_t - (1 - mask) * {KEPT}", "you subtract where you should add"),
+    ),
+    "editing.push": (
+        ("eps + scale * (1 - alpha_bar) ** 0.5 * gradient", RIGHT),
+        ("eps + gradient * scale * (1 - alpha_bar).sqrt()", RIGHT),
+        ("eps - scale * (1 - alpha_bar) ** 0.5 * gradient", "so the loss would grow"),
+        ("scale * (1 - alpha_bar) ** 0.5 * gradient", "that is the push alone: add it to eps"),
+        ("eps + scale * gradient", "the push must fade with the noise, as eps does"),
+        ("eps - scale * gradient", "the sign is wrong, and sqrt(1 - alpha_bar) is missing"),
+        ("eps + scale * alpha_bar**0.5 * gradient", "sqrt(alpha_bar) is the picture's share"),
+        ("eps + (1 - alpha_bar) ** 0.5 * gradient", "your push is the same at every scale"),
+        (
+            "(1 - scale) * eps + scale * (1 - alpha_bar) ** 0.5 * gradient",
+            "eps stays as it is: the push is added to all of it",
+        ),
+        ("eps + scale * (1 - alpha_bar) * gradient", "the root of `(1 - alpha_bar)` is missing"),
+        ("eps + scale * 1 - alpha_bar ** 0.5 * gradient", "brackets are missing around"),
+        (
+            "eps + 3 * scale * (1 - alpha_bar) ** 0.5 * gradient",
+            "with eps = [1, -1], gradient = [0.5, 1], alpha_bar = 0.64 and scale = 2 yours gives "
+            "[2.8, 2.6], and [1.6, 0.2] is right",
+        ),
+    ),
+    "editing.anagram": (
+        ("(upright(x_t) + turn(upside_down(turn(x_t, 2)), 2)) / 2", RIGHT),
+        ("(upright(x_t) + upside_down(x_t.flip(-1, -2)).flip(-1, -2)) / 2", RIGHT),
+        (
+            "import torch\nother = torch.rot90(upside_down(torch.rot90(x_t, 2, (-2, -1))), 2, "
+            "(-2, -1))\nreturn 0.5 * upright(x_t) + 0.5 * other",
+            RIGHT,
+        ),
+        ("(upright(x_t) + upside_down(turn(x_t, 2))) / 2", "lies upside down: turn it back"),
+        ("(upright(x_t) + upside_down(x_t)) / 2", "both predictions see the picture upright"),
+        (
+            "(upright(x_t) + turn(upside_down(x_t), 2)) / 2",
+            "you turned the answer, but not what it was asked about",
+        ),
+        ("upright(x_t) + turn(upside_down(turn(x_t, 2)), 2)", "that is twice as much noise"),
+        (
+            "upright(x_t) + turn(upside_down(turn(x_t, 2)), 2) / 2",
+            "brackets are missing: the sum is divided",
+        ),
+        ("turn(upside_down(turn(x_t, 2)), 2)", "that follows the second prompt alone"),
+        (
+            "(upright(x_t) + upside_down(x_t.flip(-2)).flip(-2)) / 2",
+            "you flip the rows only, which is a mirror image",
+        ),
+        (
+            "(upright(x_t) + turn(upside_down(turn(x_t, 1)), 1)) / 2",
+            "turn(x, 1) is a quarter turn: upside down is turn(x, 2)",
+        ),
+        (
+            "(upright(x_t) + turn(upside_down(turn(x_t, 1)), 3)) / 2",
+            "there and back is right, but that was a quarter turn",
+        ),
+        ("(upright + upside_down) / 2", "cannot be put together by `+`"),
     ),
 }

@@ -11,6 +11,7 @@ names:
   tokens    What does the model read, and where does it look?
   mixer     What lies between two prompts?
   painter   What is in a latent?
+  sketch    What does the model make of a drawing?
 
 examples:
   sdlearn explore
@@ -57,6 +58,7 @@ EXPLORERS = {
     "tokens": Shown("TokenExplorer", "tokens", "What does the model read, and where does it look?"),
     "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?"),
     "painter": Shown("LatentPainter", "painter", "What is in a latent?"),
+    "sketch": Shown("SketchExplorer", "sketch", "What does the model make of a drawing?"),
 }
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
 

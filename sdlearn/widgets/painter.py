@@ -1,6 +1,6 @@
 """What is in a latent? An image's channels to paint on, and what the decoder makes of them.
 
-The brush is a square. (Painting with the mouse would take JavaScript of our own.)
+The brush is a square; one draws with the mouse in `sketch`.
 """
 
 from __future__ import annotations

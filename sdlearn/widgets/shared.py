@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from .. import viz
+from ..diffusion.editing import count_calls
 from ..diffusion.schedulers import SCHEDULERS, alpha_bars, fresh_scheduler
 from ..models.tokenizing import token_ids
 from ..pipeline import StableDiffusion, Step, to_pil
@@ -133,10 +134,17 @@ def first_image(sd: StableDiffusion, latents: Tensor) -> Image.Image:
     return to_pil(sd.decode(latents[:1]))[0]
 
 
-def levels_of(sd: StableDiffusion, num_steps: int, scheduler: str) -> list[Tensor]:
-    """alpha_bar of each step of a run; some schedulers take more steps than `num_steps`."""
+def levels_of(
+    sd: StableDiffusion, num_steps: int, scheduler: str, strength: float = 1.0
+) -> list[Tensor]:
+    """alpha_bar of each step of a run; some schedulers take more steps than `num_steps`.
+
+    With a `strength` below 1, that of the last steps, which are those that are run.
+    """
     name = None if scheduler == OWN else scheduler
-    return list(alpha_bars(fresh_scheduler(name, sd.scheduler, num_steps, sd.device)))
+    fresh = fresh_scheduler(name, sd.scheduler, num_steps, sd.device)
+    count = count_calls(fresh, num_steps, strength)
+    return list(alpha_bars(fresh))[len(fresh.timesteps) - count :]
 
 
 @dataclass
@@ -168,10 +176,10 @@ class Generation:
                 said, status = now, f"step {step.index + 1} of {len(self.levels)}"
             yield PanelUpdate(panels, status)
 
-    def preview_html(self, step: Step) -> str:
+    def preview_html(self, step: Step, width: int = IMAGE_WIDTH) -> str:
         """pred_x0 of a step, decoded."""
         title = f"step {step.index + 1} of {len(self.levels)}: a preview"
-        return image_html(first_image(self.sd, step.pred_x0), title)
+        return image_html(first_image(self.sd, step.pred_x0), title, width)
 
     def cached(self, key: int, make: Callable[[], Any]) -> Any:
         """What `make` returned the first time."""
@@ -190,12 +198,15 @@ def start_generation(
     *,
     cond: Tensor | None = None,
     latents: Tensor | None = None,
+    image_latents: Tensor | None = None,
+    strength: float = 1.0,
 ) -> Generation:
     """A generation of which no step has been taken yet.
 
     The `settings` are `prompt`, `seed`, `num_steps`, `guidance_scale`, and where an explorer has
     them `negative_prompt` and `scheduler`. `cond` (1, 77, D) replaces the text states of the
-    prompt, `latents` (1, 4, h, w) the noise of the seed.
+    prompt, `latents` (1, 4, h, w) the noise of the seed. With `image_latents` (1, 4, h, w) it is
+    image to image of that `strength`.
     """
     scheduler, notes = getattr(settings, "scheduler", OWN), ["", ""]
     if cond is None:
@@ -209,8 +220,10 @@ def start_generation(
         guidance_scale=settings.guidance_scale,
         scheduler=None if scheduler == OWN else scheduler,
         seeds=[settings.seed],
+        image_latents=image_latents,
+        strength=None if image_latents is None else strength,
     )
-    levels = levels_of(sd, settings.num_steps, scheduler)
+    levels = levels_of(sd, settings.num_steps, scheduler, strength)
     return Generation(sd, steps, levels, "; ".join(filter(None, notes)))
 
 
@@ -256,16 +269,20 @@ class ImageExplorer(LiveExplorer):
     `image` takes any PIL image and holds its middle, RGB, at the model's size.
     """
 
-    SCENE: Scene  # the image at the beginning
+    SCENE: Scene  # of the image at the beginning
 
     image = controls.hidden(traitlets.Any())
 
     def prepare(self) -> None:
         self.encoded = lru_cache(maxsize=4)(self._encode)
-        self.image = render(self.SCENE)
+        self.image = self.opening()
         self.upload = upload_button(
             "your image", self.sd.image_size, self._receive, self.set_status
         )
+
+    def opening(self) -> Image.Image:
+        """The image at the beginning."""
+        return render(self.SCENE)
 
     @traitlets.validate("image")
     def _to_square(self, proposal: Any) -> Image.Image:

@@ -11,7 +11,8 @@ from ..exercises import Exercise
 __all__ = ["LESSONS", "exercises", "find"]
 
 LESSONS: tuple[str, ...]  # in their order
-LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance", "prompts")
+LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance")
+LESSONS += ("prompts", "editing", "train", "real")
 
 
 def exercises(*lessons: str) -> dict[str, Exercise]:
