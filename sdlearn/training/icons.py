@@ -188,7 +188,7 @@ def generate_icons(
         told().to(device).expand(len(noise), -1),
         guidance_scale=guidance_scale,
     )
-    return ((last.next_latents + 1) / 2).clamp(0, 1).cpu()
+    return ((last.pred_x0 + 1) / 2).clamp(0, 1).cpu()  # next_latents keep a little noise
 
 
 def save_icon_model(network: IconUNet, path: Path) -> None:

@@ -22,6 +22,19 @@ from .render import COLOUR_RGB, GROUND_GRADIENTS, SKY_GRADIENTS, lit_ground, lit
 from .scene import COLOURS, GROUNDS, TIMES
 from .subjects import DRAWERS
 
+__all__ = [
+    "ICON_SETS",
+    "ICON_SIZE",
+    "ICON_WORDS",
+    "Icon",
+    "backdrop",
+    "draw_icon",
+    "icons_of",
+    "new_icons",
+    "read_backdrop",
+    "sample_icon",
+]
+
 ICON_SIZE = 16  # pixels
 ICON_WORDS: dict[str, tuple[str, ...]] = {  # what can be said of an icon, attribute → words
     "subject": ("house", "tree", "boat", "car", "cat", "rocket"),

@@ -10,7 +10,8 @@ from ..exercises import Exercise
 
 __all__ = ["LESSONS", "exercises", "find"]
 
-LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance")  # in their order
+LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance")
+LESSONS += ("train",)  # in their order
 
 
 def exercises(*lessons: str) -> dict[str, Exercise]:
