@@ -865,7 +865,12 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
         (f"word_maps(maps[:7], {CAR})", "yours is"),
     ),
     "train.step": (
-        ("((network(alpha_bar**0.5 * x0 + (1 - alpha_bar)**0.5 * noise, t) - noise)**2).mean()", RIGHT),
+        (
+            "from sdlearn import diffusion\n"
+            "x_t = diffusion.add_noise(x0, noise, alpha_bar[:, 0])\n"
+            "return (noise - network(x_t, t)).square().mean()",
+            RIGHT,
+        ),
         (loss_of("((network(x_t, t) - noise) ** 2).mean()"), RIGHT),
         (loss_of("((network(x0, t) - noise) ** 2).mean()"), "was shown the clean points"),
         (loss_of("((network(noise, t) - noise) ** 2).mean()"), "was shown the noise alone"),

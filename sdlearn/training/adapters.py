@@ -210,9 +210,9 @@ def train_word(
     parametrize.register_parametrization(table, "weight", longer, unsafe=True)
     batches = _batches(sd, examples(taught, count, word), config.batch_size)
     for record in train_model(objective, batches, config):
-        yield record, longer.rows.detach().cpu()
+        yield record, longer.rows.detach().cpu().clone()
     # After the last step `train_model` puts the average in the place of the rows.
-    yield replace(record, is_last=True), longer.rows.detach().cpu()
+    yield replace(record, is_last=True), longer.rows.detach().cpu().clone()
 
 
 def save_word(word: str, rows: Tensor, path: Path) -> None:

@@ -36,7 +36,8 @@ def diary(folder: Path = FOLDER) -> list[Page]:
     """All pages, the earliest first. Raises `FileNotFoundError` where there are none."""
     files = sorted(folder.glob("page-*.jpg"))
     if not files:
-        raise FileNotFoundError(f"no pages in {folder}; make some with 'python images/make.py diary'")
+        command = "python images/make.py diary"
+        raise FileNotFoundError(f"no pages in {folder}; make some with '{command}'")
     return [Page(_steps(file), _cut(Image.open(file).convert("RGB"))) for file in files]
 
 
@@ -56,7 +57,8 @@ def write_diary(rounds: Path, folder: Path = FOLDER) -> list[Path]:
     Of more than eight, those are taken whose steps are nearest to growing evenly in ratio: what
     changes, changes early.
     """
-    before, sheets = 0, {}
+    before = 0
+    sheets: dict[int, Path] = {}
     for home in sorted(rounds.glob("round-*"), key=_number):
         here = {before + _number(file): file for file in home.glob("unet-[0-9]*.png")}
         sheets |= here

@@ -40,9 +40,10 @@ def word_stage(run: TrainingRun, output: Path, only: str | None = None) -> Itera
     config = run.config.parts["textual-inversion"]
     for name in [only] if only else TAUGHT:
         torch.manual_seed(0)
-        for record, rows in train_word(_model(run), name, _count(run), config):  # noqa: B007
+        learned = torch.empty(0)
+        for record, learned in train_word(_model(run), name, _count(run), config):
             yield _progress(f"word {name}", record, config.steps)
-        save_word(f"<{name}>", rows, output / f"{name}-word.safetensors")
+        save_word(f"<{name}>", learned, output / f"{name}-word.safetensors")
 
 
 def icons_stage(run: TrainingRun, output: Path, only: str | None = None) -> Iterator[StageProgress]:
