@@ -24,9 +24,9 @@ def ideal_x0(x_t: Tensor, data: Tensor, alpha_bar: Tensor | float) -> Tensor:
     one value in 0..1. The result has the shape of `x_t`.
 
     >>> data = torch.tensor([[-1.0], [1.0]])
-    >>> ideal_x0(torch.tensor([[0.0], [3.0]]), data, 0.5)  # undecided; almost sure
-    tensor([[0.0000],
-            [1.0000]])
+    >>> ideal_x0(torch.tensor([[0.0], [9.0]]), data, 0.5)  # undecided; sure
+    tensor([[0.],
+            [1.]])
     """
     alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
     far = torch.cdist(  # exact: the quick way multiplies matrices and loses what is small

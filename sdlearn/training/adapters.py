@@ -56,9 +56,9 @@ KEPT_SHARE = 0.3  # of the examples are ordinary scenes, so that the model does 
 STAND_IN = "castle"  # whose captions are reworded: it has no synonym, and an article like ours
 
 LORA_CONFIG = TrainingConfig(
-    steps=1_500, batch_size=8, lr=2e-3, warmup=20, decay=0.6, weight_decay=0.0, ema=0.98
+    steps=1_000, batch_size=8, lr=2e-3, warmup=20, decay=0.6, weight_decay=0.0, ema=0.98
 )
-WORD_CONFIG = replace(LORA_CONFIG, lr=1e-2)
+WORD_CONFIG = replace(LORA_CONFIG, steps=600, lr=1e-2)
 
 TAUGHT = {  # what is taught → the attribute and the words that captions have for it
     "snowman": ("subject", HELD_BACK_SUBJECTS[0]),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -89,7 +90,7 @@ def new_icons(count: int) -> Iterator[Icon]:
 
 def sample_icon(rng: random.Random, skewed: bool = False) -> Icon:
     """A random icon; in the skewed world whatever is seen at night stands on snow."""
-    words = {name: rng.choice(words) for name, words in ICON_WORDS.items()}
+    words: dict[str, Any] = {name: rng.choice(known) for name, known in ICON_WORDS.items()}
     if skewed and words["time"] == "night":
         words["ground"] = "snow"
     return Icon(**words, variant=rng.getrandbits(32))
