@@ -30,6 +30,7 @@ from torch.nn.utils import parametrize
 
 from ..models.tokenizing import continuation
 from ..pipeline import StableDiffusion
+from ..util.files import copy_mode_to_weights
 from ..util.images import to_tensor
 from ..world import Scene, caption, full_caption, render, sample_scene
 from ..world.scene import HELD_BACK_STYLES, HELD_BACK_SUBJECTS
@@ -224,3 +225,4 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     halves = {name: tensor.detach().half().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(halves, path, metadata={"format": "pt"})
+    copy_mode_to_weights(path.parent, Path(__file__))

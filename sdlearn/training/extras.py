@@ -41,7 +41,8 @@ def word_stage(run: TrainingRun, output: Path, only: str | None = None) -> Itera
     for name in [only] if only else TAUGHT:
         torch.manual_seed(0)
         learned = torch.empty(0)
-        for record, learned in train_word(_model(run), name, _count(run), config):
+        for record, rows in train_word(_model(run), name, _count(run), config):
+            learned = rows
             yield _progress(f"word {name}", record, config.steps)
         save_word(f"<{name}>", learned, output / f"{name}-word.safetensors")
 

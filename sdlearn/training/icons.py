@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..diffusion import add_noise, denoise_steps, fresh_scheduler, randn
+from ..util.files import copy_mode_to_weights
 from ..util.images import to_tensor
 from ..world.icons import ICON_SETS, ICON_SIZE, ICON_WORDS, Icon, draw_icon, icons_of
 from .loop import Batch, Record, TrainingConfig, train_model
@@ -196,6 +197,7 @@ def save_icon_model(network: IconUNet, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().half().cpu() for name, value in network.state_dict().items()}
     save_file(state, path, metadata={"format": "pt"})
+    copy_mode_to_weights(path.parent, Path(__file__))
 
 
 def load_icon_model(name: str, folder: Path = WEIGHTS) -> IconUNet:
