@@ -4,6 +4,7 @@
     house        the first session's image and its filmstrip
     world        a contact sheet of the drawn world
     round_trips  rows of the world's images over what the autoencoder makes of them
+    diary        pages of the training's sample sheets for lesson 09, in sdlearn/weights/diary
 
 The figures (guidance, composition, steps) come from `sdlearn evaluate --figures`, the explorers
 from `pytest tests/test_browser.py --screenshots images/explorers`, and the sample sheets in
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from sdlearn import evaluation, load, render
 from sdlearn.cli import main
-from sdlearn.training.samples import PROMPTS
+from sdlearn.training.diary import PROMPTS, write_diary
 from sdlearn.util.images import tile, to_pil
 from sdlearn.util.progress import progress_bar
 from sdlearn.world import scene_at, scenes
@@ -62,10 +63,15 @@ def round_trips() -> None:
     tile([image for row in rows for image in to_pil(row)], COLUMNS).save(HERE / "round_trips.png")
 
 
+def diary() -> None:
+    """The sheets of all rounds, as small pages in the package."""
+    write_diary(HERE / "training")
+
+
 if __name__ == "__main__":
-    makers = {maker.__name__: maker for maker in (tiny_sheet, house, world, round_trips)}
+    makers = {maker.__name__: maker for maker in (tiny_sheet, house, world, round_trips, diary)}
     for name in sys.argv[1:] or makers:
         if name not in makers:
             sys.exit(f"name must be one of {', '.join(makers)}; got {name!r}")
         makers[name]()
-        print(HERE / f"{name}.png")
+        print(name)

@@ -34,6 +34,7 @@ from sdlearn.course import catalogue
 
 # Three times what is promised for one core; `python -m benchmarks.lessons` measures the promise.
 MOST_SECONDS, MOST_MEMORY = 3 * 90, 3 * 800_000_000
+MOST_SECONDS_09 = 3 * 240  # lesson 09 trains models
 IMAGE_TOLERANCE = 8  # mean difference in levels of 255
 NUMBER_TOLERANCE = 0.3  # relative; beside it the last digit shown may differ by two
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -209,7 +210,8 @@ def limits(book: IPyNbFile) -> None:
     """Not far too slow, not far too big, and no network."""
     seconds, memory, *attempts = printed(run_in(book.kernel, as_code(report))).split()
     print(f"{float(seconds):.0f} s of CPU, at most {int(memory) / 1e6:.0f} MB")
-    assert float(seconds) < MOST_SECONDS
+    most = MOST_SECONDS_09 if book.path.name.startswith("09") else MOST_SECONDS
+    assert float(seconds) < most
     assert int(memory) < MOST_MEMORY
     assert attempts == []
 

@@ -628,3 +628,47 @@ def test_numbers_leave_the_device_before_they_become_float64(values):
         to_numbers(values, "values", (1, 2))
     done = [name for name in calls.names if name in ("cpu", "double", "to", "numpy")]
     assert done == ["cpu", "double", "numpy"]
+
+
+# Points in the plane
+
+
+def test_a_panel_shows_what_it_is_given():
+    dots = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    figure = viz.plane(
+        [
+            viz.Panel({"ring": dots, "cross": dots + 1}),
+            viz.Panel(dots, arrows=(dots, dots * 0)),
+            viz.Panel(paths=torch.zeros(5, 2, 2)),
+        ],
+        ["a", "b", "c"],
+    )
+    first, second, third = figure.axes
+    assert [line.get_xydata().tolist() for line in first.lines] == [
+        dots.tolist(),
+        (dots + 1).tolist(),
+    ]
+    [arrows] = [c for c in second.collections if hasattr(c, "U")]
+    assert np.allclose(np.c_[arrows.U, arrows.V], -dots)
+    assert len(third.collections[0].get_segments()) == 2
+    assert figure.alt == (
+        "Points in the plane. a: 2 points ring, 2 points cross; b: 2 points, 2 arrows; "
+        "c: the paths that led there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("panels", "message"),
+    [
+        ([], "panels and limit must be above 0; got 0 and 3.0"),
+        ([viz.Panel([[1, 2, 3]])], r"dots must be points of the plane, \(N, 2\); got shape"),
+        ([viz.Panel([[float("nan"), 2]])], "dots must hold finite numbers only"),
+        (
+            [viz.Panel(arrows=([[0, 0], [1, 1]], [[0, 0]]))],
+            "arrows must have an end for each beginning; got 1",
+        ),
+    ],
+)
+def test_what_is_no_point_is_refused(panels, message: str):
+    with pytest.raises(ValueError, match=message):
+        viz.plane(panels)

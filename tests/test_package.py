@@ -135,7 +135,7 @@ def test_constraints_hold_one_fitting_version_of_every_requirement(python: str):
 
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("lessons/*.md"), *ROOT.glob("benchmarks/*.md")]
-PAGES.append(PACKAGE / "weights" / "tiny" / "README.md")
+PAGES += PACKAGE.glob("weights/*/README.md")
 
 
 def blocks(language: str) -> list[str]:
@@ -256,7 +256,9 @@ def test_the_wheel_is_small_and_typed_and_holds_no_rubbish(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     tiny = [f"sdlearn/weights/tiny/{file}" for file in ("README.md", "checksums.json")]
     assert {"sdlearn/py.typed", "sdlearn/_lessons/00_start_here.ipynb", *tiny} <= set(names)
-    parts = {n.split("/")[3] for n in names if n.endswith(".safetensors")}
+    weights = [n for n in names if n.endswith(".safetensors")]
+    assert {n.split("/")[2] for n in weights} == {"tiny", "adapters", "icons"}
+    parts = {n.split("/")[3] for n in weights if "/tiny/" in n}
     assert parts == {"clip", "judge", "text_encoder", "unet", "vae"}
     assert any(n.endswith(".dist-info/licenses/LICENSE") for n in names)
     assert [n for n in names if "checkpoints" in n or "__pycache__" in n] == []

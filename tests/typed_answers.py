@@ -48,6 +48,17 @@ def begun(left: str, t: str, end: str = "denoise(x_t, left)") -> str:
         "x_t = alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise\n"
         f"return {end}"
     )
+def loss_of(formula: str) -> str:
+    return f"x_t = alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise\nreturn {formula}"
+
+
+def guess_of(formula: str) -> str:
+    return f"far = ((x_t - alpha_bar**0.5 * points) ** 2).sum(dim=1)\nreturn {formula}"
+
+
+def apart(formula: str) -> str:
+    squares = "((drawn[:, None] - known) ** 2).mean(dim=(2, 3, 4))"
+    return f"apart = {squares} ** 0.5\nreturn {formula}"
 
 
 TYPED: dict[str, tuple[tuple[str, str], ...]] = {
@@ -1156,5 +1167,107 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "there and back is right, but that was a quarter turn",
         ),
         ("(upright + upside_down) / 2", "cannot be put together by `+`"),
+    "train.step": (
+        (
+            "from sdlearn import diffusion\n"
+            "x_t = diffusion.add_noise(x0, noise, alpha_bar[:, 0])\n"
+            "return (noise - network(x_t, t)).square().mean()",
+            RIGHT,
+        ),
+        (loss_of("((network(x_t, t) - noise) ** 2).mean()"), RIGHT),
+        (loss_of("((network(x0, t) - noise) ** 2).mean()"), "was shown the clean points"),
+        (loss_of("((network(noise, t) - noise) ** 2).mean()"), "was shown the noise alone"),
+        (loss_of("((network(x_t, t) - x0) ** 2).mean()"), "you compared the guess with the points"),
+        (loss_of("((network(x_t, t) - x_t) ** 2).mean()"), "you compared the guess with what went"),
+        (loss_of("network(x_t, t)"), "that is the guess itself"),
+        ("((network(x0 + noise, t) - noise) ** 2).mean()", "the two were added at full strength"),
+        (
+            "x_t = alpha_bar**0.5 * noise + (1 - alpha_bar) ** 0.5 * x0\n"
+            "return ((network(x_t, t) - noise) ** 2).mean()",
+            "points and noise are swapped in the mixture",
+        ),
+        (loss_of("(network(x_t, t) - noise).abs().mean()"), "the mean of the absolute differences"),
+        (loss_of("((network(x_t, t) - noise) ** 2).sum()"), "the sum of the squares, which grows"),
+        (loss_of("(network(x_t, t) - noise).mean()"), "differences above and below 0 cancel"),
+    ),
+    "train.best_guess": (
+        (
+            "import torch\nfar = ((x_t - alpha_bar**0.5 * points) ** 2).sum(dim=1)\n"
+            "return torch.softmax(-far / (2 * (1 - alpha_bar)), 0) @ points",
+            RIGHT,
+        ),
+        ("points.mean(dim=0)", "that is the mean of all points alike"),
+        (guess_of("points[far.argmin()]"), "that is the likeliest point"),
+        (
+            "far = ((x_t - points) ** 2).sum(dim=1)\n"
+            "return (-far / (2 * (1 - alpha_bar))).softmax(dim=0) @ points",
+            "x_t lies around sqrt(alpha_bar) times its point",
+        ),
+        (guess_of("(-far / (1 - alpha_bar)).softmax(dim=0) @ points"), "it has a 2 below"),
+        (guess_of("(-far).softmax(dim=0) @ points"), "how wide the bell curve is has no say yet"),
+        (
+            guess_of("(far / (2 * (1 - alpha_bar))).softmax(dim=0) @ points"),
+            "the exponent needs a minus",
+        ),
+        (
+            guess_of("(-(far**0.5) / (2 * (1 - alpha_bar))).softmax(dim=0) @ points"),
+            "leave the root out",
+        ),
+        (
+            guess_of("alpha_bar**0.5 * ((-far / (2 * (1 - alpha_bar))).softmax(dim=0) @ points)"),
+            "that is the mean of the faded points",
+        ),
+        (guess_of("(-far / (2 * (1 - alpha_bar))).softmax(dim=0)"), "those are the shares"),
+        (
+            guess_of("(-far / (2 * (1 - alpha_bar))).exp() @ points"),
+            "the shares must add up to 1",
+        ),
+        (
+            "from sdlearn import diffusion\n"
+            "return diffusion.ideal_x0(x_t[None], points, alpha_bar)[0]",
+            "right, but diffusion.ideal_x0 made it",
+        ),
+    ),
+    "train.low_rank": (
+        ("weight + scale * up @ down", RIGHT),
+        ("weight + up @ down", "scale has no say yet"),
+        ("scale * up @ down", "that is what is added"),
+        ("scale * (weight + up @ down)", "scale multiplies the old weight as well"),
+        ("(1 - scale) * weight + scale * up @ down", "that fades the old weight out"),
+        ("weight * (scale * up @ down)", "you multiplied the two"),
+        ("weight - scale * up @ down", "you subtract where you should add"),
+    ),
+    "train.nearest": (
+        (
+            "import torch\nreturn torch.stack([((known - one) ** 2).mean(dim=(1, 2, 3)).min()"
+            " for one in drawn]).sqrt()",
+            RIGHT,
+        ),
+        (apart("apart"), "those are all distances"),
+        (apart("apart.mean(dim=1)"), "that is the mean distance"),
+        (apart("apart.max(dim=1).values"), "that is the farthest one"),
+        (apart("apart.min(dim=0).values"), "that is one for each known image"),
+        (apart("apart.argmin(dim=1)"), "those are the places of the nearest ones"),
+        (apart("apart.min()"), "that is one number for all"),
+        (
+            "(drawn[:, None] - known).abs().mean(dim=(2, 3, 4)).min(dim=1).values",
+            "that is a mean of absolute differences",
+        ),
+        (
+            "((drawn[:, None] - known) ** 2).sum(dim=(2, 3, 4)).sqrt().min(dim=1).values",
+            "you took the sum of the squares",
+        ),
+        (apart("(apart**2).min(dim=1).values"), "the root of `squares` is missing"),
+    ),
+    "train.skewed": (
+        ("2 / 3", RIGHT),
+        ("0.67", RIGHT),
+        ("1.0", "all nights are snow, but not all snow is night"),
+        ("1 / 3", "that is the share of nights among all icons"),
+        ("0.5", "that is the share of snow among all icons"),
+        ("0.25", "that is the share of snow by day"),
+        ("1 / 12", "that is night and snow together in the fair world"),
+        ("1 / 6", "that is the snow that is no night"),
+        ("0.6", "six are on snow, and 3.6 of these would be nights"),
     ),
 }

@@ -20,13 +20,14 @@ from torch import nn
 from transformers import CLIPModel
 
 from ..util.processes import this_process
-from . import clip, judge, unet, vae
+from . import adapters, clip, icons, judge, unet, vae
 from .data import RenderedImages
 from .loop import Batch, TrainingConfig, train_model
 
 LOG_EVERY = 20  # steps
 PARTS = {"vae": vae.CONFIG, "decoder": vae.DECODER_CONFIG, "clip": clip.CONFIG}
-PARTS |= {"judge": judge.CONFIG, "unet": unet.CONFIG}
+PARTS |= {"judge": judge.CONFIG, "unet": unet.CONFIG, "icons": icons.CONFIG}
+PARTS |= {"lora": adapters.LORA_CONFIG, "textual-inversion": adapters.WORD_CONFIG}
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from .charts import bars, curves
 from .figure import PALETTE, Sheet
 from .images import channels, filmstrip, grid, heatmap, show
 from .matrix import matrix
+from .plane import Panel, plane
 from .tokens import tokens
 
 __all__ = [
     "PALETTE",
+    "Panel",
     "Sheet",
     "bars",
     "channels",
@@ -24,6 +26,7 @@ __all__ = [
     "grid",
     "heatmap",
     "matrix",
+    "plane",
     "show",
     "to_tensor",
     "tokens",
