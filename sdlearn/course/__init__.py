@@ -5,7 +5,7 @@
     check = course.exercise("noise.add_noise")   # then check(answer), check.hint()
     course.self_check("noise")                   # three questions with an explanation each
 
-What is asked and what is right stands in `catalogue`.
+What is asked and what is right stands in `catalogue`; `kit` makes pages for teachers of it.
 """
 
 from .checks import Check, exercise

@@ -10,7 +10,8 @@ from ..exercises import Exercise
 
 __all__ = ["LESSONS", "exercises", "find"]
 
-LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance")  # in their order
+# In their order, which is that of the notebooks.
+LESSONS = ("start", "noise", "clip", "unet", "vae", "pipeline", "guidance", "real")
 
 
 def exercises(*lessons: str) -> dict[str, Exercise]:
