@@ -30,6 +30,8 @@ def test_an_outline_holds_what_the_lesson_says(outline: kit.Outline):
     assert len(outline.promises) == 4
     assert outline.promises[1] == "say why one network can make both predictions"
     assert outline.time.startswith("20 minutes to read and 25 to do")
+    assert outline.time.endswith("lessons 00, 03 and 05.")
+    assert not any("](" in text for text in (*outline.predictions, *outline.sections))
     assert outline.sections[0] == "1 · One knob"
     assert [task.exercise.name for task in outline.tasks] == [*catalogue.exercises("guidance")]
     assert [task.number for task in outline.tasks] == [1, 2, 3, 4, 5]
@@ -105,7 +107,7 @@ def test_slides_show_figures_and_questions_but_neither_code_nor_what_it_printed(
     texts = [slide[0]["source"] for slide in slides]
     assert texts == [
         "# A lesson\n\nWhy.\n\n",
-        "## 1 · A section\n\nIts first words, of the [loop](glossary.md#step).",
+        "## 1 · A section\n\nIts first words, of the loop.",
         "## 1 · A section",
         "## Predict\n\n**Predict.** How many?",
         "### Your turn 1 · ★ · 2 minutes\n\nSay it.",
@@ -147,6 +149,7 @@ def test_a_kit_has_all_files_and_no_answers_for_learners(tmp_path: Path, outline
         f"learners/{name}-worksheet.html",
         f"learners/{name}.html",
         "learners/glossary.html",
+        "learners/explorers.html",
     }
     for path in (tmp_path / "learners").iterdir():
         page = re.sub(r"<[^>]+>|\s+", " ", path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Make the teacher's kit: plans, worksheets, keys, slides and pages to read.
 
-All of it is made from the lessons: each file is one HTML page that opens without a network and can be
-printed. What is in the folder "learners" holds no answers.
+All of it is made from the lessons: each file is one HTML page that opens without a network and can
+be printed. What is in the folder "learners" holds no answers.
 
 examples:
   sdlearn kit my-kit                     all lessons

@@ -82,8 +82,8 @@ class FlowStep(Exercise, name="real.flow_step"):
         v = eps - x0
         yield z - (s_next - s) * v
         yield (
-            "you walk towards the noise: v is eps - x0, and (s_next - s) * v is added, as s_next - s "
-            "is negative"
+            "you walk towards the noise: v is eps - x0, and (s_next - s) * v is added, where "
+            "s_next - s is negative"
         )
         yield z + s_next * v
         yield "the step is the way from s to s_next, s_next - s, and not s_next itself"

@@ -44,10 +44,12 @@ def _pages(lesson: Outline) -> Iterator[tuple[str, str]]:
 
 
 def _texts(target: Path) -> Iterator[Path]:
-    """The glossary, to which the lessons' pages link, and the explorers' stills."""
-    folder = lessons_folder()
+    """What the lessons' pages link to: the glossary, and the explorers as stills."""
+    folder, learners = lessons_folder(), target / FOR_LEARNERS
     words = (folder / "glossary.md").read_text(encoding="utf-8")
-    yield _write(target / FOR_LEARNERS / "glossary.html", markdown_page("Glossary", words))
+    yield _write(learners / "glossary.html", markdown_page("Glossary", words))
+    stills = notebook_page("Explorers", read_cells(folder / "explorers.ipynb"))
+    yield _write(learners / "explorers.html", stills)
 
 
 def _write(path: Path, page: str) -> Path:

@@ -16,11 +16,21 @@ from typing import Any, TypeAlias
 from .. import catalogue
 from ..exercises import Exercise
 
-__all__ = ["Cell", "Outline", "Task", "exercise_in", "outline_of", "printed", "read_cells"]
+__all__ = [
+    "Cell",
+    "Outline",
+    "Task",
+    "exercise_in",
+    "outline_of",
+    "printed",
+    "read_cells",
+    "without_links",
+]
 
 Cell: TypeAlias = Mapping[str, Any]
 
 TASK = re.compile(r"### Your turn (\d+) · (★+) · (\d+) minutes?\s+(.*)", re.DOTALL)
+LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 CHECK = re.compile(r'^check = course\.exercise\("([\w.]+)"\)$', re.MULTILINE)
 
 
@@ -83,9 +93,15 @@ def printed(cell: Cell) -> str:
     return "".join("".join(o["text"]) for o in outputs if o.get("name") == "stdout")
 
 
+def without_links(text: str) -> str:
+    """Markdown for paper and projector: of a link, its words."""
+    return LINK.sub(r"\1", text)
+
+
 def outline_of(path: Path) -> Outline:
-    """The outline of a lesson. Raises `ValueError` for a file that is no lesson."""
+    """The outline of a lesson, without its links. Raises `ValueError` for what is no lesson."""
     cells = read_cells(path)
+    cells = [{**cell, "source": without_links(cell["source"])} for cell in cells]
     texts = [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]
     if not texts or not texts[0].startswith("# "):
         raise ValueError(f"{path} is no lesson: its first cell has no title")
@@ -93,7 +109,7 @@ def outline_of(path: Path) -> Outline:
         path=path,
         title=texts[0].splitlines()[0].removeprefix("# "),
         promises=tuple(_promises(texts[0])),
-        time=_one_line(_after("**Time:**", texts[0])),
+        time=_one_line(_after("**Time:**", texts[0]).partition("Words in blue")[0]),
         sections=tuple(text[3:].splitlines()[0] for text in texts if text.startswith("## ")),
         predictions=tuple(_after("**Predict.**", text) for text in texts if "**Predict.**" in text),
         tasks=tuple(_tasks(cells)),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .outline import Cell
+from .outline import Cell, without_links
 
 __all__ = ["markdown_page", "notebook_page", "slides_of", "slides_page"]
 
@@ -91,15 +91,15 @@ def _complete(cell: Cell) -> dict[str, Any]:
 def slides_of(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
     """The slides of a lesson: promises, sections with their figures, predictions and tasks.
 
-    Code and what it printed are left out: answers would be among it.
+    Code and what it printed are left out, as answers would be among it, and so are links.
     """
     heading = ""
     for cell in cells:
-        source, name = cell["source"], str(cell.get("id", ""))
+        source = without_links(cell["source"])
         if cell["cell_type"] == "markdown":
             if source.startswith(("# ", "## ")):
                 heading = source.splitlines()[0]
-            if part := _for_a_slide(source, name):
+            if part := _for_a_slide(source):
                 yield [{"cell_type": "markdown", "source": part}]
         elif figures := [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]:
             title = re.sub(r"^#+", "##", heading)
@@ -109,7 +109,7 @@ def slides_of(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
             ]
 
 
-def _for_a_slide(source: str, name: str) -> str:
+def _for_a_slide(source: str) -> str:
     """What of a text stands on a slide; most of it is for reading, and does not."""
     if source.startswith("# "):
         return source.partition("**Time:**")[0]

@@ -38,7 +38,8 @@ def _plan(lesson: Outline) -> Iterator[str]:
     yield "\n**Ask at the end**\n"
     yield from (f"- {question.text}" for question in _questions(lesson))
     if lesson.measured:
-        yield f"\n**What was measured when the lesson was last run**\n\n```text\n{lesson.measured}```"
+        yield "\n**What was measured when the lesson was last run**\n"
+        yield f"```text\n{lesson.measured}```"
 
 
 def _task_row(task: Task) -> str:
