@@ -109,7 +109,7 @@ def outline_of(path: Path) -> Outline:
         path=path,
         title=texts[0].splitlines()[0].removeprefix("# "),
         promises=tuple(_promises(texts[0])),
-        time=_one_line(_after("**Time:**", texts[0]).partition("Words in blue")[0]),
+        time=_one_line(_after("**Time:**", texts[0]).split("\n\n")[0].split("Words in blue")[0]),
         sections=tuple(text[3:].splitlines()[0] for text in texts if text.startswith("## ")),
         predictions=tuple(_after("**Predict.**", text) for text in texts if "**Predict.**" in text),
         tasks=tuple(_tasks(cells)),
