@@ -83,7 +83,7 @@ def test_a_worksheet_has_questions_and_its_key_the_answers(outline: kit.Outline)
 
 
 def cell(source: str, **more) -> dict:
-    return {"cell_type": "code" if more else "markdown", "source": source, **more}
+    return {"cell_type": "code" if "outputs" in more else "markdown", "source": source, **more}
 
 
 PNG = {
