@@ -22,6 +22,9 @@ PREDICTED = (
 )
 LAST = "timesteps[-int(strength * len(timesteps)):]"
 KEPT = "(alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise)"
+FLOW_X0 = "((z - s * eps) / (1 - s))"
+ALONG = "(difference * towards).sum(dim=(1, 2, 3), keepdim=True)"
+SQUARE = "(towards * towards).sum(dim=(1, 2, 3), keepdim=True)"
 UNET, DECODER = 'large.parts["unet"].flops', 'large.parts["vae_decoder"].flops'
 
 
@@ -1269,5 +1272,78 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
         ("1 / 12", "that is night and snow together in the fair world"),
         ("1 / 6", "that is the snow that is no night"),
         ("0.6", "six are on snow, and 3.6 of these would be nights"),
+    "real.gigabytes": (
+        ("[24, 12, 6]", RIGHT),
+        ("(24.0, 12.0, 6.0)", RIGHT),
+        ("[12 * b / 8 for b in (16, 8, 4)]", RIGHT),
+        ("[192, 96, 48]", "these are billions of bits: 8 bits are a byte"),
+        ("[48, 24, 12]", "that counts 16 bits as 4 bytes"),
+        ("[24e9, 12e9, 6e9]", "these are bytes: a GB is 1,000,000,000 of them"),
+        ("[2, 1, 0.5]", "these are the bytes of one parameter"),
+        ("[24, 12, 12]", "the first two are right: 4 bits are half a byte"),
+        ("[12e9 * b / 8 / 2**30 for b in (16, 8, 4)]", "these are GiB, 2**30 bytes each"),
+        ("[24, 12, 3]", "that would be 16, 8, 2 bits for each of 12 billion parameters"),
+        ("24", "a list is expected"),
+    ),
+    "real.flow_step": (
+        ("x0 = (z - s * eps) / (1 - s)\nreturn z + (s_next - s) * (eps - x0)", RIGHT),
+        (f"(1 - s_next) * {FLOW_X0} + s_next * eps", RIGHT),
+        ("z + (s_next - s) * (eps - z) / (1 - s)", RIGHT),
+        (f"z - (s_next - s) * (eps - {FLOW_X0})", "you walk towards the noise"),
+        (f"z + (s_next - s) * ({FLOW_X0} - eps)", "you walk towards the noise"),
+        (f"z + s_next * (eps - {FLOW_X0})", "the step is the way from s to s_next"),
+        (FLOW_X0, "that goes to the picture at once"),
+        ("z + (s_next - s) * eps", "you go along the noise alone"),
+        ("z + (s_next - s) * (eps - z)", "you took z for the picture"),
+        (f"eps - {FLOW_X0}", "that is the direction: go along it"),
+        ("z + s_next - s * (eps - (z - s * eps) / (1 - s))", "brackets are missing around"),
+    ),
+    "real.velocity": (
+        ("alpha_bar**0.5 * x_t - (1 - alpha_bar) ** 0.5 * v", RIGHT),
+        ("alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * v", RIGHT),
+        ("(x_t - (1 - alpha_bar) ** 0.5 * v) / alpha_bar**0.5", "the formula for predicted noise"),
+        ("alpha_bar * x_t - (1 - alpha_bar) * v", "the roots are missing"),
+        ("(1 - alpha_bar) ** 0.5 * x_t - alpha_bar**0.5 * v", "alpha and sigma are swapped"),
+        ("alpha_bar**0.5 * v - (1 - alpha_bar) ** 0.5 * x_t", "x_t and v are swapped"),
+        ("alpha_bar**0.5 * v + (1 - alpha_bar) ** 0.5 * x_t", "that is the noise"),
+        ("x_t - v", "each has its share"),
+        ("alpha_bar**0.5 * x_t + (1 - alpha_bar) ** 0.5 * v", "a sign is the other way round"),
+        ("alpha_bar**1/2 * x_t - (1 - alpha_bar) ** 1/2 * v", "you halve where a root is needed"),
+        ('diffusion.x0_of(v, x_t, alpha_bar, "v_prediction")', "but diffusion.x0_of made it"),
+    ),
+    "real.numbers": (
+        ("[12, 4096]", RIGHT),
+        ("(12, 64 * 64)", RIGHT),
+        ("[48, 4096]", "48 is for 4 channels"),
+        ("[64, 4096]", "64 is the ratio of the areas"),
+        ("[12, 16384]", "A token is a patch of 2 by 2 places"),
+        ("[12, 8192]", "A patch of 2 by 2 holds 4 places"),
+        ("[12, 64]", "64 is one side"),
+        ("[12, 262144]", "The patches are cut from the latent"),
+        ("[1024 * 1024 * 3, 128 * 128 * 16]", "these are the numbers of picture and latent"),
+        ("[12, 1000]", "1,000 tokens of 2 by 2 places would be a latent of 4,000 places"),
+    ),
+    "real.orthogonal": (
+        (f"difference - {ALONG} / {SQUARE} * towards", RIGHT),
+        (
+            "flat = towards.flatten(1)\n"
+            "share = (difference.flatten(1) * flat).sum(1) / (flat * flat).sum(1)\n"
+            "return difference - share.view(-1, 1, 1, 1) * towards",
+            RIGHT,
+        ),
+        (f"{ALONG} / {SQUARE} * towards", "that is the part along `towards`"),
+        (f"difference - {ALONG} * towards", "`towards` has a length of its own"),
+        (f"difference - {ALONG} / {SQUARE} ** 0.5 * towards", "divide by the square of the length"),
+        (
+            "difference - (difference * towards).sum() / (towards * towards).sum() * towards",
+            "you add up over the whole batch",
+        ),
+        ("difference - towards", "take away as much of `towards` as there is"),
+        (
+            f"difference - {ALONG} / (difference * difference).sum(dim=(1, 2, 3), keepdim=True)"
+            " * difference",
+            "you project the wrong way round",
+        ),
+        (f"difference + {ALONG} / {SQUARE} * towards", "a sign is the other way round: you add"),
     ),
 }

@@ -6,7 +6,7 @@
     course.self_check("noise")                   # three questions with an explanation each
     course.challenge(1).show()                   # a hidden scene, to be matched by a prompt
 
-What is asked and what is right stands in `catalogue`.
+What is asked and what is right stands in `catalogue`; `kit` makes pages for teachers of it.
 """
 
 from .challenge import Challenge, challenge

@@ -10,6 +10,15 @@ compiling              faster calls
 from .clip import CLIP, load_clip
 from .device import pick_device, pick_dtype
 from .loading import TINY, find_folder
-from .memory import MemoryPlan
+from .memory import MemoryPlan, choose_plan
 
-__all__ = ["CLIP", "TINY", "MemoryPlan", "find_folder", "load_clip", "pick_device", "pick_dtype"]
+__all__ = [
+    "CLIP",
+    "TINY",
+    "MemoryPlan",
+    "choose_plan",
+    "find_folder",
+    "load_clip",
+    "pick_device",
+    "pick_dtype",
+]
