@@ -14,10 +14,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import Desk, chromium, headless, lab, notebook
+from browser import Desk, chromium, explored, headless, lab, notebook
 from playwright.sync_api import Browser
 
 from sdlearn import load, widgets
+from sdlearn.cli.explore import EXPLORERS
 
 pytestmark = pytest.mark.slow
 if chromium() is None and not os.environ.get("CI"):
@@ -160,6 +161,30 @@ def test_the_image_that_a_notebook_keeps_is_hidden_while_the_explorer_is_alive(d
     assert not still.is_visible()
 
 
+def test_a_saved_notebook_shows_the_last_image_without_its_kernel(browser: Browser, tmp_path: Path):
+    path = tmp_path / "saved.ipynb"
+    notebook(path, ["from sdlearn import widgets\nwidgets.LatentPainter()"])
+    with lab(tmp_path) as address:
+        with Desk.open(browser, address.format(path.name)) as desk:
+            desk.handle("add to it")
+            desk.page.keyboard.press("End")
+            desk.painted("after: channel 2, +4")
+            desk.page.wait_for_timeout(2000)  # the still comes last
+            desk.page.keyboard.press("Control+s")
+            desk.page.wait_for_timeout(2000)
+        book = nbformat.read(path, as_version=4)
+        assert "widgets" not in book.metadata
+        [image] = [o for o in book.cells[0].outputs if "image/png" in o.get("data", {})]
+        assert "after: channel 2, +4" in image.data["text/plain"]
+        book.metadata.kernelspec = {"name": "gone", "display_name": "a kernel that is not here"}
+        nbformat.write(book, path)
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(address.format(path.name))
+        still = page.locator(".jp-RenderedImage img").first
+        still.wait_for(state="visible", timeout=60_000)
+        page.close()
+
+
 def test_a_pointer_paints(browser: Browser, tmp_path: Path):
     cells = ["from sdlearn import widgets\nexplorer = widgets.LatentPainter(size=1)\nexplorer"]
     notebook(tmp_path / "paint.ipynb", [*cells, "explorer.strokes, explorer.path"])
@@ -175,11 +200,11 @@ def test_a_pointer_paints(browser: Browser, tmp_path: Path):
         assert desk.errors == []
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", EXPLORERS)
 def test_at_1280_by_720_the_large_image_and_all_controls_are_in_view(
     name: str, browser: Browser, tmp_path: Path
 ):
-    with _page(name) as address:
+    with explored(name, tmp_path) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.goto(address)
         image = page.locator(".sdlearn-main img").first

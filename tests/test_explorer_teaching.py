@@ -1,4 +1,4 @@
-"""What explorers have for a class: tasks, a presenter's size, code and GIFs to take away, stills."""
+"""What explorers have for a class: tasks, a presenter's size, code, GIFs, painting, stills."""
 
 import io
 import re
@@ -190,7 +190,8 @@ def test_the_line_of_code_makes_the_same_explorer(name: str, settings: dict, mak
 
 def test_the_line_of_code_names_the_model(tiny_folder):
     made = LatentPainter(tiny_folder, size=4)
-    assert made.code == f"widgets.LatentPainter({str(tiny_folder)!r}, size=4)"
+    assert made.code.startswith(f"widgets.LatentPainter({str(tiny_folder)!r}, ")
+    assert "size=4" in made.code
     made.close()
     loaded = LatentPainter(load(tiny_folder))
     assert loaded.code.startswith("widgets.LatentPainter(sd")

@@ -268,7 +268,7 @@ class LiveExplorer(StaticFigure):
     @property
     def code(self) -> str:
         """The line that makes this explorer with its present settings, but for an image."""
-        usual = self.trait_defaults(*self.settings)
+        usual = {name: self.trait_defaults(name) for name in self.settings}
         values = ((name, getattr(self, name)) for name in self.settings)
         changed = [
             (name, value)

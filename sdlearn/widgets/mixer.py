@@ -50,8 +50,8 @@ class PromptMixer(shared.SheetExplorer):
 
     PANELS = ("image", "first", "other", "why", "spread", "strip")
     QUESTION = (
-        "The mix of texts goes from 0 to 1 in six equal steps. How does the image go from the first "
-        "to the other?"
+        "The mix of texts goes from 0 to 1 in six equal steps. How does the image go from the "
+        "first to the other?"
     )
     CHOICES = ("evenly", "mostly in one of the steps")
 

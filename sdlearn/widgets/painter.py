@@ -117,9 +117,10 @@ class LatentPainter(shared.ImageExplorer):
     numbers of a latent have a spread of about 1), `row`, `column` (from 1) and `size` (from 0);
     without a control `path`, more places of the brush, `strokes`, those that were kept before, and
     `image`, any PIL image, of which the middle is used. Whoever drags over the image paints: the
-    last stroke is kept, and a new one of the same amount begins. `facts`: "latents", (1, C, h, w), painted; "image", decoded from them;
-    "before", the same without the present stroke; "strokes", all of them, so that painting them
-    one by one leads to "latents"; "nearby", see `share_nearby`; "title".
+    last stroke is kept, and a new one of the same amount begins. `facts`: "latents",
+    (1, C, h, w), painted; "image", decoded from them; "before", the same without the present
+    stroke; "strokes", all of them, so that painting them one by one leads to "latents"; "nearby",
+    see `share_nearby`; "title".
     """
 
     PANELS = ("before", "after", "channels", "strokes")

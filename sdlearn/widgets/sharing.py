@@ -26,9 +26,14 @@ def code_line(kind: str, model: str, values: Iterable[tuple[str, Any]]) -> str:
 
 def _in_code(value: Any) -> str:
     """A value as it can be typed; records become tuples, which their setting takes as well."""
-    if isinstance(value, (tuple, list)):
-        return repr(tuple(astuple(one) if is_dataclass(one) else one for one in value))  # type: ignore[arg-type]
-    return repr(value)
+    if not isinstance(value, tuple):
+        return repr(value)
+    return repr(tuple(_plain(one) for one in value))
+
+
+def _plain(value: Any) -> Any:
+    is_record = is_dataclass(value) and not isinstance(value, type)
+    return astuple(value) if is_record else value
 
 
 def code_html(line: str) -> str:

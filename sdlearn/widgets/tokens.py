@@ -59,8 +59,8 @@ class TokenExplorer(LiveExplorer):
 
     PANELS = ("tokens", "attention", "nearest", "states")
     QUESTION = (
-        "The U-Net spreads its attention over 77 places. Which of these get the most of it, over all "
-        "steps?"
+        "The U-Net spreads its attention over 77 places. Which of these get the most of it, over "
+        "all steps?"
     )
     CHOICES = ("the words of the prompt", "the begin mark", "the end mark and the padding")
 
