@@ -152,7 +152,20 @@ def test_damage_and_diversity_stand_beside_the_verdict(make: Callable[..., Any])
     assert f"{facts['diversity']:.3f}" in explorer.panels["seeds"].value
 
 
-# Presenter, code, GIF
+# Page, presenter, code, GIF
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_no_panel_is_forgotten_and_one_image_is_large(name: str, make: Callable[..., Any]):
+    explorer = make(name)
+    parts = list(base._widgets_in(explorer))
+    for panel in explorer.panels.values():
+        assert parts.count(panel) == 1
+    large = [part for part in parts if "sdlearn-main" in part._dom_classes]
+    assert large or "sdlearn-main" in explorer.panels["attention"].value
+    page = explorer.children[len(explorer.controls) + 2]
+    assert "sdlearn-page" in page._dom_classes
 
 
 def test_a_presenter_may_have_it_larger(make: Callable[..., Any]):

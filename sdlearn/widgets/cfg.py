@@ -35,6 +35,7 @@ __all__ = ["CfgExplorer"]
 PROMPT = "a white car left of a pink boat, on blue water, by day, under a cloud"
 OTHER_SEEDS = 3  # besides the one on the page, for the diversity
 TASK_SCALES = (1.0, 3.0, 7.5, 20.0)
+SEED_WIDTH = 104  # pixels of the screen
 WORLD_IMAGES = 16  # drawings of the world whose clipped pixels are counted
 STRIP_SCALES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.5, 12.0, 20.0)
 GRID_SCALES, GRID_STEPS = (1.0, 3.0, 7.5, 15.0), (3, 8, 20)
@@ -79,8 +80,7 @@ class CfgExplorer(shared.SheetExplorer):
 
     def page(self) -> list[widgets.Widget]:
         image, verdict, damage, seeds, pinned, gap, sheet = self.panels.values()
-        seeds.add_class("sdlearn-small")
-        measured = layout.side(verdict, damage, seeds)
+        measured = layout.aside(verdict, damage, seeds)
         return [layout.main(image), measured, layout.main(pinned), gap, layout.wide(sheet)]
 
     def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
@@ -232,7 +232,7 @@ def damage_html(damage: float, of_our_world: bool) -> str:
 
 def seeds_html(others: Sequence[Image.Image], spread: float) -> str:
     """Images of other seeds, and how different they are."""
-    width = 64
+    width = SEED_WIDTH
     small = [image_html(image, f"seed + {i}", width) for i, image in enumerate(others, 1)]
     told = f"diversity over {len(others) + 1} seeds: <strong>{spread:.3f}</strong>"
     row = shared.row_html(small, len(small), width)

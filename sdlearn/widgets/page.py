@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-__all__ = ["STYLE", "canvas", "main", "presenter_switch", "side", "style_sheet", "wide"]
+__all__ = ["STYLE", "aside", "canvas", "main", "presenter_switch", "side", "style_sheet", "wide"]
 
 ROOT, PRESENTER, PAGE = "sdlearn-explorer", "sdlearn-presenter", "sdlearn-page"
 
@@ -34,6 +34,7 @@ STYLE = """
 .sdlearn-explorer .sdlearn-side figure img { width: var(--sdlearn-side); height: auto; }
 .sdlearn-explorer .sdlearn-side figcaption { max-width: var(--sdlearn-side) !important; }
 .sdlearn-explorer .sdlearn-side .sdlearn-small figure img { width: 100%; }
+.sdlearn-explorer .sdlearn-aside { flex: 1 1 15em; max-width: 24em; overflow: visible; }
 .sdlearn-explorer .sdlearn-wide { width: 100%; }
 .sdlearn-explorer .sdlearn-canvas { position: relative; overflow: visible; }
 .sdlearn-explorer .sdlearn-pad { position: absolute; inset: 0; margin: 0; width: auto;
@@ -63,8 +64,13 @@ def main(*parts: widgets.Widget) -> widgets.VBox:
 
 
 def side(*parts: widgets.Widget) -> widgets.VBox:
-    """A column beside the large image: small images, tables."""
+    """A column beside the large image, of images of half its width."""
     return _box("sdlearn-side", parts)
+
+
+def aside(*parts: widgets.Widget) -> widgets.VBox:
+    """A column beside the large image, as wide as there is room: tables, rows of thumbnails."""
+    return _box("sdlearn-aside", parts)
 
 
 def wide(panel: widgets.Widget) -> widgets.Widget:

@@ -139,13 +139,11 @@ class TokenExplorer(LiveExplorer):
 
     def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
         """Add up the attention that words, begin mark and the rest get."""
-        generation = self._generation(shared.without(settings, "word", "step"))
-        yield from generation.finish(lambda step: {"attention": generation.preview_html(step)})
         yield from self.updates(settings)
-        kept, size = read(self.sd.tokenizer, settings.prompt).kept, self.sd.image_size
-        last = self.sd.tokenizer.model_max_length
+        kept, last = read(self.sd.tokenizer, settings.prompt).kept, self.sd.tokenizer.model_max_length
         groups = ([*range(1, kept + 1)], [0], [*range(kept + 1, last)])
-        maps, side = generation.maps_of(0), size // self.sd.vae_scale_factor
+        maps = self._generation(shared.without(settings, "word", "step")).maps_of(0)
+        side = self.sd.image_size // self.sd.vae_scale_factor
         shares = [float(word_maps(maps, group, size=side).mean()) for group in groups]
         named = dict(zip(self.CHOICES, shares, strict=True))
         told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in named.items())
