@@ -162,9 +162,7 @@ class LiveExplorer(StaticFigure):
 
     presenter = traitlets.Bool(False)
 
-    def __init__(
-        self, model: Model = "tiny", *, presenter: bool = False, **settings: Any
-    ) -> None:
+    def __init__(self, model: Model = "tiny", *, presenter: bool = False, **settings: Any) -> None:
         self.sd = shared_model(model)
         self._model_code = _model_in_code(model)
         self._still: DisplayHandle | None = None  # the image that a notebook keeps

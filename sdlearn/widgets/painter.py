@@ -146,17 +146,15 @@ class LatentPainter(shared.ImageExplorer):
         self._drag, self._brush, self._is_dragged = "", self.amount, False
         self._kept = lru_cache(maxsize=4)(self._paint_kept)
         self.controls["channel"].max = self.sd.vae.config.latent_channels
-        for name in ("row", "column", "size"):
-            self.controls[name].max = self.sd.image_size // self.sd.vae_scale_factor
         side = self.sd.image_size // self.sd.vae_scale_factor
+        for name in ("row", "column", "size"):
+            self.controls[name].max = side
         self.pad = PointerPad(side, side, self._on_drag, "drag to paint on the latent")
 
     @traitlets.validate("strokes")
     def _as_strokes(self, proposal: Any) -> tuple[Stroke, ...]:
         """Strokes may be given as tuples, as the line of `code` has them."""
-        return tuple(
-            one if isinstance(one, Stroke) else Stroke(*one) for one in proposal["value"]
-        )
+        return tuple(one if isinstance(one, Stroke) else Stroke(*one) for one in proposal["value"])
 
     def buttons(self) -> list[widgets.Widget]:
         return [

@@ -24,9 +24,7 @@ class TaskCard(widgets.VBox):
     `tell`.
     """
 
-    def __init__(
-        self, question: str, choices: Sequence[str], on_reveal: Callable[[], Any]
-    ) -> None:
+    def __init__(self, question: str, choices: Sequence[str], on_reveal: Callable[[], Any]) -> None:
         self.choices = tuple(choices)
         asked = f'<div style="margin: 4px"><strong>Predict.</strong> {html.escape(question)}</div>'
         self.prediction = widgets.Dropdown(

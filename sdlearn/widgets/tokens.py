@@ -140,8 +140,9 @@ class TokenExplorer(LiveExplorer):
     def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
         """Add up the attention that words, begin mark and the rest get."""
         yield from self.updates(settings)
-        kept, last = read(self.sd.tokenizer, settings.prompt).kept, self.sd.tokenizer.model_max_length
-        groups = ([*range(1, kept + 1)], [0], [*range(kept + 1, last)])
+        tokenizer = self.sd.tokenizer
+        kept, places = read(tokenizer, settings.prompt).kept, tokenizer.model_max_length
+        groups = ([*range(1, kept + 1)], [0], [*range(kept + 1, places)])
         maps = self._generation(shared.without(settings, "word", "step")).maps_of(0)
         side = self.sd.image_size // self.sd.vae_scale_factor
         shares = [float(word_maps(maps, group, size=side).mean()) for group in groups]
