@@ -22,7 +22,7 @@ from urllib.request import urlopen
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
 
-__all__ = ["Desk", "chromium", "headless", "lab", "notebook"]
+__all__ = ["Desk", "chromium", "explored", "headless", "lab", "notebook"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_SECONDS, RUN_SECONDS = 90, 120
@@ -85,6 +85,25 @@ def lab(folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[str]:
         server = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, env=environment)
     try:
         yield f"{_address(server, log)}/lab/tree/{{}}?token={token}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@contextmanager
+def explored(name: str, folder: Path) -> Iterator[str]:
+    """`sdlearn explore NAME` without a browser of its own; the address with its token."""
+    log = folder / "explore.log"
+    words = [sys.executable, "-m", "sdlearn", "explore", name, "--no-browser", "--port=0"]
+    with log.open("w") as out:
+        server = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        ends = time.monotonic() + START_SECONDS
+        while not (found := re.search(r"are at (\S+)", log.read_text())):
+            if time.monotonic() > ends or server.poll() is not None:
+                raise RuntimeError(f"sdlearn explore did not start:\n{log.read_text()}")
+            time.sleep(0.2)
+        yield found[1]
     finally:
         server.terminate()
         server.wait(30)

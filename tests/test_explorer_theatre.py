@@ -215,7 +215,8 @@ def test_play_moves_the_step_and_speed_the_interval(explorer: DenoisingTheatre):
 
 
 def test_a_button_with_a_name_starts_and_stops(explorer: DenoisingTheatre):
-    [button] = [w for w in explorer.children[-3].children if isinstance(w, ToggleButton)]
+    buttons = explorer.children[len(explorer.controls)].children
+    [button] = [w for w in buttons if isinstance(w, ToggleButton) and w.description == "play"]
     assert button.description == "play"
     button.value = True
     assert explorer.play.playing

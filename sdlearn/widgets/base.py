@@ -8,7 +8,8 @@ change cancels an older one between two steps (`sdlearn.widgets.jobs`).
 A new explorer is one file with one subclass of `LiveExplorer`. It declares its settings with the
 functions of `sdlearn.widgets.controls`, names its `PANELS`, and writes `updates`. Where nobody can
 move a control (a stored notebook, a page, a test), the explorer's `figure` is shown instead, one
-PNG with alternative text.
+PNG with alternative text. A notebook in which somebody moves controls keeps that image as well,
+beside the explorer, so that it shows the last state when it is opened without its kernel.
 """
 
 from __future__ import annotations
@@ -18,18 +19,25 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import ipywidgets as widgets
 import traitlets
+from IPython.display import DisplayHandle, display
 from matplotlib.figure import Figure
+from PIL import Image
 
 from .. import viz
 from ..pipeline import StableDiffusion, load
-from ..util.notebook import is_interactive
+from ..util.notebook import is_interactive, is_saved
+from . import page as layout
+from . import sharing
+from .controls import button
 from .jobs import LatestJob, isolated
+from .tasks import TaskCard
 
 __all__ = ["Explorer", "LiveExplorer", "Model", "PanelUpdate", "Settings", "StaticFigure"]
 
@@ -140,16 +148,24 @@ class LiveExplorer(StaticFigure):
     """The base of explorers: panels of HTML that follow the settings.
 
     `model` is a name, a folder or a loaded model, each of the `settings` a first value. A subclass
-    writes `updates`, and where it differs `prepare`, `buttons`, `page` and `figure`.
-    `explorer.facts` holds the values behind the panels. `wait()` returns when they are up to
-    date, `busy` says whether they are not. Raises `ValueError` for an unknown setting; where
-    nobody can move a control, also what the first update raises.
+    writes `updates`, and where it differs `prepare`, `buttons`, `page` and `figure`; with a
+    `QUESTION` and its `CHOICES` also `reveal`. `explorer.facts` holds the values behind the
+    panels, `explorer.code` the line that makes the same explorer. `wait()` returns when the panels
+    are up to date, `busy` says whether they are not. `presenter` makes all of it larger. Raises
+    `ValueError` for an unknown setting; where nobody can move a control, also what the first
+    update raises.
     """
 
     PANELS: tuple[str, ...] = ()
+    QUESTION = ""  # of the task, which asks for a prediction
+    CHOICES: tuple[str, ...] = ()  # the predictions that can be made
 
-    def __init__(self, model: Model = "tiny", **settings: Any) -> None:
+    presenter = traitlets.Bool(False)
+
+    def __init__(self, model: Model = "tiny", *, presenter: bool = False, **settings: Any) -> None:
         self.sd = shared_model(model)
+        self._model_code = _model_in_code(model)
+        self._still: DisplayHandle | None = None  # the image that a notebook keeps
         self.facts: dict[str, Any] = {}
         self.panels = {name: widgets.HTML() for name in self.PANELS}
         self._seen: OrderedDict[tuple, PanelUpdate] = OrderedDict()
@@ -160,13 +176,32 @@ class LiveExplorer(StaticFigure):
         self.prepare()
         super().__init__([])
         self._image_html.close()  # the panels take its place
-        rows = [_row(self.buttons()), self._line, _row(self.page())]
-        self.children = [*self.controls.values(), *rows]
+        self.children = [*self.controls.values(), *self._rows()]
+        self.add_class(layout.ROOT)
+        self.presenter = presenter
         self._set_all(settings)
         for name, control in self.controls.items():
             traitlets.link((self, name), (control, "value"))
         self.observe(lambda _change: self.refresh(), list(self.settings))
         self._show_first()
+
+    def _rows(self) -> list[widgets.Widget]:
+        """What follows the controls: buttons, the sentence, the page, the task."""
+        switch = layout.presenter_switch()
+        traitlets.link((self, "presenter"), (switch, "value"))
+        told = "The line of code that makes this explorer with its present settings"
+        shared = [button("code", told, self.show_code), switch]
+        self.taken_away, page = widgets.HTML(), _row(self.page())
+        page.add_class(layout.PAGE)
+        rows = [_row([*self.buttons(), *shared]), self._line, page, self.taken_away]
+        if self.QUESTION:
+            self.task = TaskCard(self.QUESTION, self.CHOICES, self.start_reveal)
+            rows.append(self.task)
+        return [*rows, layout.style_sheet()]
+
+    @traitlets.observe("presenter")
+    def _resize(self, change: Any) -> None:
+        (self.add_class if change["new"] else self.remove_class)(layout.PRESENTER)
 
     def _set_all(self, settings: dict[str, Any]) -> None:
         """Set first values in the order of declaration: some are checked against earlier ones."""
@@ -211,11 +246,38 @@ class LiveExplorer(StaticFigure):
         """The last update as one figure, for where nobody can move a control."""
         return viz.show([self.facts["image"]], [self.facts["title"]], size=256)
 
+    def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Measure what `QUESTION` asks, a job like `updates`.
+
+        Its facts hold "right", a tuple of the `CHOICES` that are right, and "told", a sentence.
+        """
+        raise NotImplementedError
+
     # What a subclass, a button or a cell calls
 
     def refresh(self) -> None:
         """Show what the present settings lead to."""
-        self.run_job(self._updates_or_seen())
+        self.run_job(chain(self._updates_or_seen(), self._stored()))
+
+    def start_reveal(self) -> None:
+        """Answer the question of the task."""
+        self.run_job(self._revealed())
+
+    @property
+    def code(self) -> str:
+        """The line that makes this explorer with its present settings, but for an image."""
+        usual = {name: self.trait_defaults(name) for name in self.settings}
+        values = ((name, getattr(self, name)) for name in self.settings)
+        changed = [
+            (name, value)
+            for name, value in values
+            if not isinstance(value, Image.Image) and value != usual[name]
+        ]
+        return sharing.code_line(type(self).__name__, self._model_code, changed)
+
+    def show_code(self) -> None:
+        """Show `code` on the page, to be copied."""
+        self.taken_away.value = sharing.code_html(self.code)
 
     def run_job(self, job: Iterator[PanelUpdate]) -> None:
         """Run a job in the background in place of `updates`, as for a button."""
@@ -264,6 +326,24 @@ class LiveExplorer(StaticFigure):
         while len(self._seen) > UPDATES_KEPT:
             self._seen.popitem(last=False)
 
+    def _revealed(self) -> Iterator[PanelUpdate]:
+        """The job of `start_reveal`."""
+        found: dict[str, Any] = {}
+        for update in self.reveal(self.current_settings()):
+            found |= update.facts
+            yield update
+        self.task.tell(found["right"], found["told"])
+
+    def _stored(self) -> Iterator[PanelUpdate]:
+        """Let the notebook keep the image; a newer change comes before this does."""
+        self._keep_still()
+        yield from ()
+
+    def _keep_still(self) -> None:
+        if self._still is not None and self.facts:
+            data, metadata = self.figure()._repr_mimebundle_()  # type: ignore[attr-defined]
+            self._still.update(data, raw=True, metadata=metadata)
+
     def _apply(self, update: PanelUpdate) -> None:
         self.facts |= update.facts
         for name, content in update.panels.items():
@@ -274,11 +354,31 @@ class LiveExplorer(StaticFigure):
     def _show_error(self, error: Exception) -> None:
         self.set_status(str(error) or type(error).__name__)
 
+    def _ipython_display_(self) -> None:
+        """Show the explorer, and beside it the image that the notebook keeps.
+
+        `page.STYLE` hides that image as long as the explorer is alive.
+        """
+        if not is_interactive():
+            raise NotImplementedError  # IPython goes on to `_repr_mimebundle_`
+        live, _ = super()._repr_mimebundle_()
+        display({**live, "text/plain": type(self).__name__}, raw=True)
+        if is_saved():
+            self._still = display({"text/plain": ""}, raw=True, display_id=True)
+            self._keep_still()
+
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
         if self.facts:
             figure: Any = self.figure()
             self._data, self._metadata = figure._repr_mimebundle_()
         return super()._repr_mimebundle_(**options)
+
+
+def _model_in_code(model: Model) -> str:
+    """A model as it stands in a call: a name or a folder, `sd` for one that is loaded."""
+    if isinstance(model, StableDiffusion):
+        return "sd"
+    return "" if model == "tiny" else repr(str(model))
 
 
 def _control_makers(explorer: type) -> dict[str, Callable[[], widgets.Widget] | None]:

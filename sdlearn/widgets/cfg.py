@@ -1,22 +1,42 @@
-"""How hard do the words pull? The explorer of classifier-free guidance and of steps."""
+"""How hard do the words pull? The explorer of classifier-free guidance and of steps.
+
+The judge counts words. An image may have all of them and be ruined, and a scale may draw nearly the
+same image for every seed; so two more measures stand beside the judge. Damage is the share of the
+pixels of which a colour is clipped, at 0 or 255: what the decoder would have made darker than black
+or brighter than white. It is simple and needs no model, and it overlooks damage of any other
+kind. Diversity is `evaluation.pixel_distance` over a few seeds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import lru_cache
+from statistics import fmean
+from typing import NamedTuple
 
 import ipywidgets as widgets
+import numpy as np
 from PIL import Image
 
 from .. import viz
 from ..evaluation.judge import find_judge
+from ..evaluation.measures import pixel_distance
 from ..pipeline import StableDiffusion, Step
-from ..world import parse_prompt
+from ..world import parse_prompt, render, scenes
 from . import controls, shared
+from . import page as layout
 from .base import PanelUpdate, Settings
 from .shared import image_html
 
 __all__ = ["CfgExplorer"]
 
+# Two subjects in colours of their own: with such words a scale of 1 is often not enough, while a
+# prompt with one subject may be right at every scale and show nothing.
+PROMPT = "a white car left of a pink boat, on blue water, by day, under a cloud"
+OTHER_SEEDS = 3  # besides the one on the page, for the diversity
+TASK_SCALES = (1.0, 3.0, 7.5, 20.0)
+SEED_WIDTH = 104  # pixels of the screen
+WORLD_IMAGES = 16  # drawings of the world whose clipped pixels are counted
 STRIP_SCALES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.5, 12.0, 20.0)
 GRID_SCALES, GRID_STEPS = (1.0, 3.0, 7.5, 15.0), (3, 8, 20)
 
@@ -25,18 +45,24 @@ class CfgExplorer(shared.SheetExplorer):
     """An image that follows prompt, seed, guidance scale, steps and scheduler.
 
     Beside it stand the verdict of the model's judge on each attribute that the prompt names (models
-    of other worlds have no judge) and the size of eps_cond - eps_uncond over the steps.
+    of other worlds have no judge), the share of clipped pixels, images of three more seeds with
+    their diversity, and the size of eps_cond - eps_uncond over the steps.
 
     Settings: `prompt`, `negative_prompt`, `guidance_scale` (0..20), `num_steps` (1..50),
     `scheduler` (a name in `diffusion.SCHEDULERS`, or "the model's own"), `seed` (from 0).
-    `facts`: "image", a PIL image; "title"; "verdict", attribute → whether it is right; "gap", the
-    root mean square of the difference for each step, empty at scales 0 and 1, where only one of
-    the two predictions is computed.
+    `facts`: "image", a PIL image; "title"; "verdict", attribute → whether it is right; "damage",
+    the share of clipped pixels, 0..1; "gap", the root mean square of the difference for each step,
+    empty at scales 0 and 1, where only one of the two predictions is computed; "diversity", the
+    mean difference between images of four seeds, 0..1, and "others", those of the three more.
     """
 
-    PANELS = ("image", "verdict", "pinned", "gap", "sheet")
+    PANELS = ("image", "verdict", "damage", "seeds", "pinned", "gap", "sheet")
+    QUESTION = (
+        "At which of these guidance scales are most of the prompt's words right, over four seeds?"
+    )
+    CHOICES = tuple(f"scale {scale:g}" for scale in TASK_SCALES)
 
-    prompt = controls.text("prompt", shared.PROMPT)
+    prompt = controls.text("prompt", PROMPT)
     negative_prompt = controls.text("negative prompt", hint="what to steer away from")
     guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5)
     num_steps = controls.whole("steps", 1, 50)
@@ -49,7 +75,13 @@ class CfgExplorer(shared.SheetExplorer):
             controls.button("pin", "Keep this image beside the next ones", self.pin),
             controls.button("strip", "One image for each of eight guidance scales", self.strip),
             controls.button("grid", "Guidance against steps", self.grid),
+            self.gif_button(),
         ]
+
+    def page(self) -> list[widgets.Widget]:
+        image, verdict, damage, seeds, pinned, gap, sheet = self.panels.values()
+        measured = layout.aside(verdict, damage, seeds)
+        return [layout.main(image), measured, layout.main(pinned), gap, layout.wide(sheet)]
 
     def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
         generation = self.start(settings)
@@ -57,10 +89,44 @@ class CfgExplorer(shared.SheetExplorer):
         image, title, note = generation.image(), title_of(settings), generation.note
         asked, seen = parse_prompt(settings.prompt), judge_reading(self.sd, image)
         verdict = {name: seen[name] == word for name, word in asked.items() if seen}
+        damage = clipped(image)
         panels = {"image": image_html(image, title), "verdict": verdict_html(asked, seen)}
-        yield PanelUpdate(panels, note, {"image": image, "title": title, "verdict": verdict})
+        panels["damage"] = damage_html(damage, bool(seen))
+        facts = {"image": image, "title": title, "verdict": verdict, "damage": damage}
+        yield PanelUpdate(panels, note, facts)
         gap = [size for step in generation.steps if (size := gap_of(step)) is not None]
         yield PanelUpdate({"gap": gap_html(gap)}, note, {"gap": gap})
+        others = yield from self._others(settings)
+        spread = diversity([image, *others])
+        panels = {"seeds": seeds_html(others, spread)}
+        yield PanelUpdate(panels, note, {"others": others, "diversity": spread})
+
+    def _others(self, settings: Settings) -> Generator[PanelUpdate, None, list[Image.Image]]:
+        """Images of the next seeds."""
+        images = []
+        for number in range(1, OTHER_SEEDS + 1):
+            seed = (settings.seed + number) % (controls.HIGHEST_SEED + 1)
+            image = yield from self.drawn(Settings(**{**vars(settings), "seed": seed}))
+            images.append(image)
+        return images
+
+    def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Draw four seeds at each scale and compare what the judge and the two measures say."""
+        asked = parse_prompt(settings.prompt)
+        if not asked or find_judge(self.sd) is None:
+            raise ValueError("the judge cannot read this prompt; name things of its world")
+        rows, shown = [], []
+        for scale in TASK_SCALES:
+            at_scale = Settings(**{**vars(settings), "guidance_scale": scale})
+            image = yield from self.drawn(at_scale, f"scale {scale:g}")
+            images = [image, *(yield from self._others(at_scale))]
+            rows.append(Row.of(self.sd, scale, asked, images))
+            shown += [image_html(one, f"scale {scale:g}", shared.THUMBNAIL) for one in images]
+            sheet = shared.row_html(shown, len(images), shared.THUMBNAIL) + rows_html(rows)
+            yield PanelUpdate({"sheet": sheet})
+        most = max(row.right for row in rows)
+        right = tuple(f"scale {row.scale:g}" for row in rows if row.right == most)
+        yield PanelUpdate(status="", facts={"right": right, "told": told_of(rows)})
 
     def pin(self) -> None:
         """Keep the image as it is now beside those that follow."""
@@ -88,7 +154,43 @@ class CfgExplorer(shared.SheetExplorer):
     def remark(self, settings: Settings, image: Image.Image) -> str:
         asked, seen = parse_prompt(settings.prompt), judge_reading(self.sd, image)
         right = sum(seen.get(name) == word for name, word in asked.items())
-        return f": {right} of {len(asked)} right" if seen and asked else ""
+        counted = f"{right} of {len(asked)} right, " if seen and asked else ""
+        return f": {counted}{100 * clipped(image):.1f} % clipped"
+
+
+class Row(NamedTuple):
+    """What is measured at one guidance scale over several seeds."""
+
+    scale: float
+    right: float  # share of the words that came true, 0..1
+    damage: float  # share of clipped pixels, 0..1
+    spread: float  # diversity, 0..1
+
+    @classmethod
+    def of(
+        cls, sd: StableDiffusion, scale: float, asked: dict[str, str], images: list[Image.Image]
+    ) -> Row:
+        """Measure images of one scale."""
+        seen = [judge_reading(sd, image) for image in images]
+        right = fmean(words[name] == word for words in seen for name, word in asked.items())
+        return cls(scale, right, fmean(map(clipped, images)), diversity(images))
+
+
+def clipped(image: Image.Image) -> float:
+    """The share of the pixels of which at least one colour is 0 or 255, 0..1."""
+    values = np.asarray(image.convert("RGB"))  # (H, W, 3)
+    return float(((values == 0) | (values == 255)).any(axis=2).mean())
+
+
+@lru_cache(maxsize=1)
+def clipped_in_world() -> float:
+    """The mean share of clipped pixels in what the world draws."""
+    return fmean(clipped(render(scene)) for scene in scenes(WORLD_IMAGES, "test"))
+
+
+def diversity(images: Sequence[Image.Image]) -> float:
+    """How far the images are from each other, 0..1 (see `evaluation.pixel_distance`)."""
+    return pixel_distance(viz.to_tensor(images))
 
 
 def judge_reading(sd: StableDiffusion, image: Image.Image) -> dict[str, str]:
@@ -119,6 +221,42 @@ def verdict_html(asked: dict[str, str], seen: dict[str, str]) -> str:
         for name, word in asked.items()
     ]
     return shared.table_html([("", "asked", "seen", ""), *rows], "the judge's verdict")
+
+
+def damage_html(damage: float, of_our_world: bool) -> str:
+    """The share of clipped pixels, beside that of the world's own drawings."""
+    usual = f" (the world's own drawings: {100 * clipped_in_world():.1f} %)" if of_our_world else ""
+    told = f"damage: <strong>{100 * damage:.1f} %</strong> of the pixels are clipped{usual}"
+    return f'<div style="margin: 4px">{told}</div>'
+
+
+def seeds_html(others: Sequence[Image.Image], spread: float) -> str:
+    """Images of other seeds, and how different they are."""
+    width = SEED_WIDTH
+    small = [image_html(image, f"seed + {i}", width) for i, image in enumerate(others, 1)]
+    told = f"diversity over {len(others) + 1} seeds: <strong>{spread:.3f}</strong>"
+    row = shared.row_html(small, len(small), width)
+    return f'<div style="margin: 4px">{told}</div>{row}'
+
+
+def rows_html(rows: Sequence[Row]) -> str:
+    """What was measured at each scale, as a table."""
+    cells = [
+        (f"{r.scale:g}", f"{100 * r.right:.0f} %", f"{100 * r.damage:.1f} %", f"{r.spread:.3f}")
+        for r in rows
+    ]
+    head = ("guidance scale", "right", "clipped", "diversity")
+    return shared.table_html([head, *cells], "four seeds at each scale")
+
+
+def told_of(rows: Sequence[Row]) -> str:
+    """The three measures of each scale in a sentence."""
+    parts = (
+        f"scale {r.scale:g}: {100 * r.right:.0f} % right, {100 * r.damage:.1f} % clipped, "
+        f"diversity {r.spread:.3f}"
+        for r in rows
+    )
+    return "; ".join(parts) + "."
 
 
 def gap_of(step: Step) -> float | None:

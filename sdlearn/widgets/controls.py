@@ -22,14 +22,14 @@ __all__ = ["another_seed", "button", "choice", "decimal", "hidden", "seed", "tex
 Trait = TypeVar("Trait", bound="traitlets.TraitType[Any, Any]")
 
 HIGHEST_SEED = 2**31 - 1
-WIDE = "min(100%, 640px)"  # for a projector
-LABEL = {"description_width": "130px"}
+WIDTH = "auto"  # of the column of controls
+LABEL = {"description_width": "8em"}  # in letters: a presenter's are larger
 PROMPT_HINT = "such as: a cat in the rain, as a watercolour; then Enter"
 
 
-def _setting(trait: Trait, kind: Any, label: str, width: str, **options: Any) -> Trait:
+def _setting(trait: Trait, kind: Any, label: str, **options: Any) -> Trait:
     """The trait, with a function that makes its control."""
-    layout = {"width": width}
+    layout = {"width": WIDTH}
     return trait.tag(control=lambda: kind(description=label, style=LABEL, layout=layout, **options))
 
 
@@ -43,7 +43,7 @@ def text(
 ) -> traitlets.Unicode[str, str | bytes]:
     """A line of text, which counts when Enter is pressed or the box is left."""
     trait = traitlets.Unicode(value)
-    return _setting(trait, widgets.Text, label, WIDE, placeholder=hint, continuous_update=False)
+    return _setting(trait, widgets.Text, label, placeholder=hint, continuous_update=False)
 
 
 def whole(
@@ -56,7 +56,7 @@ def whole(
     trait = traitlets.Int(low if value is None else value, min=low, max=high)
     top = low + 1 if high is None else high
     options = {"value": low, "min": low, "max": top, "continuous_update": live}
-    return _setting(trait, widgets.IntSlider, label, WIDE, **options)
+    return _setting(trait, widgets.IntSlider, label, **options)
 
 
 def decimal(
@@ -66,19 +66,19 @@ def decimal(
     options: dict[str, Any] = {"value": low, "min": low, "max": high, "step": step}
     options |= {"continuous_update": live, "readout_format": ".2f" if step < 0.1 else ".1f"}
     trait = traitlets.Float(value, min=low, max=high)
-    return _setting(trait, widgets.FloatSlider, label, WIDE, **options)
+    return _setting(trait, widgets.FloatSlider, label, **options)
 
 
 def choice(label: str, options: Sequence[str]) -> traitlets.Enum[str]:
     """One of several words, from a menu; the first one at the beginning."""
     trait = traitlets.Enum(options, options[0])
-    return _setting(trait, widgets.Dropdown, label, "320px", options=options)
+    return _setting(trait, widgets.Dropdown, label, options=options)
 
 
 def seed(value: int, label: str = "seed") -> traitlets.Int[int, int]:
     """A box for a seed, a whole number from 0."""
     trait = traitlets.Int(value, min=0, max=HIGHEST_SEED)
-    return _setting(trait, widgets.BoundedIntText, label, "260px", min=0, max=HIGHEST_SEED)
+    return _setting(trait, widgets.BoundedIntText, label, min=0, max=HIGHEST_SEED)
 
 
 def button(label: str, tooltip: str, action: Callable[[], Any]) -> widgets.Button:

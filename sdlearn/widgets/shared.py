@@ -12,7 +12,7 @@ import io
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -34,8 +34,9 @@ from ..world import Scene, render
 from . import controls
 from .base import LiveExplorer, PanelUpdate, Settings
 from .picker import to_square, upload_button
+from .sharing import download_html, gif
 
-__all__ = ["Generation", "ImageExplorer", "SheetExplorer"]
+__all__ = ["FilmExplorer", "Generation", "ImageExplorer", "SheetExplorer"]
 
 PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
 OWN = "the model's own"  # scheduler or schedule; a menu shows nothing at all for None
@@ -73,9 +74,10 @@ def image_html(image: Image.Image, title: str, width: int = IMAGE_WIDTH) -> str:
 
 
 def figure_html(figure: Any) -> str:
-    """A figure of `sdlearn.viz`, with its alternative text."""
+    """A figure of `sdlearn.viz`, with its alternative text; dark on a dark page."""
     data, metadata = figure._repr_mimebundle_()
-    return image_tag(data["image/png"], data["text/plain"], metadata["image/png"]["width"])
+    tag = image_tag(data["image/png"], data["text/plain"], metadata["image/png"]["width"])
+    return f'<div class="sdlearn-chart">{tag}</div>'
 
 
 def row_html(images: Iterable[str], columns: int, width: int) -> str:
@@ -232,8 +234,45 @@ def without(settings: Settings, *names: str) -> tuple[tuple[str, Any], ...]:
     return tuple(item for item in vars(settings).items() if item[0] not in names)
 
 
-class SheetExplorer(LiveExplorer):
+class FilmExplorer(LiveExplorer):
+    """The base of explorers with images that make a film: `film` holds (caption, image)."""
+
+    FILM = "strip"  # what it is called on the page, and its file
+
+    @property
+    def film(self) -> Sequence[tuple[str, Image.Image]]:
+        """The images in order, each with its caption; none before there are any."""
+        raise NotImplementedError
+
+    def gif(self) -> bytes:
+        """The film as a GIF. Raises `ValueError` where there is none yet."""
+        if not (film := list(self.film)):
+            raise ValueError(f"there is no {self.FILM} yet: make one first")
+        return gif([image for _, image in film], [caption for caption, _ in film])
+
+    def show_gif(self) -> None:
+        """Show a link that stores the GIF."""
+        try:
+            link = download_html(self.gif(), f"{self.FILM}.gif", f"store the {self.FILM} as a GIF")
+        except ValueError as error:
+            self.set_status(str(error))
+        else:
+            self.taken_away.value = link
+
+    def gif_button(self) -> Any:
+        """The button for `show_gif`."""
+        return controls.button("GIF", f"The {self.FILM} as an animated image", self.show_gif)
+
+
+class SheetExplorer(FilmExplorer):
     """The base of explorers that can fill a panel with images of other settings."""
+
+    _sheet: Sequence[tuple[str, Image.Image]] = ()  # the last one that was finished
+
+    @property
+    def film(self) -> Sequence[tuple[str, Image.Image]]:
+        """The images of the last sheet."""
+        return self._sheet
 
     def start(self, settings: Settings) -> Generation:
         """Begin a generation with these settings."""
@@ -249,15 +288,25 @@ class SheetExplorer(LiveExplorer):
         """A job that fills `panel` with small images: `variants` maps captions to settings."""
         yield from self._updates_or_seen()  # the image above may not be finished
         present, images = self.current_settings(), []
+        film: list[tuple[str, Image.Image]] = []
         for number, (caption, changes) in enumerate(variants.items(), 1):
             settings = Settings(**{**vars(present), **changes})
-            generation = self.start(settings)
-            for step in generation.remaining:
-                generation.steps.append(step)
-                yield PanelUpdate(status=f"image {number} of {len(variants)}")
-            image = generation.image()
-            images.append(image_html(image, caption + self.remark(settings, image), THUMBNAIL))
+            image = yield from self.drawn(settings, f"image {number} of {len(variants)}")
+            caption += self.remark(settings, image)
+            images.append(image_html(image, caption, THUMBNAIL))
+            film.append((caption, image))
             yield PanelUpdate({panel: row_html(images, columns, THUMBNAIL)})
+        self._sheet = film
+
+    def drawn(
+        self, settings: Settings, status: str | None = None
+    ) -> Generator[PanelUpdate, None, Image.Image]:
+        """Draw another image than that of the page, a step for each `next`; it is returned."""
+        generation = self.start(settings)
+        for step in generation.remaining:
+            generation.steps.append(step)
+            yield PanelUpdate(status=status)
+        return generation.image()
 
 
 # An image of the reader

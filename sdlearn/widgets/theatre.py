@@ -23,7 +23,8 @@ from .. import viz
 from ..diffusion.equations import add_noise
 from ..pipeline import Step, to_pil
 from . import controls, shared
-from .base import LiveExplorer, PanelUpdate, Settings
+from . import page as layout
+from .base import PanelUpdate, Settings
 from .noise import level_html
 from .shared import Generation, image_html
 
@@ -35,7 +36,7 @@ FINISHED = -1  # beside the steps in `Generation.cache`
 SPEEDS = {"slow": 1000, "normal": 400, "fast": 150}  # milliseconds for a step
 
 
-class DenoisingTheatre(LiveExplorer):
+class DenoisingTheatre(shared.FilmExplorer):
     """A generation step by step.
 
     Settings: `prompt`; `guidance_scale` (0..20); `num_steps` (1..50); `scheduler` (a name in
@@ -47,6 +48,12 @@ class DenoisingTheatre(LiveExplorer):
     """
 
     PANELS = ("x_t", "eps", "pred_x0", "image", "numbers")
+    FILM = "film"
+    QUESTION = (
+        "pred_x0 is the image that the model expects at the end. In which part of the steps has it "
+        "come more than half of the way to the image that comes out?"
+    )
+    CHOICES = ("the first quarter", "the second", "the third", "the last")
 
     prompt = controls.text("prompt", shared.PROMPT)
     guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5)
@@ -65,7 +72,23 @@ class DenoisingTheatre(LiveExplorer):
 
     def buttons(self) -> list[widgets.Widget]:
         traitlets.link((self, "step"), (self.play, "value"))
-        return [play_button(self.play), self.speed, controls.another_seed(self), self.play]
+        another = controls.another_seed(self)
+        return [play_button(self.play), self.speed, another, self.gif_button(), self.play]
+
+    def page(self) -> list[widgets.Widget]:
+        x_t, eps, pred_x0, image, numbers = self.panels.values()
+        return [layout.main(x_t), layout.side(pred_x0, eps), layout.side(image), numbers]
+
+    @property
+    def film(self) -> list[tuple[str, Image.Image]]:
+        """x_t of all steps that are drawn, decoded."""
+        generation = self._generation(shared.without(self.current_settings(), "step"))
+        drawn = range(len(generation.steps))
+        return [
+            (f"step {i + 1} of {len(drawn)}", generation.cache[i].facts["x_t"])
+            for i in drawn
+            if i in generation.cache
+        ]
 
     @traitlets.observe("num_steps", "scheduler")
     def _count_steps(self, _change: Any = None) -> None:
@@ -94,6 +117,19 @@ class DenoisingTheatre(LiveExplorer):
         yield step_update(generation, settings.step - 1)
         yield from draw_all(generation, settings.step)
 
+    def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Draw all steps and measure how far each pred_x0 is from the finished image."""
+        yield from self.updates(settings)
+        generation = self._generation(shared.without(settings, "step"))
+        count, end = len(generation.steps), generation.cache[FINISHED]
+        far = [distance(step_update(generation, i).facts["pred_x0"], end) for i in range(count)]
+        half = next((i for i, gap in enumerate(far) if gap < far[0] / 2), count - 1)
+        told = (
+            f"From step {half + 1} of {count} on, its pixels are less than half as far from the "
+            f"finished image as at step 1: {far[half]:.3f} against {far[0]:.3f}, root mean square."
+        )
+        yield PanelUpdate(facts={"right": (self.CHOICES[4 * half // count],), "told": told})
+
     def figure(self) -> Figure:
         where = f"step {self.facts['index'] + 1} of {len(self.facts['steps'])}"
         titles = [f"pred_x0, decoded, {where}", self.facts["title"]]
@@ -110,6 +146,13 @@ def play_button(play: widgets.Play) -> widgets.ToggleButton:
     button.observe(lambda c: setattr(button, "description", "pause" if c.new else "play"), "value")
     traitlets.link((button, "value"), (play, "playing"))
     return button
+
+
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Root mean square difference of two images' pixels, 0..1."""
+    if one.size != other.size:
+        other = other.resize(one.size)
+    return float((viz.to_tensor(one) - viz.to_tensor(other)).square().mean().sqrt())
 
 
 def title_of(settings: Settings) -> str:
