@@ -4,23 +4,35 @@
     house        the first session's image and its filmstrip
     world        a contact sheet of the drawn world
     round_trips  rows of the world's images over what the autoencoder makes of them
+    maps         the map of the pipeline, with "you are here", for lessons 01 to 06 (lessons/map)
 
 The figures (guidance, composition, steps) come from `sdlearn evaluate --figures`, the explorers
 from `pytest tests/test_browser.py --screenshots images/explorers`, and the sample sheets in
 `training/` from `sdlearn train unet --samples images/training/round-N`.
 """
 
+import base64
 import sys
 from pathlib import Path
 
-from sdlearn import evaluation, load, render
+from sdlearn import evaluation, load, render, viz
 from sdlearn.cli import main
+from sdlearn.inside import trace
 from sdlearn.training.samples import PROMPTS
 from sdlearn.util.images import tile, to_pil
 from sdlearn.util.progress import progress_bar
 from sdlearn.world import scene_at, scenes
 
 HERE = Path(__file__).parent
+MAPS = HERE.parent / "lessons" / "map"
+MARKED = {  # lesson → the part of the map that it is about; 00 draws the whole of it
+    "01": "forward",
+    "02": "text",
+    "03": "unet",
+    "04": "vae",
+    "05": "loop",
+    "06": "guidance",
+}
 COLUMNS = 8
 SHOWCASE = (  # sixteen prompts that show the world's range
     *PROMPTS,
@@ -62,10 +74,19 @@ def round_trips() -> None:
     tile([image for row in rows for image in to_pil(row)], COLUMNS).save(HERE / "round_trips.png")
 
 
+def maps() -> None:
+    """The house of the first session on the map, with the part of each lesson marked."""
+    found = trace(load("tiny"), SHOWCASE[0], seed=7)
+    MAPS.mkdir(exist_ok=True)
+    for lesson, area in MARKED.items():
+        data, _ = viz.pipeline_map(found, here=area, short=True)._repr_mimebundle_()
+        (MAPS / f"{lesson}.png").write_bytes(base64.b64decode(data["image/png"]))
+
+
 if __name__ == "__main__":
-    makers = {maker.__name__: maker for maker in (tiny_sheet, house, world, round_trips)}
+    makers = {maker.__name__: maker for maker in (tiny_sheet, house, world, round_trips, maps)}
     for name in sys.argv[1:] or makers:
         if name not in makers:
             sys.exit(f"name must be one of {', '.join(makers)}; got {name!r}")
         makers[name]()
-        print(HERE / f"{name}.png")
+        print(MAPS if name == "maps" else HERE / f"{name}.png")

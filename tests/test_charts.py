@@ -144,7 +144,7 @@ def test_charts_are_stored_with_a_palette_that_nobody_sees():
     page, _ = png_of(figure)
     data, _ = figure._repr_mimebundle_()
     small = len(data["image/png"])
-    figure.few_colours = False
+    figure.colours = None
     exact, _ = png_of(figure)
     assert len(figure._repr_mimebundle_()[0]["image/png"]) > 2 * small
     difference = np.abs(page.astype(float) - exact)

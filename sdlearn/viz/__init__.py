@@ -12,11 +12,13 @@ from .charts import bars, curves
 from .figure import PALETTE, Sheet
 from .images import channels, filmstrip, grid, heatmap, show
 from .matrix import matrix
+from .pipeline_map import Trace, pipeline_map
 from .tokens import tokens
 
 __all__ = [
     "PALETTE",
     "Sheet",
+    "Trace",
     "bars",
     "channels",
     "curves",
@@ -24,6 +26,7 @@ __all__ = [
     "grid",
     "heatmap",
     "matrix",
+    "pipeline_map",
     "show",
     "to_tensor",
     "tokens",

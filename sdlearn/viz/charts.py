@@ -125,7 +125,7 @@ def bars(
 def _new_axes(size: Pair, alt: str) -> Axes:
     if size[0] < LEAST[0] or size[1] < LEAST[1]:
         raise ValueError(f"size must leave room for a chart beside its texts; got {size}")
-    return Sheet(*size, alt, few_colours=True).add_subplot()
+    return Sheet(*size, alt, colours=256).add_subplot()
 
 
 def _dressed(ax: Axes, grid: Literal["x", "y"]) -> Axes:
