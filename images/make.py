@@ -4,7 +4,7 @@
     house        the first session's image and its filmstrip
     world        a contact sheet of the drawn world
     round_trips  rows of the world's images over what the autoencoder makes of them
-    maps         the map of the pipeline, with "you are here", for lessons 01 to 06 (lessons/map)
+    maps         the map of the pipeline, with "you are here", of every lesson but 00
 
 The figures (guidance, composition, steps) come from `sdlearn evaluate --figures`, the explorers
 from `pytest tests/test_browser.py --screenshots images/explorers`, and the sample sheets in
@@ -12,6 +12,8 @@ from `pytest tests/test_browser.py --screenshots images/explorers`, and the samp
 """
 
 import base64
+import html
+import json
 import sys
 from pathlib import Path
 
@@ -21,17 +23,23 @@ from sdlearn.inside import trace
 from sdlearn.training.samples import PROMPTS
 from sdlearn.util.images import tile, to_pil
 from sdlearn.util.progress import progress_bar
+from sdlearn.viz.pipeline_map import WIDTH
 from sdlearn.world import scene_at, scenes
 
 HERE = Path(__file__).parent
-MAPS = HERE.parent / "lessons" / "map"
-MARKED = {  # lesson → the part of the map that it is about; 00 draws the whole of it
+LESSONS = HERE.parent / "lessons"
+MAP_CELL = "you-are-here"
+MARKED = {  # lesson → the part of the map that it is about; 00 draws the whole map itself
     "01": "forward",
     "02": "text",
     "03": "unet",
     "04": "vae",
     "05": "loop",
     "06": "guidance",
+    "07": "tokens",
+    "08": "reverse",
+    "09": "forward",
+    "10": "map",
 }
 COLUMNS = 8
 SHOWCASE = (  # sixteen prompts that show the world's range
@@ -75,12 +83,29 @@ def round_trips() -> None:
 
 
 def maps() -> None:
-    """The house of the first session on the map, with the part of each lesson marked."""
+    """The house of the first session on the map, with the part of each lesson marked.
+
+    The map is the second cell of its lesson, a link to the file.
+    """
     found = trace(load("tiny"), SHOWCASE[0], seed=7)
-    MAPS.mkdir(exist_ok=True)
-    for lesson, area in MARKED.items():
-        data, _ = viz.pipeline_map(found, here=area, short=True)._repr_mimebundle_()
-        (MAPS / f"{lesson}.png").write_bytes(base64.b64decode(data["image/png"]))
+    (LESSONS / "map").mkdir(exist_ok=True)
+    for lesson in sorted(LESSONS.glob("[0-9]*.ipynb")):
+        if area := MARKED.get(number := lesson.name[:2]):
+            figure = viz.pipeline_map(found, here=area, short=True)
+            data, _ = figure._repr_mimebundle_()
+            (LESSONS / "map" / f"{number}.png").write_bytes(base64.b64decode(data["image/png"]))
+            link_map(lesson, f"map/{number}.png", figure.alt)
+
+
+def link_map(lesson: Path, name: str, alt: str) -> None:
+    """Make the second cell of a lesson show its map."""
+    notebook = json.loads(lesson.read_text(encoding="utf-8"))
+    source = [f'<img src="{name}" width="{WIDTH}" alt="{html.escape(alt)}">']
+    cell = {"cell_type": "markdown", "id": MAP_CELL, "metadata": {}, "source": source}
+    first, *others = (cell for cell in notebook["cells"] if cell["id"] != MAP_CELL)
+    notebook["cells"] = [first, cell, *others]
+    text = json.dumps(notebook, indent=1, ensure_ascii=False)
+    lesson.write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -89,4 +114,4 @@ if __name__ == "__main__":
         if name not in makers:
             sys.exit(f"name must be one of {', '.join(makers)}; got {name!r}")
         makers[name]()
-        print(MAPS if name == "maps" else HERE / f"{name}.png")
+        print(LESSONS / "map" if name == "maps" else HERE / f"{name}.png")

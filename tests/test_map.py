@@ -1,6 +1,7 @@
 """The map of the pipeline: what it was drawn from, what stands on it, and where."""
 
 import base64
+import html
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from runpy import run_path
 
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -15,7 +17,7 @@ from PIL import Image
 
 from sdlearn import course, load, viz
 from sdlearn.inside import anatomy, trace
-from sdlearn.viz.pipeline_map import AREAS, SD15, Trace, extent
+from sdlearn.viz.pipeline_map import AREAS, SD15, WIDTH, Trace, extent
 
 PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
 ROOT = Path(__file__).parents[1]
@@ -139,7 +141,9 @@ def test_a_long_prompt_stays_in_its_boxes(found: Trace):
 def test_the_numbers_on_it_are_those_of_the_trace(found: Trace):
     shown = texts(viz.pipeline_map(found))
     assert {"77 tokens", "states, 77×128", "16×16×4", "128×128×3", "48 times smaller"} <= {*shown}
-    assert {"0.7 million", "10.9 million", "14.1 million", "57 MB", "48 times"} <= {*shown}
+    counts = found.parameters
+    millions = [f"{count / 1e6:.1f} million" for count in (*counts.values(), sum(counts.values()))]
+    assert {*millions[:2], millions[3], f"{4 * sum(counts.values()) / 1e6:.0f} MB"} <= {*shown}
     assert {"DDIM", "3", "3 × difference", "t = 999", "4 times; shown: step 2"} <= {*shown}
     wider = replace(found, states=np.zeros((77, 64)), result=np.zeros((4, 8, 8)))
     shown = texts(viz.pipeline_map(wider))
@@ -214,29 +218,95 @@ def test_it_is_told_to_those_who_cannot_see_it(found: Trace):
 # The files of the lessons
 
 MAKE = run_path(str(ROOT / "images" / "make.py"))
+FILES = sorted((ROOT / "lessons" / "map").iterdir())
+LESSONS = course.lessons()[1:]  # the first draws its map itself
 
 
 def test_every_lesson_has_a_map_with_its_own_part_marked():
-    numbers = [lesson.path.name[:2] for lesson in course.lessons()]
-    assert list(MAKE["MARKED"]) == numbers
-    assert len(set(MAKE["MARKED"].values())) == len(numbers)
-    for number, area in MAKE["MARKED"].items():
-        path = ROOT / "lessons" / "map" / f"{number}.png"
+    numbers = [lesson.path.name[:2] for lesson in LESSONS]
+    assert numbers == [path.stem for path in FILES]
+    assert set(numbers) <= set(MAKE["MARKED"])
+    for path in FILES:
         assert path.stat().st_size < 110_000
         with Image.open(path) as image:
-            assert image.info["Description"].startswith(f"You are here: {AREAS[area].title}. ")
-            assert image.width == 2 * 840
+            title = AREAS[MAKE["MARKED"][path.stem]].title
+            assert image.info["Description"].startswith(f"You are here: {title}. ")
 
 
-def test_the_files_can_be_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch, found: Trace):
-    monkeypatch.setitem(MAKE["map_of_lessons"].__globals__, "MAPS", folder / "map")
-    monkeypatch.setitem(MAKE["map_of_lessons"].__globals__, "trace", lambda *_, **__: found)
-    MAKE["map_of_lessons"]()
-    assert sorted(p.name for p in (folder / "map").iterdir()) == [f"0{i}.png" for i in range(7)]
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_files_are_drawn_as_the_map_is_drawn_now(path: Path, of_lessons: Trace):
+    figure = viz.pipeline_map(of_lessons, here=MAKE["MARKED"][path.stem], short=True)
+    with Image.open(path) as image:
+        assert image.info["Description"] == figure.alt
+        stored = np.asarray(image.convert("RGB"))
+    assert unlike(stored, figure) <= FEW
+
+
+@pytest.fixture(scope="module")
+def of_lessons() -> Trace:
+    return trace(load("tiny"), MAKE["SHOWCASE"][0], seed=7)
+
+
+FEW = 20  # pixels of letters that a palette changes much
+
+
+def unlike(stored: np.ndarray, figure: viz.Sheet) -> int:
+    """How many pixels differ much, apart from the images, which new weights change."""
+    fresh = pixels(figure)
+    assert stored.shape == fresh.shape
+    apart = np.abs(stored.astype(int) - fresh).max(axis=2)
+    [ax], height = figure.axes, len(apart)
+    for image in ax.images:
+        left, right, bottom, top = image.get_extent()
+        (x0, y0), (x1, y1) = (
+            ax.transData.transform([(left, bottom), (right, top)]).round().astype(int)
+        )
+        apart[height - y1 - 3 : height - y0 + 3, x0 - 3 : x1 + 3] = 0
+    return int((apart > 80).sum())
+
+
+def test_a_map_that_has_changed_is_told_from_its_file(found: Trace):
+    figure = viz.pipeline_map(found, here="loop", short=True)
+    drawn = pixels(figure)
+    others = {"image": 255 - found.image, "latents": found.noise, "result": -found.result}
+    assert unlike(drawn, viz.pipeline_map(replace(found, **others), here="loop", short=True)) <= FEW
+    for other in ({"scheduler": "DDPM"}, {"step": 3}, {"seed": 8}):
+        page = viz.pipeline_map(replace(found, **other), here="loop", short=True)
+        assert unlike(drawn, page) > FEW
+    assert unlike(drawn, viz.pipeline_map(found, here="reverse", short=True)) > FEW
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
+def test_a_lesson_begins_with_its_map(lesson: course.Lesson):
+    cell = nbformat.read(lesson.path, as_version=4).cells[1]
+    name = f"map/{lesson.path.name[:2]}.png"
+    with Image.open(ROOT / "lessons" / name) as image:
+        alt = image.info["Description"]
+    assert (cell.cell_type, cell.id) == ("markdown", MAKE["MAP_CELL"])
+    assert cell.source == f'<img src="{name}" width="{WIDTH}" alt="{html.escape(alt)}">'
+
+
+def test_files_and_cells_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: Trace
+):
+    for lesson in course.lessons()[:2]:
+        (tmp_path / lesson.path.name).write_bytes(lesson.path.read_bytes())
+    monkeypatch.setitem(MAKE["maps"].__globals__, "LESSONS", tmp_path)
+    monkeypatch.setitem(MAKE["maps"].__globals__, "trace", lambda *_, **__: found)
+    first, second = (nbformat.read(path, as_version=4) for path in sorted(tmp_path.glob("*.ipynb")))
+    assert second.cells.pop(1).id == "you-are-here"
+    nbformat.write(second, tmp_path / course.lessons()[1].path.name)
+    MAKE["maps"]()
+    MAKE["maps"]()  # twice is once
+    made = [nbformat.read(path, as_version=4) for path in sorted(tmp_path.glob("*.ipynb"))]
+    assert made[0] == first
+    assert [cell.id for cell in made[1].cells[:2]] == [second.cells[0].id, "you-are-here"]
+    assert made[1].cells[:1] + made[1].cells[2:] == second.cells
+    assert [path.name for path in (tmp_path / "map").iterdir()] == ["01.png"]
 
 
 def test_a_copy_of_the_lessons_has_the_maps(tmp_path: Path):
     course.copy_lessons(tmp_path / "mine")
     copied = {path.name: path.read_bytes() for path in (tmp_path / "mine" / "map").iterdir()}
-    assert copied == {path.name: path.read_bytes() for path in (ROOT / "lessons/map").iterdir()}
-    assert len(copied) == 7
+    assert copied == {path.name: path.read_bytes() for path in FILES}

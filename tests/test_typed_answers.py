@@ -19,7 +19,7 @@ from sdlearn.world import Scene, Thing, render
 
 EXERCISES = catalogue.exercises()
 CALLS_THE_MODEL = ("start.numbers", "clip.tokens", "unet.middle", "unet.late_map", "vae.cost")
-CALLS_THE_MODEL += ("pipeline.decode", "guidance.negative")
+CALLS_THE_MODEL += ("pipeline.loop", "pipeline.guided", "pipeline.decode", "guidance.negative")
 DRAWS = ("start.three", "start.boat", "guidance.hard")  # tried below, without drawing
 
 OF_ALL = [

@@ -10,7 +10,7 @@ What is asked and what is right stands in `catalogue`.
 
 from .checks import Check, exercise
 from .exercises import Exercise, Mistake, OpenExercise
-from .guesses import guessed
+from .guesses import count_near, guessed, guessed_numbers
 from .library import Copied, Lesson, copy_lessons, in_checkout, lessons, lessons_folder
 from .quiz import Question, Quiz, self_check
 
@@ -24,8 +24,10 @@ __all__ = [
     "Question",
     "Quiz",
     "copy_lessons",
+    "count_near",
     "exercise",
     "guessed",
+    "guessed_numbers",
     "in_checkout",
     "lessons",
     "lessons_folder",

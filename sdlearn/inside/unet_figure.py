@@ -212,6 +212,7 @@ def _describe(a: Anatomy, t: float) -> str:
         f"The U-Net of {a.name} ({unet.parameters:,} parameters) in one call. Noisy latents enter "
         f"on the left, timestep t = {t:g} goes to every block, the text states to {crosses} "
         f"cross-attentions, and the predicted noise leaves on the right. Levels from the top: "
-        f"{levels}. At the bottom {middle[2]}×{middle[3]} with {middle[1]} channels. Skip connections lead "
-        "straight across from the way down to the way up. Each block shows some of its channels."
+        f"{levels}. At the bottom {middle[2]}×{middle[3]} with {middle[1]} channels. Skip "
+        "connections lead straight across from the way down to the way up. Each block shows some "
+        "of its channels."
     )

@@ -476,9 +476,9 @@ def _describe(trace: Trace) -> str:
         f"{_times(trace.states.shape)} numbers, and as many of the empty text. "
         f"Loop, {trace.num_steps} times: latents of {_latent_shape(trace.noise)} numbers, at first "
         f"noise, enter the U-Net ({counts['unet']} parameters), which reads the states and "
-        "predicts the noise with the words and without; guidance takes the prediction without and adds "
-        f"{trace.guidance_scale:g} times the difference; the scheduler, {trace.scheduler}, takes "
-        "one step to a little less noise, and the loop begins again. Image, once: the VAE makes of "
+        "predicts the noise with the words and without; guidance takes the prediction without "
+        f"and adds {trace.guidance_scale:g} times the difference; the scheduler, "
+        f"{trace.scheduler}, takes one step to a little less noise, and the loop begins again. Image, once: the VAE makes of "
         f"the finished latent an image of {_times(trace.image.shape)} numbers, {fold} times as "
         "many. Below, two rows of images. Forward: training adds noise to an image, here at t = "
         f"{times[0]}. Reverse: the loop takes it away, led by the words, at t = {times[1]}, above "
@@ -492,6 +492,6 @@ def _describe_short(trace: Trace) -> str:
     return (
         "A map of the pipeline. Words, tokens, text encoder and states; then the loop of latents, "
         "U-Net, guidance and scheduler; then the finished latent, the VAE and the image. Below, "
-        "the forward process from an image to noise, and the reverse process from noise to an image. "
-        f"The images are those of “{trace.prompt}”."
+        "the forward process from an image to noise, and the reverse process from noise to an "
+        f"image. The images are those of “{trace.prompt}”."
     )
