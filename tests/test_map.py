@@ -266,6 +266,7 @@ def unlike(stored: np.ndarray, figure: viz.Sheet) -> int:
     return int((apart > 80).sum())
 
 
+@pytest.mark.slow
 def test_a_map_that_has_changed_is_told_from_its_file(found: Trace):
     figure = viz.pipeline_map(found, here="loop", short=True)
     drawn = pixels(figure)

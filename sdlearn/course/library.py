@@ -20,6 +20,7 @@ __all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lesson
 
 PACKAGE = Path(__file__).parents[1]
 MANIFEST = ".sdlearn-copied.json"
+FOR_TESTS = "# NBVAL_CHECK_OUTPUT\n"  # the first line of some cells
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,16 @@ def _compare(path: Path, original: str, known: str | None) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """What is copied of a file: all of it, but of a notebook only what its cells hold."""
+    """What is copied of a file: all of it, but of a notebook only what its cells hold, and of that
+    no line that is for tests.
+    """
     if path.suffix != ".ipynb":
         return path.read_bytes()
     notebook = json.loads(path.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
-            cell |= {"outputs": [], "execution_count": None}
+            source = "".join(cell["source"]).removeprefix(FOR_TESTS).splitlines(keepends=True)
+            cell |= {"source": source, "outputs": [], "execution_count": None}
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 

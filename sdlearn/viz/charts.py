@@ -63,21 +63,18 @@ def curves(
     """
     lines = _pair(x, series)
     places = _check_marks(marks)
-    points = {n: _check_guesses(g, f"guesses[{n!r}]") for n, g in (guesses or {}).items()}
-    _check_names(points, lines)
+    points = _guessed_points(guesses or {}, lines)
     limits = None if limits is None else check_limits(limits)
     _check_log(log, lines, places, limits)
-    alt = alt or _describe_curves(lines, xlabel, ylabel, places) + _describe_guesses(
-        {f"{name} at {format_number(x)}": y for name, pairs in points.items() for x, y in pairs}
-    )
+    told = {f"{name} at {format_number(x)}": y for name, x, y in points}
+    alt = alt or _describe_curves(lines, xlabel, ylabel, places) + _describe_guesses(told)
     own = ax is not None
     ax = _dressed(ax or _new_axes(size, alt), "y")
     _draw_curves(ax, lines, log, limits)
     _draw_marks(ax, places)
-    for name, pairs in points.items():
-        colour = COLOURS[list(lines).index(name)]
-        _draw_guesses(ax, [(x, _within(y, ax.get_ylim())) for x, y in pairs], colour)
-    ax.set_xlabel(_with_guess(xlabel, any(points.values())), **LARGE)
+    for name, at, guess in points:
+        _draw_guess(ax, at, _within(guess, ax.get_ylim()), COLOURS[list(lines).index(name)])
+    ax.set_xlabel(_with_guess(xlabel, bool(points)), **LARGE)
     ax.set_ylabel(ylabel, **LARGE)
     if own:
         ax.set_title(title, **LARGE)
@@ -123,9 +120,8 @@ def bars(
     beyond = () if limits else guessed.values()
     limits = _bar_limits([0.0, *numbers, *places.values(), *beyond], limits)
     listed = "; ".join(f"{n}: {format_number(x)}" for n, x in zip(values, numbers, strict=True))
-    alt = alt or " ".join([f"{xlabel}. {listed}.", *_describe_marks(places)]) + _describe_guesses(
-        guessed
-    )
+    described = " ".join([f"{xlabel}. {listed}.", *_describe_marks(places)])
+    alt = alt or described + _describe_guesses(guessed)
     names = [wrap(str(name), NAME_WIDTH) for name in values]
     own = ax is not None
     if size is None:
@@ -135,8 +131,8 @@ def bars(
     _draw_bars(ax, names, numbers)
     _draw_marks(ax, places)
     ax.set_xlim(limits)
-    rows = [(_within(x, limits), list(values).index(name)) for name, x in guessed.items()]
-    _draw_guesses(ax, rows, COLOURS[1])
+    for name, guess in guessed.items():
+        _draw_guess(ax, _within(guess, limits), list(values).index(name), COLOURS[1])
     ax.set_xlabel(_with_guess(xlabel, bool(guessed)), **LARGE)
     if not own:
         _name_marks(ax, places)
@@ -205,10 +201,9 @@ def _draw_marks(ax: Axes, marks: dict[str, float]) -> None:
         ax.axvline(x, label=name, color=FAINT, lw=1.2, ls=(0, (4, 3)), clip_on=False)
 
 
-def _draw_guesses(ax: Axes, points: Sequence[Pair], colour: str) -> None:
+def _draw_guess(ax: Axes, x: float, y: float, colour: str) -> None:
     style: Any = {"ms": 9, "mfc": "none", "mec": colour, "mew": 2, "clip_on": False, "zorder": 5}
-    for point in points:
-        ax.plot(*point, "D", **style)
+    ax.plot(x, y, "D", **style)
 
 
 def _with_guess(label: str, has_guesses: bool) -> str:
@@ -325,6 +320,18 @@ def _check_guesses(guesses: Mapping[Any, float], name: str) -> list[tuple[Any, f
     if not isinstance(guesses, Mapping):
         raise ValueError(f"{name} must map what is guessed to numbers; got {guesses!r}")
     return [(of, float(to_numbers(x, f"{name}[{of!r}]", (0,)))) for of, x in guesses.items()]
+
+
+def _guessed_points(
+    guesses: Mapping[str, Mapping[float, float]], lines: Mapping[str, Curve]
+) -> list[tuple[str, float, float]]:
+    """The curve, x and y of each guess."""
+    _check_names(guesses, lines)
+    return [
+        (name, x, y)
+        for name, pairs in guesses.items()
+        for x, y in _check_guesses(pairs, f"guesses[{name!r}]")
+    ]
 
 
 def _check_names(guesses: Mapping[str, Any], shown: Mapping[str, Any]) -> None:

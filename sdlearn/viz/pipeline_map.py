@@ -323,9 +323,11 @@ def _draw_processes(page: Diagram, trace: Trace, short: bool) -> None:
         _draw_moments(page, [*moments[:-1:2], moments[-1]] if short else moments, lane, short)
     if short:
         return
-    for place, moment in zip(_thumbnails(forward, 6, THUMBNAIL), trace.forward, strict=True):
+    places = _thumbnails(forward, len(trace.forward), THUMBNAIL)
+    for place, moment in zip(places, trace.forward, strict=True):
         _draw_shares(page, moment.signal, place._replace(y=place.bottom + 21, height=9))
-    for place, moment in zip(_thumbnails(reverse, 6, THUMBNAIL), trace.reverse, strict=True):
+    places = _thumbnails(reverse, len(trace.reverse), THUMBNAIL)
+    for place, moment in zip(places, trace.reverse, strict=True):
         if moment.expected is not None:
             page.image(moment.expected, place._replace(y=place.bottom + 21))
     page.note(reverse.x + 12, reverse.bottom - 9, WHAT_IS_EXPECTED, ha="left", size=8)
@@ -478,7 +480,8 @@ def _describe(trace: Trace) -> str:
         f"noise, enter the U-Net ({counts['unet']} parameters), which reads the states and "
         "predicts the noise with the words and without; guidance takes the prediction without "
         f"and adds {trace.guidance_scale:g} times the difference; the scheduler, "
-        f"{trace.scheduler}, takes one step to a little less noise, and the loop begins again. Image, once: the VAE makes of "
+        f"{trace.scheduler}, takes one step to a little less noise, and the loop begins again. "
+        "Image, once: the VAE makes of "
         f"the finished latent an image of {_times(trace.image.shape)} numbers, {fold} times as "
         "many. Below, two rows of images. Forward: training adds noise to an image, here at t = "
         f"{times[0]}. Reverse: the loop takes it away, led by the words, at t = {times[1]}, above "
