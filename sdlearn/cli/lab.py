@@ -1,8 +1,8 @@
 """Open the lessons in JupyterLab.
 
-They are copied to a folder first (default: sdlearn-lessons), without their outputs: you see what a
-cell shows after you have predicted it. Your work is safe: a lesson that you changed is never written
-over. Rename it to get a fresh copy beside it.
+They are copied to a folder first (default: sdlearn-lessons), without their outputs: you see what
+a cell shows after you have predicted it. Your work is safe: a lesson that you changed is never
+written over. Rename it to get a fresh copy beside it.
 
 examples:
   sdlearn lab

@@ -188,8 +188,13 @@ class Diagram(Sheet):
         limit: float = LATENT_LIMIT,
         colours: Colormap = SIGNED,
     ) -> None:
-        """Numbers (h, w) as colours from -`limit` to `limit`: white is 0."""
-        self.image(values, place, cmap=colours, vmin=-limit, vmax=limit)
+        """Numbers (h, w) as colours from -`limit` to `limit`: white is 0.
+
+        Where there is no room for all of them some are left out, as a mean would be paler; and cells
+        of one colour make a small file.
+        """
+        style: dict[str, Any] = {"cmap": colours, "vmin": -limit, "vmax": limit}
+        self.image(values, place, interpolation="nearest", **style)
 
     def latents(self, channels: np.ndarray, place: Place, gap: float = 2) -> None:
         """The channels (C, h, w) of a latent, in two rows."""
