@@ -660,10 +660,10 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (loop(pairs="zip(timesteps, timesteps[1:])"), "the last step is missing"),
         (loop().replace("\nreturn", "\n    return"), "you return after the first step"),
-        (loop(pairs="zip(timesteps, [*timesteps[1:], -1])"), "your last step leads to timestep -1"),
+        (loop(pairs="zip(timesteps, [*timesteps[1:], -1])"), "a step of yours leads to more noise"),
         (
             loop(pairs="((t, t - 1000 // len(timesteps)) for t in timesteps)"),
-            "not every list has strides of 1000 // its length",
+            "go down the list, and from its last timestep to 0",
         ),
         (
             loop(pairs="((t, max(0, t - 1000 // len(timesteps))) for t in timesteps)"),
@@ -679,7 +679,7 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
         (loop(pairs="zip(timesteps, timesteps)"), "you stay where you are"),
         (
             loop(pairs="zip(timesteps[::-1], [*timesteps[::-1][1:], 0])"),
-            "the list goes from noisy to clean, and so does the loop",
+            "a step of yours leads to more noise",
         ),
         (loop(step="x_t - eps"), "no scheduler subtracts the noise"),
         (loop().replace("return x_t", "return x_t.clamp(-1, 1)"), "do not clamp"),
@@ -727,7 +727,7 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "torch.randn(len(seeds), 4, 16, 16)",
             "your function gives another result at every call, as it draws new noise",
         ),
-        ("sd.init_latents(seeds)", "but sd.init_latents made it: write its lines yourself"),
+        ("sd.init_latents(seeds)", "and sd.init_latents made it: write its lines yourself"),
     ),
     "pipeline.decode": (
         (

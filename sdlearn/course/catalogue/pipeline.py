@@ -206,13 +206,12 @@ class Loop(Exercise, name="pipeline.loop"):
         yield "you return after the first step: `return` stands below the loop, not in it"
         yield walk(timesteps, [*rest, -1])
         yield (
-            "your last step leads to timestep -1, and to Python that is the last entry, the "
-            "noisiest: it must lead to 0"
+            "a step of yours leads to more noise, where ddim_step gives nan: go down the list, and "
+            "from its last timestep to 0 (below 0, Python counts from the noisy end)"
         )
         stride = 1000 // len(timesteps)
-        for nexts in ([t - stride for t in timesteps], [max(0, t - stride) for t in timesteps]):
-            yield walk(timesteps, nexts)
-            yield "not every list has strides of 1000 // its length: take the next from the list"
+        yield walk(timesteps, [max(0, t - stride) for t in timesteps])
+        yield "not every list has strides of 1000 // its length: take the next from the list"
         yield walk(timesteps[-1:], [0])
         yield (
             "every step of yours begins at the noise again, so only the last one counts: go on "
@@ -220,8 +219,6 @@ class Loop(Exercise, name="pipeline.loop"):
         )
         yield walk(timesteps, timesteps)
         yield "you stay where you are: the second alpha_bar is that of the next timestep"
-        yield walk(timesteps[::-1], [*timesteps[-2::-1], 0])
-        yield "the list goes from noisy to clean, and so does the loop: do not turn it round"
         x_t = noise
         for t in timesteps:
             x_t = x_t - sd.predict_noise(x_t, t, cond)
