@@ -1,5 +1,6 @@
 """Lessons are copied without touching a learner's work, and JupyterLab really serves them."""
 
+import hashlib
 import json
 import os
 import signal
@@ -20,9 +21,16 @@ from sdlearn.course import library
 ROOT = Path(__file__).parents[1]
 
 
+SOURCE = ["# NBVAL_CHECK_OUTPUT\n", "# shown\n", "print(3)"]
+
+
 def notebook(title: str) -> str:
-    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": [f"# {title}\n", "Hi"]}
-    return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    """A notebook of two cells, the second of which was run."""
+    text = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": [f"# {title}\n", "Hi ×"]}
+    shown = [{"output_type": "stream", "name": "stdout", "text": ["3\n"]}]
+    code = {"cell_type": "code", "id": "b", "metadata": {"tags": ["x"]}, "source": SOURCE}
+    code |= {"outputs": shown, "execution_count": 1}
+    return json.dumps({"cells": [text, code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
 @pytest.fixture
@@ -51,8 +59,34 @@ def test_first_copy_takes_every_file_of_the_course(installed: Path, tmp_path: Pa
     expected = ["00_start_here.ipynb", "01_noise.ipynb", "images/a.png"]
     assert copied == course.Copied(new=expected)
     assert files(tmp_path / "mine") == {*expected, library.MANIFEST}
-    for name in expected:
-        assert (tmp_path / "mine" / name).read_bytes() == (installed / name).read_bytes()
+    picture = "images/a.png"
+    assert (tmp_path / "mine" / picture).read_bytes() == (installed / picture).read_bytes()
+
+
+def test_a_copied_notebook_has_no_outputs_and_is_the_same_otherwise(
+    installed: Path, tmp_path: Path
+):
+    course.copy_lessons(tmp_path / "mine")
+    copy = (tmp_path / "mine" / "01_noise.ipynb").read_text(encoding="utf-8")
+    original = json.loads((installed / "01_noise.ipynb").read_text(encoding="utf-8"))
+    original["cells"][1] |= {"outputs": [], "execution_count": None, "source": SOURCE[1:]}
+    assert json.loads(copy) == original
+    assert "Hi ×" in copy  # readable, and its lines as in a stored notebook
+    assert copy.startswith('{\n "cells": [\n')
+    assert copy.endswith("}\n")
+
+
+def test_a_copy_of_earlier_editions_is_refreshed(installed: Path, tmp_path: Path):
+    """Those had outputs: what is known of them is the sum of the whole file."""
+    mine = tmp_path / "mine"
+    course.copy_lessons(mine)
+    whole = (installed / "01_noise.ipynb").read_bytes()
+    (mine / "01_noise.ipynb").write_bytes(whole)
+    known = json.loads((mine / library.MANIFEST).read_text())
+    known["01_noise.ipynb"] = hashlib.sha256(whole).hexdigest()
+    (mine / library.MANIFEST).write_text(json.dumps(known))
+    assert course.copy_lessons(mine).refreshed == ["01_noise.ipynb"]
+    assert b"stdout" not in (mine / "01_noise.ipynb").read_bytes()
 
 
 def test_second_copy_changes_nothing(installed: Path, tmp_path: Path):
@@ -177,16 +211,33 @@ def test_installed_opens_the_copies_and_passes_the_exit_code_on(
     assert Path("sdlearn-lessons/01_noise.ipynb").exists()
 
 
-def test_a_checkout_opens_its_own_lessons_in_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[list[str]]
-):
-    (tmp_path / "lessons").mkdir()
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone with one lesson, which is the working directory."""
+    lessons = tmp_path / "lessons"
+    lessons.mkdir()
+    (lessons / "00_start_here.ipynb").write_text(notebook("Start here"), encoding="utf-8")
     monkeypatch.setattr(library, "PACKAGE", tmp_path / "sdlearn")
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_checkout_opens_copies_as_well(checkout: Path, started: list[list[str]]):
     assert main(["lab"]) == 7
-    assert f"--ServerApp.root_dir={(tmp_path / 'lessons').resolve()}" in started[0]
-    assert os.listdir(tmp_path) == ["lessons"]
-    assert os.listdir(tmp_path / "lessons") == []
+    assert f"--ServerApp.root_dir={(checkout / 'sdlearn-lessons').resolve()}" in started[0]
+    copy = (checkout / "sdlearn-lessons" / "00_start_here.ipynb").read_text(encoding="utf-8")
+    assert "stdout" not in copy
+
+
+def test_a_checkout_opens_its_own_lessons_when_they_are_named(
+    checkout: Path, started: list[list[str]]
+):
+    before = (checkout / "lessons" / "00_start_here.ipynb").read_bytes()
+    assert main(["lab", "lessons"]) == 7
+    assert f"--ServerApp.root_dir={(checkout / 'lessons').resolve()}" in started[0]
+    assert os.listdir(checkout) == ["lessons"]
+    assert os.listdir(checkout / "lessons") == ["00_start_here.ipynb"]
+    assert (checkout / "lessons" / "00_start_here.ipynb").read_bytes() == before
 
 
 @pytest.mark.slow
@@ -214,7 +265,7 @@ def server(tmp_path: Path) -> Iterator[dict[str, object]]:
         "import sys; from pathlib import Path;"
         "from sdlearn import cli; from sdlearn.course import library;"
         f"library.PACKAGE = Path({str(tmp_path / 'sdlearn')!r});"
-        f"sys.exit(cli.main(['lab', '--no-browser', '--port', '{port}']))"
+        f"sys.exit(cli.main(['lab', {str(lessons)!r}, '--no-browser', '--port', '{port}']))"
     )
     environment = {**os.environ, "JUPYTER_TOKEN": "secret", "HOME": str(tmp_path)}
     words = [sys.executable, "-c", code]

@@ -21,6 +21,7 @@ EXERCISES = catalogue.exercises()
 CALLS_THE_MODEL = ("start.numbers", "clip.tokens", "unet.middle", "unet.late_map", "vae.cost")
 CALLS_THE_MODEL += ("pipeline.decode", "guidance.negative", "prompts.mix", "prompts.sum")
 CALLS_THE_MODEL += ("pipeline.decode", "guidance.negative", "editing.image_to_image")
+CALLS_THE_MODEL += ("pipeline.loop", "pipeline.guided", "pipeline.decode", "guidance.negative")
 DRAWS = ("start.three", "start.boat", "guidance.hard")  # tried below, without drawing
 
 OF_ALL = [

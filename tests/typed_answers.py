@@ -13,6 +13,7 @@ PIXELS = "sd.vae.decode(latents / sd.vae.config.scaling_factor).sample"
 UNCOND = "sd.predict_noise(latents, t, sd.encode_text(''))"
 COND = "sd.predict_noise(latents, t, sd.encode_text(prompt))"
 AVOIDED = "sd.predict_noise(latents, t, sd.encode_text(negative))"
+SEEDED = "torch.Generator().manual_seed(seed)"
 CAR = 'token_positions(sd.tokenizer, prompt, "car")'
 SHARE = "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings) / len(readings)"
 PREDICTED = (
@@ -62,6 +63,18 @@ def guess_of(formula: str) -> str:
 def apart(formula: str) -> str:
     squares = "((drawn[:, None] - known) ** 2).mean(dim=(2, 3, 4))"
     return f"apart = {squares} ** 0.5\nreturn {formula}"
+def loop(
+    step: str = "diffusion.ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])",
+    pairs: str = "zip(timesteps, [*timesteps[1:], 0])",
+    eps: str = "sd.predict_noise(x_t, t, cond)",
+) -> str:
+    return f"x_t = noise\nfor t, t_prev in {pairs}:\n    eps = {eps}\n    x_t = {step}\nreturn x_t"
+
+
+def guided(eps: str) -> str:
+    """The loop of two calls, whose answers `eps` puts together."""
+    u, c = (f"sd.predict_noise(x_t, t, {states})" for states in ("uncond", "cond"))
+    return loop(eps=f"(lambda u, c: {eps})({u}, {c})")
 
 
 TYPED: dict[str, tuple[tuple[str, str], ...]] = {
@@ -666,6 +679,88 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "yours gives "
             "[3, 0], and [2.2, 1.8] is right",
         ),
+    ),
+    "pipeline.loop": (
+        (loop(), RIGHT),
+        (
+            "timesteps = [*timesteps, 0]\nfor i in range(len(timesteps) - 1):\n"
+            "    t, t_prev = timesteps[i], timesteps[i + 1]\n"
+            "    eps = sd.predict_noise(noise, t, cond)\n"
+            "    a, b = sd.scheduler.alphas_cumprod[t], sd.scheduler.alphas_cumprod[t_prev]\n"
+            "    x0 = (noise - (1 - a) ** 0.5 * eps) / a ** 0.5\n"
+            "    noise = b ** 0.5 * x0 + (1 - b) ** 0.5 * eps\nreturn noise",
+            RIGHT,
+        ),
+        (loop(pairs="zip(timesteps, timesteps[1:])"), "the last step is missing"),
+        (loop().replace("\nreturn", "\n    return"), "you return after the first step"),
+        (loop(pairs="zip(timesteps, [*timesteps[1:], -1])"), "a step of yours leads to more noise"),
+        (
+            loop(pairs="((t, t - 1000 // len(timesteps)) for t in timesteps)"),
+            "go down the list, and from its last timestep to 0",
+        ),
+        (
+            loop(pairs="((t, max(0, t - 1000 // len(timesteps))) for t in timesteps)"),
+            "not every list has strides of 1000 // its length",
+        ),
+        (
+            "for t, t_prev in zip(timesteps, [*timesteps[1:], 0]):\n"
+            "    eps = sd.predict_noise(noise, t, cond)\n"
+            "    x_t = diffusion.ddim_step(noise, eps, alphas_cumprod[t], alphas_cumprod[t_prev])\n"
+            "return x_t",
+            "every step of yours begins at the noise again",
+        ),
+        (loop(pairs="zip(timesteps, timesteps)"), "you stay where you are"),
+        (
+            loop(pairs="zip(timesteps[::-1], [*timesteps[::-1][1:], 0])"),
+            "a step of yours leads to more noise",
+        ),
+        (loop(step="x_t - eps"), "no scheduler subtracts the noise"),
+        (loop().replace("return x_t", "return x_t.clamp(-1, 1)"), "do not clamp"),
+    ),
+    "pipeline.guided": (
+        (guided("u + guidance_scale * (c - u)"), RIGHT),
+        (guided("diffusion.apply_guidance(u, c, guidance_scale)"), RIGHT),
+        (guided("(1 - guidance_scale) * u + guidance_scale * c"), RIGHT),
+        (guided("c"), "that is the loop without guidance, as at scale 1"),
+        (guided("u"), "the words have no say in yours"),
+        (guided("c + guidance_scale * (u - c)"), "the two predictions are swapped"),
+        (guided("u + guidance_scale * c"), "you add all of eps_cond"),
+        (guided("c + guidance_scale * (c - u)"), "you start at eps_cond, which is one too many"),
+        (guided("guidance_scale * (c - u)"), "the difference alone is not the noise"),
+        (guided("guidance_scale * c"), "guidance does not multiply the whole prediction"),
+        (guided("u - guidance_scale * (c - u)"), "you subtract where you should add"),
+    ),
+    "pipeline.noise": (
+        (f"torch.cat([torch.randn(1, 4, 16, 16, generator={SEEDED}) for seed in seeds])", RIGHT),
+        (f"torch.stack([torch.randn(4, 16, 16, generator={SEEDED}) for seed in seeds])", RIGHT),
+        (
+            "g = torch.Generator().manual_seed(seeds[0])\n"
+            "return torch.randn(len(seeds), 4, 16, 16, generator=g)",
+            "one generator goes on from picture to picture",
+        ),
+        (
+            "seed = seeds[0]\n"
+            f"return torch.cat([torch.randn(1, 4, 16, 16, generator={SEEDED}) for _ in seeds])",
+            "all pictures have the noise of the first seed",
+        ),
+        (
+            f"for seed in seeds:\n    noise = torch.randn(1, 4, 16, 16, generator={SEEDED})\n"
+            "return noise",
+            "only the last seed is left",
+        ),
+        (
+            f"torch.stack([torch.randn(1, 4, 16, 16, generator={SEEDED}) for seed in seeds])",
+            "torch.stack adds an axis",
+        ),
+        (
+            f"torch.cat([torch.rand(1, 4, 16, 16, generator={SEEDED}) for seed in seeds])",
+            "torch.rand draws evenly from 0 to 1",
+        ),
+        (
+            "torch.randn(len(seeds), 4, 16, 16)",
+            "your function gives another result at every call, as it draws new noise",
+        ),
+        ("sd.init_latents(seeds)", "and sd.init_latents made it: write its lines yourself"),
     ),
     "pipeline.decode": (
         (

@@ -1,7 +1,8 @@
 """Show an explorer, or all of them, as a page of its own.
 
 There is no code on the page: it is for a projector, or for whoever would rather not see a notebook.
-Without a name all explorers are on one page, each behind a tab. The page can be reached from this
+Without a name the page begins with a map of the pipeline, on which each part leads to its explorer;
+all of them are behind tabs. The page can be reached from this
 computer only and needs no network. Ctrl-C stops it.
 
 names:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     import ipywidgets
     import nbformat
 
+    from ..widgets.map import MapLink
+
 
 class Shown(NamedTuple):
     """An explorer of `sdlearn.widgets` and how it is announced."""
@@ -49,17 +52,25 @@ class Shown(NamedTuple):
     kind: str  # the name of its class
     title: str
     question: str
+    areas: tuple[str, ...]  # the parts of the map that lead to it
 
 
 EXPLORERS = {
-    "cfg": Shown("CfgExplorer", "guidance", "How hard do the words pull?"),
-    "theatre": Shown("DenoisingTheatre", "denoising", "How does an image come out of noise?"),
-    "noise": Shown("NoiseExplorer", "noise", "How much of an image is left under noise?"),
-    "tokens": Shown("TokenExplorer", "tokens", "What does the model read, and where does it look?"),
-    "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?"),
-    "painter": Shown("LatentPainter", "painter", "What is in a latent?"),
-    "sketch": Shown("SketchExplorer", "sketch", "What does the model make of a drawing?"),
+    "cfg": Shown("CfgExplorer", "guidance", "How hard do the words pull?", ("guidance",)),
+    "theatre": Shown(
+        "DenoisingTheatre", "denoising", "How does an image come out of noise?", ("loop", "reverse")
+    ),
+    "noise": Shown(
+        "NoiseExplorer", "noise", "How much of an image is left under noise?", ("forward",)
+    ),
+    "tokens": Shown(
+        "TokenExplorer", "tokens", "What does the model read, and where does it look?", ("tokens",)
+    ),
+    "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?", ("states",)),
+    "painter": Shown("LatentPainter", "painter", "What is in a latent?", ("vae",)),
+    "sketch": Shown("SketchExplorer", "sketch", "What does the model make of a drawing?", ("image",)),
 }
+MAP, HOW = "map", "Which part do you want to explore?"  # the first tab
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
 
 
@@ -114,31 +125,53 @@ def page(name: str | None = None) -> nbformat.NotebookNode:
 
 
 def tabs() -> ipywidgets.Tab:
-    """All explorers, each behind a tab; it is made when its tab is opened for the first time."""
+    """The map and all explorers, each behind a tab; it is made when its tab is first opened."""
     import html
 
     import ipywidgets
 
     from .. import widgets
+    from ..widgets.map import map_html
 
-    boxes = [ipywidgets.VBox() for _ in EXPLORERS]
-    tab = ipywidgets.Tab(boxes, titles=[shown.title for shown in EXPLORERS.values()])
+    def make(name: str) -> Any:
+        if name == MAP:
+            return ipywidgets.HTML(map_html(map_links()))
+        return getattr(widgets, EXPLORERS[name].kind)()
+
+    names = [MAP, *EXPLORERS]
+    questions = [HOW, *(shown.question for shown in EXPLORERS.values())]
+    boxes = [ipywidgets.VBox() for _ in names]
+    tab = ipywidgets.Tab(boxes, titles=[MAP, *(shown.title for shown in EXPLORERS.values())])
 
     def fill(_change: Any = None) -> None:
-        box, shown = list(zip(boxes, EXPLORERS.values(), strict=True))[tab.selected_index]
-        if box.children:
+        index = tab.selected_index
+        if boxes[index].children:
             return
         try:
-            explorer = getattr(widgets, shown.kind)()
+            content = make(names[index])
         except Exception as error:  # otherwise it would stand in the log of the kernel only
             sentence = html.escape(str(error) or type(error).__name__)
-            explorer = ipywidgets.HTML(f'<p role="status">{sentence}</p>')
-        box.children = [ipywidgets.HTML(f"<h2>{html.escape(shown.question)}</h2>"), explorer]
+            content = ipywidgets.HTML(f'<p role="status">{sentence}</p>')
+        title = ipywidgets.HTML(f"<h2>{html.escape(questions[index])}</h2>")
+        boxes[index].children = [title, content]
 
     tab.observe(fill, "selected_index")
     tab.selected_index = 0
     fill()
     return tab
+
+
+def map_links() -> list[MapLink]:
+    """A link for each part of the map; our template of the page opens the tab of its `title`."""
+    from ..viz.pipeline_map import AREAS
+    from ..widgets.map import MapLink
+
+    found = {area: shown for shown in EXPLORERS.values() for area in shown.areas}
+    return [
+        MapLink(area, f"#{found[area].title}", found[area].title, found[area].question)
+        for area in AREAS  # in their order, a part after what it lies on
+        if area in found
+    ]
 
 
 def pick_port(wanted: int | None = None) -> int:

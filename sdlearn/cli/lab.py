@@ -1,12 +1,13 @@
 """Open the lessons in JupyterLab.
 
-In a checkout they are opened where they lie; otherwise they are copied to a folder first (default:
-sdlearn-lessons). Your work is safe: a lesson that you changed is never written over. Rename it to
-get a fresh copy beside it.
+They are copied to a folder first (default: sdlearn-lessons), without their outputs: you see what
+a cell shows after you have predicted it. Your work is safe: a lesson that you changed is never
+written over. Rename it to get a fresh copy beside it.
 
 examples:
   sdlearn lab
   sdlearn lab my-course                  copy to my-course and open it
+  sdlearn lab lessons                    in a clone, open the originals, to change them
   sdlearn lab --no-browser --port 8899   on another machine: open the printed address yourself
   sdlearn lab my-course --copy-only      only copy, for a teacher who prepares a folder
 """
@@ -38,9 +39,8 @@ def run(args: argparse.Namespace) -> int:
             f"JupyterLab is not installed beside sdlearn; run: {sys.executable} -m pip install "
             "jupyterlab ipywidgets"
         )
-    stay = course.in_checkout() and args.folder is None and not args.copy_only
-    folder = course.lessons_folder() if stay else args.folder or Path("sdlearn-lessons")
-    if not stay:
+    folder = args.folder or Path("sdlearn-lessons")
+    if folder.resolve() != course.lessons_folder().resolve():
         _tell(course.copy_lessons(folder), folder)
     if args.copy_only:
         return 0

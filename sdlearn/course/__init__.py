@@ -12,7 +12,7 @@ What is asked and what is right stands in `catalogue`; `kit` makes pages for tea
 from .challenge import Challenge, challenge
 from .checks import Check, exercise
 from .exercises import Exercise, Mistake, OpenExercise
-from .guesses import guessed
+from .guesses import count_near, guessed, guessed_numbers
 from .library import Copied, Lesson, copy_lessons, in_checkout, lessons, lessons_folder
 from .quiz import Question, Quiz, self_check
 
@@ -28,8 +28,10 @@ __all__ = [
     "Quiz",
     "challenge",
     "copy_lessons",
+    "count_near",
     "exercise",
     "guessed",
+    "guessed_numbers",
     "in_checkout",
     "lessons",
     "lessons_folder",

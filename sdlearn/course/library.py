@@ -1,12 +1,14 @@
 """The lessons: where they lie, which there are, and copying them to a folder of the learner's own.
 
-In a checkout the lessons stand beside the package; a wheel carries them inside it. A copy is never
-written over something that a learner changed: what was copied is remembered by its SHA-256 in
+In a checkout the lessons stand beside the package; a wheel carries them inside it. Copies of
+notebooks come without outputs, so that what a cell shows is seen after its prediction. A copy is
+never written over something that a learner changed: what was copied is remembered by its SHA-256 in
 `.sdlearn-copied.json`, so an old copy that nobody touched is refreshed and any other file is kept.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ __all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lesson
 
 PACKAGE = Path(__file__).parents[1]
 MANIFEST = ".sdlearn-copied.json"
+FOR_TESTS = "# NBVAL_CHECK_OUTPUT\n"  # the first line of some cells
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,11 @@ def copy_lessons(target: Path) -> Copied:
     target.mkdir(parents=True, exist_ok=True)
     known = _read_manifest(target)
     for name in _files(source):
-        original = sha256(source / name)
+        content = _content(source / name)
+        original = hashlib.sha256(content).hexdigest()
         kind = _compare(target / name, original, known.get(name))
         if kind in ("new", "refreshed"):
-            _write(target / name, (source / name).read_bytes())
+            _write(target / name, content)
         if kind != "kept":
             known[name] = original
         getattr(copied, kind).append(name)
@@ -95,8 +99,8 @@ def copy_lessons(target: Path) -> Copied:
 
 
 def _compare(path: Path, original: str, known: str | None) -> str:
-    """The list of `Copied` that a file belongs to; `original` and `known` are the SHA-256 of the
-    lesson and of the last copy.
+    """The list of `Copied` that a file belongs to; `original` and `known` are the SHA-256 of what
+    is to be copied and of the last copy.
     """
     if not path.exists():
         return "new"
@@ -104,6 +108,20 @@ def _compare(path: Path, original: str, known: str | None) -> str:
     if here == original:
         return "same"
     return "refreshed" if here == known else "kept"
+
+
+def _content(path: Path) -> bytes:
+    """What is copied of a file: all of it, but of a notebook only what its cells hold, and of that
+    no line that is for tests.
+    """
+    if path.suffix != ".ipynb":
+        return path.read_bytes()
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            source = "".join(cell["source"]).removeprefix(FOR_TESTS).splitlines(keepends=True)
+            cell |= {"source": source, "outputs": [], "execution_count": None}
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _files(source: Path) -> Iterator[str]:

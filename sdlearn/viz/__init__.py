@@ -12,6 +12,7 @@ from .charts import bars, curves
 from .figure import PALETTE, Sheet
 from .images import channels, filmstrip, grid, heatmap, show
 from .matrix import matrix
+from .pipeline_map import Trace, pipeline_map
 from .plane import Panel, plane
 from .tokens import tokens
 
@@ -19,6 +20,7 @@ __all__ = [
     "PALETTE",
     "Panel",
     "Sheet",
+    "Trace",
     "bars",
     "channels",
     "curves",
@@ -26,6 +28,7 @@ __all__ = [
     "grid",
     "heatmap",
     "matrix",
+    "pipeline_map",
     "plane",
     "show",
     "to_tensor",
