@@ -93,8 +93,10 @@ def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
 
 
 def compile_ours(sd: StableDiffusion) -> None:
-    """What `--compile` does to this pipeline; it happens at the next image."""
-    compile_parts(sd.unet, sd.vae, sd.device, sd.memory.offload)
+    """What `--compile` does to this pipeline; most of it happens at the next image."""
+    parts = {"text_encoder": sd.text_encoder, "unet": sd.unet, "vae": sd.vae}
+    assert sd.folder is not None
+    compile_parts(parts, sd.folder, sd.device, sd.memory.offload)
 
 
 @contextmanager

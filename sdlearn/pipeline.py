@@ -86,15 +86,15 @@ def load(
         sd = load("sd15", memory="8GB")   # Stable Diffusion 1.5 from the hub
 
     `name` is "tiny", "sd15", a folder in Stable Diffusion's layout, a checkpoint of Stable
-    Diffusion 1.x in one file (.safetensors), or a hub id. `device` is cuda,
-    mps or cpu, by default the first of them that this machine has. `dtype` is by default float16
-    on cuda and float32 elsewhere. `memory`, such as "8GB", is what the model may take on the
-    device; by default what is free there (see `MemoryPlan`). `compile` makes the first image slow
-    and later images faster. `safety_checker` False leaves it out, True raises if the model has
-    none, None takes the one that the model has. `lora` is the file or folder of a LoRA, or several
-    with the weight of each (`load_lora_weights`). Raises `TypeError`, `ValueError`,
-    `FileNotFoundError`, `ConnectionError` or `MemoryError` with one clear sentence when something
-    cannot be done.
+    Diffusion 1.x in one file (.safetensors), or a hub id. `device` is cuda, mps or cpu, by default
+    the first of them that this machine has. `dtype` is by default float16 on cuda and float32
+    elsewhere. `memory`, such as "8GB", is what the model may take on the device; by default what is
+    free there (see `MemoryPlan`). `compile` makes images faster, which may then differ by one grey
+    level: on a CPU with ONNX Runtime, on a GPU with torch.compile, where the first image is slow
+    (`models.compiling`). `safety_checker` False leaves it out, True raises if the model has none,
+    None takes the one that the model has. `lora` is the file or folder of a LoRA, or several with
+    the weight of each (`load_lora_weights`). Raises `TypeError`, `ValueError`, `FileNotFoundError`,
+    `ConnectionError` or `MemoryError` with one clear sentence when something cannot be done.
     """
     where = pick_device(device)
     dtype = pick_dtype(dtype, where)
@@ -113,7 +113,7 @@ def load(
     if memory is not None or plan.offload != "none":
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
-        compile_parts(parts.unet, parts.vae, where, plan.offload)
+        compile_parts(parts.models(), folder, where, plan.offload)
     sd = StableDiffusion(
         str(name),
         **parts._asdict(),

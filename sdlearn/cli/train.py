@@ -9,12 +9,17 @@ stages, in order:
   unet    the noise predictor
   export  put the parts together as a Stable Diffusion folder
 
+not a part of all:
+  graphs  what ONNX Runtime runs for load(..., compile=True), made anew in the folder OUTPUT;
+          after each export of a model that is to ship; needs pip install "sdlearn[onnx]"
+
 examples:
   sdlearn train all --smoke              the whole chain at toy length, under a minute
   sdlearn train all                      hours on two cores; stop and start again at will
   sdlearn train unet --steps 20000       continue from the checkpoint, for longer
   sdlearn train unet --from sdlearn/weights/tiny --round 3 --minutes 120
                                          a third round of two hours, from the shipped weights
+  sdlearn train graphs --output sdlearn/weights/tiny
   accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
                                          two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
 """
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    stages = ("world", "vae", "decoder", "clip", "judge", "unet", "export", "all")
+    stages = ("world", "vae", "decoder", "clip", "judge", "unet", "export", "all", "graphs")
     add("stage", choices=stages, help="what to train")
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")
@@ -69,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     from ..training.run import TrainingRun, default_folder
     from ..training.stages import STAGES, export_stage, train_all
 
+    if args.stage == "graphs":
+        return _export_graphs(args.output)
     folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
     training = TrainingRun(folder, _config(args), args.samples, args.start)
     output = args.output or folder / "export"
@@ -85,6 +92,17 @@ def run(args: argparse.Namespace) -> int:
         print(f"model in {output}" if whole else f"done, in {folder}")
     state.wait_for_everyone()  # gloo aborts a process whose partner is gone
     state.destroy_process_group()
+    return 0
+
+
+def _export_graphs(folder: Path | None) -> int:
+    from ..models.loading import find_folder
+    from ..training.export import export_graphs
+
+    if folder is None:
+        raise ValueError("output must name the folder of a model for graphs; add --output FOLDER")
+    export_graphs(find_folder(folder))
+    print(f"graphs in {folder / 'graphs'}")
     return 0
 
 
