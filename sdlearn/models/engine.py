@@ -27,6 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..util.out_of_memory import is_out_of_memory
+
 __all__ = ["TEXT_LAYERS", "Engine", "Network"]
 
 # The layers of cross-attention that see nothing but the text (diffusers' names of their weights).
@@ -47,8 +49,8 @@ class Network:
     They are computed here, and only for a text that is another one than in the last call: a picture
     takes many calls with one text.
 
-    Raises `ValueError` for a graph that is damaged or does not fit the weights, which is found by
-    their names, types and shapes.
+    Raises `ValueError` for a graph that is damaged or does not fit the weights, which shows in their
+    names, types and shapes, and `RuntimeError` where ONNX Runtime fails, as without memory.
     """
 
     def __init__(self, graph: Path | bytes, weights: Mapping[str, Tensor]) -> None:
@@ -106,6 +108,7 @@ def _open_session(graph: Path | bytes, weights: Mapping[str, Tensor]) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # it would keep what the largest image took
+    options.log_severity_level = 4  # errors are raised; they would be printed as well
     # `add_initializer` would take other weights, too, and mix them with those in the graph.
     arrays = (weight.detach().contiguous().numpy() for weight in weights.values())
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays]
@@ -114,6 +117,8 @@ def _open_session(graph: Path | bytes, weights: Mapping[str, Tensor]) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if is_out_of_memory(error):
+            raise RuntimeError(f"ONNX Runtime: {error}") from error
         name = graph if isinstance(graph, Path) else "the graph"
         raise ValueError(f"{name} is damaged, or does not fit the weights ({error})") from error
 

@@ -235,9 +235,10 @@ def _to_bytes(model: Any, names: Iterable[str]) -> bytes:
     weights = _simplify(model, {f"module.{name}" for name in names})
     for weight in weights:
         weight.name = name = weight.name.removeprefix("module.")
-        told = {"location": "weights", "offset": 0, "length": 0}  # no such file: see `engine`
+        # There is no such file: `engine` gives the weights.
+        nowhere = "weights", 0, 0
         weight.const_value = ir.ExternalTensor(
-            **told, dtype=weight.dtype, shape=weight.shape, name=name
+            *nowhere, weight.dtype, shape=weight.shape, name=name
         )
         model.graph.initializers[name] = weight
     inner = [v for node in model.graph for v in node.outputs if v not in model.graph.outputs]
