@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", metavar="NAME", help="cuda, mps or cpu (default: the first that is here)")
     add("--dtype", choices=checks.DTYPES, help="default: float16 on cuda, float32 elsewhere")
     add("--memory", metavar="8GB", help="what it may take on cuda (default: what is free there)")
-    add("--compile", action="store_true", help="later images faster, the first one much slower")
+    add("--compile", action="store_true", help="faster; on a GPU after a slow first image")
     add("--no-safety-checker", action="store_true", help=UNSAFE)
 
 

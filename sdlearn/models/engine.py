@@ -49,8 +49,8 @@ class Network:
     They are computed here, and only for a text that is another one than in the last call: a picture
     takes many calls with one text.
 
-    Raises `ValueError` for a graph that is damaged or does not fit the weights, which shows in their
-    names, types and shapes, and `RuntimeError` where ONNX Runtime fails, as without memory.
+    Raises `ValueError` for a graph that is damaged or does not fit the weights, by their names,
+    types and shapes, and `RuntimeError` where ONNX Runtime fails, as without memory.
     """
 
     def __init__(self, graph: Path | bytes, weights: Mapping[str, Tensor]) -> None:

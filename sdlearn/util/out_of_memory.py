@@ -1,7 +1,8 @@
 """When memory runs out: one sentence that says what was asked for and what to try instead.
 
 torch raises a class of its own on cuda, and a plain `RuntimeError` on the CPU, as `models.engine`
-does for ONNX Runtime. They become a `MemoryError` here. How a model gets by with less memory is in `sdlearn.models.memory`.
+does for ONNX Runtime. They become a `MemoryError` here. How a model gets by with less memory is in
+`sdlearn.models.memory`.
 """
 
 from __future__ import annotations
