@@ -1,6 +1,6 @@
-"""The measurements: two pipelines in turns, from the shell, where time goes, and memory.
+"""The measurements: pipelines in turns, from the shell, where time goes, and memory.
 
-Both pipelines draw the same images in turns, so that a busy moment of the machine hits both, and
+All draw the same images in turns, so that a busy moment of the machine hits all of them, and
 nothing is timed before the images were found to be the same.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import count
 from importlib.metadata import version
 from os import getpid
 from pathlib import Path
@@ -123,19 +124,25 @@ def matmul_limit(device: str, dtype: torch.dtype, seconds: float = 1.0) -> float
     return 2 * side**3 / fastest
 
 
-# Two pipelines at the same task
+# Pipelines at the same task
 
 
 def compare(
-    tasks: Sequence[Task], *, repeats: int = 5, tolerance: int = 0, progress: Progress = no_progress
+    tasks: Sequence[Task],
+    *,
+    repeats: int = 5,
+    tolerance: int = 0,
+    peers: Sequence[Callable[[Task], Contestant]] = (),
+    progress: Progress = no_progress,
 ) -> list[Comparison]:
-    """Both pipelines at every task; the tasks differ in nothing but their guidance and batch.
+    """Both pipelines, and `peers`, at every task; these differ only in their guidance and batch.
 
     Images may differ by `tolerance` of 255 levels; where they differ by more, nothing is timed.
     They are compared in diffusers' own form. On a GPU the form that is timed (its layout, slices,
     compiled code) rounds otherwise, and how far it is off is told as well; on a CPU it must draw
-    the same images too, compiled to one level.
-    Raises `ValueError` or `TypeError` for bad arguments, and what loading raises.
+    the same images too, compiled and by peers to one level.
+    Raises `ValueError` or `TypeError` for bad arguments, what loading raises, and `RuntimeError`
+    for a peer that draws other images.
     """
     _check(repeats, tolerance)
     find_folder(tasks[0].model, tasks[0].torch_dtype)  # refused here, not by another process
@@ -143,6 +150,7 @@ def compare(
     wanted = [(name, task) for task in tasks for name in CONTESTANTS]
     peaks = {pair: peak_memory(*pair) for pair in _each(wanted, "peak memory", progress)}
     pair = [enter(tasks[0]) for enter in CONTESTANTS.values()]
+    others = [enter(tasks[0]) for enter in peers]
     firsts = {
         task: [first_images(contestant, task) for contestant in pair]
         for task in _each(tasks, "first images", progress)
@@ -156,15 +164,31 @@ def compare(
         apart, timed, is_same = _differences(task, pair[0], [x for x, _ in first], tolerance)
         timings = []
         if is_same:
-            actions = [partial(contestant.draw, task) for contestant in pair]
+            for other in others:
+                _check_peer(other, task, first[1][0], tolerance)
+            actions = [_in_turns(contestant, task) for contestant in (*pair, *others)]
             settle = settler(task.device)
             timings = interleaved(repeats, *actions, settle=settle, progress=progress)
-        sides = tuple(
+        sides = [
             Side(name, timing, calls, work(built, calls, task.batch), peaks[name, task], limit)
             for name, timing, (_, calls) in zip(CONTESTANTS, timings, first, strict=False)
-        )
-        found.append(Comparison(task, apart, tolerance, sides, timed))
+        ]
+        sides += [Side(o.name, t) for o, t in zip(others, timings[len(pair) :], strict=False)]
+        found.append(Comparison(task, apart, tolerance, tuple(sides), timed))
     return found
+
+
+def _in_turns(contestant: Contestant, task: Task) -> Callable[[], np.ndarray]:
+    """Draws the images of the next turn at each call."""
+    turns = count(1)
+    return lambda: contestant.draw(replace(task, turn=next(turns)))
+
+
+def _check_peer(peer: Contestant, task: Task, expected: np.ndarray, tolerance: int) -> None:
+    """Let a peer draw its first images; `RuntimeError` if they are others than diffusers'."""
+    apart = difference(peer.draw(task), expected)
+    if not apart.within(max(tolerance, 1)):
+        raise RuntimeError(f"{peer.name} draws other images, by up to {apart.levels} levels")
 
 
 def _differences(
@@ -242,11 +266,12 @@ def compare_cold(
 ) -> list[Comparison]:
     """`sdlearn generate` and `plain_script`, each in new processes, offline, one image a task.
 
-    The first run of each is not counted: it brings the files into the system's cache. Raises
-    `ValueError` for several images at a time and for a compiled task, which would time the
-    compiler.
+    The first run of each is not counted: it brings the files into the system's cache. On a CPU the
+    command draws with ONNX Runtime, and images may be one level apart. Raises `ValueError` for
+    several images at a time and for a compiled task, which would time the compiler.
     """
     _check(repeats, tolerance)
+    tolerance = max(tolerance, tasks[0].device == "cpu")
     for task in tasks:
         if task.batch != 1 or task.compiled:
             raise ValueError(f"cold must be one image at a time, not compiled; got {task}")

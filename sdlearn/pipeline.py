@@ -45,7 +45,7 @@ from .diffusion.loop import Step, denoise_steps
 from .diffusion.schedulers import alpha_bar_at, draws_noise, fresh_scheduler
 from .diffusion.seeds import check_seeds, generators_for, randn
 from .models.adapters import add_lora, add_token, check_weight, remove_loras, set_weights
-from .models.compiling import check_compile, compile_parts
+from .models.compiling import check_compile, compile_if_ready, compile_parts
 from .models.defaults import Defaults, defaults_of
 from .models.device import pick_device, pick_dtype
 from .models.layout import unusual_variants
@@ -76,7 +76,7 @@ def load(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     memory: str | int | None = None,
-    compile: bool = False,
+    compile: bool | None = False,
     safety_checker: bool | None = None,
     lora: str | Path | Mapping[str | Path, float] | None = None,
 ) -> StableDiffusion:
@@ -91,7 +91,7 @@ def load(
     elsewhere. `memory`, such as "8GB", is what the model may take on the device; by default what is
     free there (see `MemoryPlan`). `compile` makes images faster, which may then differ by one grey
     level: on a CPU with ONNX Runtime, on a GPU with torch.compile, where the first image is slow
-    (`models.compiling`). `safety_checker` False leaves it out, True raises if the model has none,
+    (`models.compiling`); None does so where it takes no preparation. `safety_checker` False leaves it out, True raises if the model has none,
     None takes the one that the model has. `lora` is the file or folder of a LoRA, or several with
     the weight of each (`load_lora_weights`). Raises `TypeError`, `ValueError`, `FileNotFoundError`,
     `ConnectionError` or `MemoryError` with one clear sentence when something cannot be done.
@@ -114,6 +114,8 @@ def load(
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
         compile_parts(parts.models(), folder, where, plan.offload)
+    elif compile is None:
+        compile_if_ready(parts.models(), folder, where)
     sd = StableDiffusion(
         str(name),
         **parts._asdict(),

@@ -301,6 +301,7 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
             "strength": "none",
             "mask": "none",
             "dtype": "the device's usual",
+            "exact": "no",
             "safety_checker": "the model's own",
             "model": str(tiny_folder),
             "Software": "sdlearn 0.1.0",

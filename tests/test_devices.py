@@ -202,10 +202,12 @@ def test_the_command_line_passes_on_what_is_said_of_the_machine(folder, monkeypa
         raise ValueError("seen")
 
     monkeypatch.setattr("sdlearn.pipeline.load", remember)
-    assert main(["generate", PROMPT]) == 2
+    assert main(["generate", PROMPT, "--exact"]) == 2
     assert asked == dict.fromkeys(("device", "dtype", "memory", "safety_checker")) | {
         "compile": False
     }
+    assert main(["generate", PROMPT, "--memory", "8GB"]) == 2
+    assert asked["compile"] is None  # where it takes no preparation
     words = ["--device", "cpu", "--dtype", "bfloat16", "--memory", "8GB", "--compile"]
     assert main(["generate", PROMPT, *words, "--no-safety-checker"]) == 2
     assert asked == {

@@ -7,7 +7,8 @@ Code that watches or changes layers (`sdlearn.inside`) runs the plain model (`as
 On the CPU, ONNX Runtime runs text encoder, U-Net and decoder in float32 (`engine`). It rounds
 differently, too. The graphs of the tiny model lie beside its weights; those of other models are
 made at the first time, with the extra "onnx" (`graphs`). The engine has the weights in a form of
-its own, so they take their memory twice.
+its own, so they take their memory twice. The command line and the explorers ask for it only where
+nothing is left to be made: `compile=None`.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from typing import Any
 import torch
 
 from .engine import Engine
-from .graphs import FOLDERS, find_graph, network_of
+from .graphs import FOLDERS, find_graph, network_of, ready_graph
 
-__all__ = ["as_written", "check_compile", "compile_parts"]
+__all__ = ["as_written", "check_compile", "compile_if_ready", "compile_parts"]
 
 
-def check_compile(wanted: bool) -> None:
-    """Raise `TypeError` for a `compile` that is neither True nor False."""
-    if not isinstance(wanted, bool):
-        raise TypeError(f"compile must be True or False; got {wanted!r}")
+def check_compile(wanted: bool | None) -> None:
+    """Raise `TypeError` for a `compile` that is neither True nor False nor None."""
+    if not (wanted is None or isinstance(wanted, bool)):
+        raise TypeError(f"compile must be True, False or None; got {wanted!r}")
 
 
 def compile_parts(
@@ -49,7 +50,8 @@ def compile_parts(
         )
     if device.type == "cpu":
         try:
-            _use_engine(parts, folder)
+            _require_engine(parts)
+            _use_engine(parts, {p: find_graph(p, parts[h], folder) for p, h in FOLDERS.items()})
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             print(f"sdlearn: compile=True leaves this model to torch: {reason}", file=sys.stderr)
@@ -58,16 +60,34 @@ def compile_parts(
         parts["vae"].decoder.compile()
 
 
-def _use_engine(parts: Mapping[str, Any], folder: Path) -> None:
-    """Let ONNX Runtime run all three networks, or raise an exception with the reason."""
-    import onnxruntime
+def compile_if_ready(parts: Mapping[str, Any], folder: Path, device: torch.device) -> None:
+    """Make the parts faster in place where that takes no time: on a CPU, with graphs that exist.
 
-    onnxruntime.disable_telemetry_events()  # those of its builds for Windows
+    Elsewhere nothing happens, and nothing is said.
+    """
+    try:
+        if device.type == "cpu":
+            _require_engine(parts)
+            ready = {part: ready_graph(part, parts[h], folder) for part, h in FOLDERS.items()}
+            graphs = {part: graph for part, graph in ready.items() if graph is not None}
+            if len(graphs) == len(FOLDERS):
+                _use_engine(parts, graphs)
+    except (ImportError, RuntimeError):
+        return
+
+
+def _require_engine(parts: Mapping[str, Any]) -> None:
+    """Raise `ImportError` or `RuntimeError` where ONNX Runtime cannot run the parts."""
+    import onnxruntime  # noqa: F401
+
     if parts["unet"].dtype != torch.float32:
         raise RuntimeError(f"on a CPU it wants float32, and this is {parts['unet'].dtype}")
     if parts["unet"].config.time_cond_proj_dim:
         raise RuntimeError("a distilled U-Net has one input more than our graphs")
-    graphs = {part: find_graph(part, parts[home], folder) for part, home in FOLDERS.items()}
+
+
+def _use_engine(parts: Mapping[str, Any], graphs: Mapping[str, Path]) -> None:
+    """Let ONNX Runtime run all three networks."""
     for part, graph in graphs.items():
         model = parts[FOLDERS[part]]
         levels = len(model.config.block_out_channels) if part == "unet" else 1

@@ -104,6 +104,7 @@ def _open_session(graph: Path | bytes, weights: Mapping[str, Tensor]) -> Any:
     """A session with as many threads as torch has now; they sleep while there is nothing to do."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # those of its builds for Windows
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

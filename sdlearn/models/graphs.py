@@ -43,6 +43,7 @@ __all__ = [
     "graph_name",
     "name_for",
     "network_of",
+    "ready_graph",
 ]
 
 GRAPHS = "graphs"  # the folder beside a model, and in the cache
@@ -85,10 +86,9 @@ def find_graph(part: str, model: Any, folder: Path) -> Path:
     sentence on stderr says so. Raises `ImportError` where the packages for that are missing, and
     `RuntimeError` or `ValueError` for a part that cannot be exported.
     """
+    if found := ready_graph(part, model, folder):
+        return found
     name, cache = name_for(part, model, folder), cache_folder(GRAPHS)
-    for home in (folder / GRAPHS, cache):
-        if (home / name).is_file():
-            return home / name
     _require_exporter()  # before anything is said
     label = part.replace("_", " ")
     print(f"sdlearn: exporting the {label} to ONNX, once; it is kept in {cache}", file=sys.stderr)
@@ -97,6 +97,13 @@ def find_graph(part: str, model: Any, folder: Path) -> Path:
     with write_atomically(cache / name) as partial:
         partial.write_bytes(graph)
     return cache / name
+
+
+def ready_graph(part: str, model: Any, folder: Path) -> Path | None:
+    """The graph for a part of the model that was read from `folder`, if it was made before."""
+    name = name_for(part, model, folder)
+    paths = (home / name for home in (folder / GRAPHS, cache_folder(GRAPHS)))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _require_exporter() -> None:

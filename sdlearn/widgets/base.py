@@ -128,7 +128,7 @@ class PanelUpdate:
 
 @lru_cache(maxsize=1)
 def _loaded(name: str | Path) -> StableDiffusion:
-    return load(name)
+    return load(name, compile=None)
 
 
 def shared_model(model: Model) -> StableDiffusion:
