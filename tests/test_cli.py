@@ -87,6 +87,10 @@ def test_a_command_is_run_and_its_exit_code_passed_on(
             ["generate", PROMPT, "--guid", "3"],
             "sdlearn: unrecognized arguments: --guid 3; see 'sdlearn generate --help'",
         ),
+        (
+            ["generate", PROMPT, "--exact", "--compile"],
+            "sdlearn: argument --compile: not allowed with argument --exact",
+        ),
         (["--guid", "3"], "sdlearn: argument COMMAND: invalid choice: '3'"),
         (["--guid"], "sdlearn: unrecognized arguments: --guid; see 'sdlearn --help'"),
     ],

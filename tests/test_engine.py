@@ -300,6 +300,29 @@ def test_the_text_encoder_gives_all_that_it_gives_in_torch(fast, plain, calls):
     assert all(torch.allclose(x, y, atol=1e-4) for x, y in zip(ours, theirs, strict=True))
 
 
+# Where it takes no preparation
+
+
+def test_ready_graphs_are_taken_without_a_word(plain, capsys):
+    sd = load("tiny", device="cpu", compile=None)
+    assert isinstance(sd.unet.forward, Engine)
+    assert apart(sd, plain) <= 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("lacking", ["graphs", "precision", "onnxruntime"])
+def test_where_something_is_lacking_torch_draws_without_a_word(
+    tiny_folder, lacking, monkeypatch, capsys
+):
+    if lacking == "onnxruntime":
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    name = tiny_folder if lacking == "graphs" else "tiny"
+    dtype = torch.bfloat16 if lacking == "precision" else None
+    sd = load(name, device="cpu", dtype=dtype, compile=None)
+    assert not isinstance(sd.unet.forward, Engine)
+    assert capsys.readouterr().err == ""
+
+
 # Copies, threads, and what can go wrong
 
 

@@ -3,7 +3,9 @@
 A setting is a trait of the explorer with a control on its page: code may read and set it
 (`explorer.seed = 7`), a reader may move it. Every change asks for an update. One that was shown
 before is shown at once; otherwise `LiveExplorer.updates` computes it step by step, and a newer
-change cancels an older one between two steps (`sdlearn.widgets.jobs`).
+change cancels an older one between two steps (`sdlearn.widgets.jobs`). An explorer that needs longer
+than the hand moves shows something quick first (`LiveExplorer.quick`), which no change cancels: so
+the image follows a slider that is dragged, and what takes its time comes when the slider rests.
 
 A new explorer is one file with one subclass of `LiveExplorer`. It declares its settings with the
 functions of `sdlearn.widgets.controls`, names its `PANELS`, and writes `updates`. Where nobody can
@@ -14,6 +16,7 @@ PNG with alternative text.
 from __future__ import annotations
 
 import html
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +42,7 @@ Settings = SimpleNamespace  # the value of each setting by its name
 
 UPDATES_KEPT = 100  # each takes some ten or hundred kilobytes
 FIRST_IMAGE_TIMEOUT = 3.0  # seconds that a cell waits for the first image
+REST, PAUSE = 0.3, 0.02  # seconds without a change that count as rest, and between two looks at it
 
 
 class StaticFigure(widgets.VBox):
@@ -151,6 +155,7 @@ class LiveExplorer(StaticFigure):
     def __init__(self, model: Model = "tiny", **settings: Any) -> None:
         self.sd = shared_model(model)
         self.facts: dict[str, Any] = {}
+        self._is_live = is_interactive()
         self.panels = {name: widgets.HTML() for name in self.PANELS}
         self._seen: OrderedDict[tuple, PanelUpdate] = OrderedDict()
         self._latest = LatestJob(self._apply, self._show_error)
@@ -180,11 +185,11 @@ class LiveExplorer(StaticFigure):
                 setattr(self, name, getattr(self.sd.defaults, name))
 
     def _show_first(self) -> None:
-        if is_interactive():
-            self.refresh()
+        if self._is_live:
+            self.run_job(self._updates_or_seen(quick_first=False))
             self.wait(FIRST_IMAGE_TIMEOUT)
         else:
-            for update in isolated(self._updates_or_seen()):
+            for update in isolated(self._updates_or_seen(quick_first=False)):
                 self._apply(update)
 
     # What a subclass writes
@@ -195,6 +200,13 @@ class LiveExplorer(StaticFigure):
         It runs in a background thread, so it reads `settings`, not the explorer's traits.
         """
         raise NotImplementedError
+
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """What is shown before `updates` begins, in less than a tenth of a second; None for nothing.
+
+        It runs in the same thread and is not kept, so its `facts` must be empty.
+        """
+        return None
 
     def prepare(self) -> None:
         """Set up what the explorer keeps beside its settings; `sd`, `controls`, `panels` exist."""
@@ -243,7 +255,14 @@ class LiveExplorer(StaticFigure):
         values = {name: getattr(self, name) for name in self.settings}
         return Settings(**values, loras=tuple(self.sd.lora_weights.items()))
 
-    def _updates_or_seen(self) -> Iterator[PanelUpdate]:
+    def resting(self) -> Iterator[PanelUpdate]:
+        """Nothing for a moment: steps of a job before one that a moving slider must not wait for."""
+        if self._is_live:
+            for _ in range(round(REST / PAUSE)):
+                time.sleep(PAUSE)
+                yield PanelUpdate(status=None)
+
+    def _updates_or_seen(self, *, quick_first: bool = True) -> Iterator[PanelUpdate]:
         """The job of `refresh`.
 
         It reads the settings when it starts and not when they change: two threads may handle two
@@ -255,6 +274,9 @@ class LiveExplorer(StaticFigure):
             self._seen[key] = seen  # now the most recently used
             yield seen
             return
+        if quick_first and (quick := self.quick(settings)) is not None:
+            # Not yielded: while a slider moves, each job is cancelled before its first result.
+            self._apply(quick)
         whole = PanelUpdate()
         for update in self.updates(settings):
             facts = whole.facts | update.facts
