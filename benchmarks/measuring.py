@@ -162,26 +162,30 @@ def compare(
     found = []
     for task, first in firsts.items():
         apart, timed, is_same = _differences(task, pair[0], [x for x, _ in first], tolerance)
-        timings = []
+        sides = []
         if is_same:
             for other in others:
                 _check_peer(other, task, first[1][0], tolerance)
-            actions = [_in_turns(contestant, task) for contestant in (*pair, *others)]
-            settle = settler(task.device)
-            timings = interleaved(repeats, *actions, settle=settle, progress=progress)
-        sides = [
-            Side(name, timing, calls, work(built, calls, task.batch), peaks[name, task], limit)
-            for name, timing, (_, calls) in zip(CONTESTANTS, timings, first, strict=False)
-        ]
-        sides += [Side(o.name, t) for o, t in zip(others, timings[len(pair) :], strict=False)]
+            timings = _in_turns([*pair, *others], task, repeats, progress)
+            for name, timing, (_, calls) in zip(CONTESTANTS, timings, first, strict=False):
+                flops, peak = work(built, calls, task.batch), peaks[name, task]
+                sides.append(Side(name, timing, calls, flops, peak, limit))
+            sides += map(Side, (other.name for other in others), timings[len(pair) :])
         found.append(Comparison(task, apart, tolerance, tuple(sides), timed))
     return found
 
 
-def _in_turns(contestant: Contestant, task: Task) -> Callable[[], np.ndarray]:
-    """Draws the images of the next turn at each call."""
-    turns = count(1)
-    return lambda: contestant.draw(replace(task, turn=next(turns)))
+def _in_turns(
+    contestants: Sequence[Contestant], task: Task, repeats: int, progress: Progress
+) -> list[Timing]:
+    """How long each takes for the images of each turn."""
+
+    def action(contestant: Contestant) -> Callable[[], np.ndarray]:
+        turns = count(1)
+        return lambda: contestant.draw(replace(task, turn=next(turns)))
+
+    settle = settler(task.device)
+    return interleaved(repeats, *map(action, contestants), settle=settle, progress=progress)
 
 
 def _check_peer(peer: Contestant, task: Task, expected: np.ndarray, tolerance: int) -> None:

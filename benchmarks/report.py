@@ -103,10 +103,10 @@ def _notes(report: Report) -> Iterator[str]:
     found = [result for result in report.results if isinstance(result, Comparison)]
     sides = [side for comparison in found for side in comparison.sides]
     if sides:
-        yield "In turns, each with another prompt and other seeds, the same for all. spread: slowest -"
-        yield "fastest, as a share of the median. ratio: of our median to that of diffusers."
+        yield "In turns, each with another prompt and other seeds, the same for all. ratio: our median"
+        yield "to that of diffusers. spread: (slowest - fastest) / median."
     if any(len(comparison.sides) > 2 for comparison in found):
-        yield "ONNX Runtime: U-Net and decoder by torch.onnx.export, in a loop of diffusers' scheduler."
+        yield "A plain loop: U-Net and decoder as torch.onnx exports them, diffusers' scheduler."
     if any(c.sides and c.as_timed and c.as_timed.pixels for c in found):
         yield "As timed: in the layout, slices and compiled code of sdlearn, which round otherwise."
     limit = next((side.limit for side in sides if side.limit), None)  # one device, one limit

@@ -91,10 +91,11 @@ def load(
     elsewhere. `memory`, such as "8GB", is what the model may take on the device; by default what is
     free there (see `MemoryPlan`). `compile` makes images faster, which may then differ by one grey
     level: on a CPU with ONNX Runtime, on a GPU with torch.compile, where the first image is slow
-    (`models.compiling`); None does so where it takes no preparation. `safety_checker` False leaves it out, True raises if the model has none,
-    None takes the one that the model has. `lora` is the file or folder of a LoRA, or several with
-    the weight of each (`load_lora_weights`). Raises `TypeError`, `ValueError`, `FileNotFoundError`,
-    `ConnectionError` or `MemoryError` with one clear sentence when something cannot be done.
+    (`models.compiling`); None does so where it takes no preparation. `safety_checker` False leaves
+    it out, True raises if the model has none, None takes the one that the model has. `lora` is the
+    file or folder of a LoRA, or several with the weight of each (`load_lora_weights`). Raises
+    `TypeError`, `ValueError`, `FileNotFoundError`, `ConnectionError` or `MemoryError` with one
+    clear sentence when something cannot be done.
     """
     where = pick_device(device)
     dtype = pick_dtype(dtype, where)

@@ -92,8 +92,8 @@ def test_the_mouse_drags_a_slider_and_the_image_follows(desk: Desk):
         desk.page.wait_for_timeout(EVENT_MS)
     scale = float(row.locator(".widget-readout").inner_text())
     assert scale > 5
-    desk.page.wait_for_selector(f'figure img[alt^="guidance {scale:g}, "]')  # before it is let go of
-    desk.page.mouse.up()
+    desk.page.wait_for_selector(f'figure img[alt^="guidance {scale:g}, "]')
+    desk.page.mouse.up()  # and not before
     desk.painted(f"guidance {scale:g}, 20 steps")
     quick = desk.page.evaluate("() => window.quick")
     took = [milliseconds for _, milliseconds in quick]
@@ -154,8 +154,8 @@ def test_from_a_key_to_the_picture(desk: Desk):
     desk.page.keyboard.press("ArrowLeft")
     seen = desk.painted(f"guidance {3 + (MOVES - 1) / 2:g}, 20 steps") / 1000
     print(
-        f"\n{MOVES} moves of the slider, to a quick image: median {statistics.median(quick):.2f} s, "
-        f"worst {max(quick):.2f} s; to an image of 20 steps: median "
+        f"\n{MOVES} moves of the slider, to a quick image: median "
+        f"{statistics.median(quick):.2f} s, worst {max(quick):.2f} s; to an image of 20 steps: median "
         f"{statistics.median(took):.2f} s, worst {max(took):.2f} s; the pipeline alone "
         f"{statistics.median(alone):.2f} s; an image seen before {seen:.3f} s"
     )

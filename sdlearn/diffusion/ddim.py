@@ -1,10 +1,10 @@
 """DDIM (Song et al. 2020, arXiv 2010.02502), by itself: it takes no time to import.
 
-    x_prev = sqrt(alpha_bar_prev) x_0 + sqrt(1 - alpha_bar_prev) eps          (eq. 12, no added noise)
+    x_prev = sqrt(alpha_bar_prev) x_0 + sqrt(1 - alpha_bar_prev) eps         (eq. 12, no noise added)
 
-`DDIM` stands in the place of diffusers' class where a model is loaded only to draw (`models.light`):
-importing diffusers takes longer than drawing an image of the tiny model. The results are those of
-diffusers bit for bit, at numbers of steps where diffusers is right (`grid`).
+`DDIM` takes the place of diffusers' class where a model is loaded only to draw (`models.light`),
+since importing diffusers takes longer than drawing an image of the tiny model. The results are
+those of diffusers bit for bit, at numbers of steps where diffusers is right (`grid`).
 """
 
 from __future__ import annotations

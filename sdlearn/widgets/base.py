@@ -3,9 +3,9 @@
 A setting is a trait of the explorer with a control on its page: code may read and set it
 (`explorer.seed = 7`), a reader may move it. Every change asks for an update. One that was shown
 before is shown at once; otherwise `LiveExplorer.updates` computes it step by step, and a newer
-change cancels an older one between two steps (`sdlearn.widgets.jobs`). An explorer that needs longer
-than the hand moves shows something quick first (`LiveExplorer.quick`), which no change cancels: so
-the image follows a slider that is dragged, and what takes its time comes when the slider rests.
+change cancels an older one between two steps (`sdlearn.widgets.jobs`). Where that takes longer than
+a moving hand waits, an explorer shows something quick before (`LiveExplorer.quick`), which no change
+cancels: so the image follows a slider that is dragged, and the rest comes when the slider rests.
 
 A new explorer is one file with one subclass of `LiveExplorer`. It declares its settings with the
 functions of `sdlearn.widgets.controls`, names its `PANELS`, and writes `updates`. Where nobody can
@@ -202,9 +202,9 @@ class LiveExplorer(StaticFigure):
         raise NotImplementedError
 
     def quick(self, settings: Settings) -> PanelUpdate | None:
-        """What is shown before `updates` begins, in less than a tenth of a second; None for nothing.
+        """What is shown before `updates` begins, if anything: within a tenth of a second or so.
 
-        It runs in the same thread and is not kept, so its `facts` must be empty.
+        It runs in the same thread. It is not kept, so it must have no `facts`.
         """
         return None
 
@@ -256,7 +256,7 @@ class LiveExplorer(StaticFigure):
         return Settings(**values, loras=tuple(self.sd.lora_weights.items()))
 
     def resting(self) -> Iterator[PanelUpdate]:
-        """Nothing for a moment: steps of a job before one that a moving slider must not wait for."""
+        """A pause of a job, in steps, before one for which a moving slider must not wait."""
         if self._is_live:
             for _ in range(round(REST / PAUSE)):
                 time.sleep(PAUSE)

@@ -242,7 +242,7 @@ class SheetExplorer(LiveExplorer):
         generation, end = self.start(settings), None
         for step in generation.remaining:
             generation.steps.append(step)
-            end = end or time.monotonic() + QUICK_SECONDS  # after the first, which may load an engine
+            end = end or time.monotonic() + QUICK_SECONDS  # the first step may make an engine
             if time.monotonic() > end:
                 self._is_slow = True
                 return None
