@@ -162,7 +162,7 @@ def compare(
     found = []
     for task, first in firsts.items():
         apart, timed, is_same = _differences(task, pair[0], [x for x, _ in first], tolerance)
-        sides = []
+        sides: list[Side] = []
         if is_same:
             for other in others:
                 _check_peer(other, task, first[1][0], tolerance)

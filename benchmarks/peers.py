@@ -83,7 +83,7 @@ def _to_onnx_runtime(module: nn.Module, *inputs: Tensor) -> Network:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "network.onnx")
         torch.onnx.export(module.eval(), inputs, path, verbose=False)
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [told.name for told in session.get_inputs()]
 
     def run(*inputs: Tensor) -> Tensor:

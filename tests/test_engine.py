@@ -350,6 +350,19 @@ def test_threads_are_torchs_and_sleep_when_there_is_nothing_to_do(fast):
         torch.set_num_threads(threads)
 
 
+def test_two_numbers_of_threads_have_a_network_each(fast):
+    threads, made = torch.get_num_threads(), []
+    try:
+        for number in (threads + 1, threads, threads + 1, threads):
+            torch.set_num_threads(number)
+            made.append(fast.unet.forward._network())
+    finally:
+        torch.set_num_threads(threads)
+    assert made[0] is made[2]
+    assert made[1] is made[3]
+    assert made[0] is not made[1]
+
+
 def test_without_memory_there_is_a_sentence(fast, monkeypatch):
     class Full:
         def run(self, *_):

@@ -152,7 +152,7 @@ def _load_light(args: argparse.Namespace, device: Any) -> StableDiffusion | None
     folder = find_folder(args.model, dtype, checker=not args.no_safety_checker)
     if (parts := load_light(folder)) is None:
         return None
-    how = {"device": where, "folder": folder, "defaults": defaults_of(folder)}
+    how: dict[str, Any] = {"device": where, "folder": folder, "defaults": defaults_of(folder)}
     sd = StableDiffusion(args.model, **parts._asdict(), **how)
     sides = args.size or sd.size or (1, 1)
     return None if any(side // sd.vae_scale_factor % parts.unet.divisor for side in sides) else sd

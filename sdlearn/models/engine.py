@@ -8,7 +8,7 @@ module runs as it is written: where gradients are wanted; where hooks, another a
 or an attribute such as FreeU's are on one of its parts; while parts are replaced, as by a LoRA; in
 training mode, under autocast, and for weights, shapes and types that the graph does not take.
 Changed weights are noticed, and so is another number of torch's threads: the network is made anew,
-which takes a fraction of a second.
+which takes a fraction of a second. (Those of the last two numbers of threads are kept.)
 
 What is not noticed: hooks for all modules at once (`register_module_forward_hook`), modes that
 watch torch's operations (`FlopCounterMode`), and a weight changed in place through `.data` in so
@@ -33,6 +33,7 @@ __all__ = ["TEXT_LAYERS", "Engine", "Network"]
 
 # The layers of cross-attention that see nothing but the text (diffusers' names of their weights).
 TEXT_LAYERS = (".attn2.to_k.weight", ".attn2.to_v.weight")
+MOST_NETWORKS = 2  # of one module: explorers use one thread less than the cells beside them
 TYPES = {"tensor(float)": torch.float32, "tensor(int64)": torch.int64}  # those of our graphs
 # Part → its tensors in their order, and what else a call must say.
 ACCEPTED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -153,11 +154,11 @@ class Engine:
         self._factor = factor
         self._watch = _Watch(module)
         self._kinds = _kinds(module)
-        self._now: _Now | None = None
+        self._made: dict[int, _Now] = {}  # number of threads → the network with so many
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: without the network, which has these very weights."""
-        return vars(self) | {"_now": None}
+        return vars(self) | {"_made": {}}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")):
@@ -195,18 +196,19 @@ class Engine:
         tensors = self._watch.tensors()
         addresses = [0 if t is None else t.data_ptr() for t in tensors]
         versions = [0 if t is None or t.is_inference() else t._version for t in tensors]
-        state = [torch.get_num_threads(), *addresses, *versions]
-        now = self._now
-        if (
-            now is None
-            or now.state != state
-            or not torch.equal(torch.cat(now.samples), now.numbers)
-        ):
+        state, threads = [*addresses, *versions], torch.get_num_threads()
+        now = self._made.get(threads)
+        if now is not None and (now.state != state or now.is_stale()):
+            self._made.clear()  # the others are as old
+            now = None
+        if now is None:
             samples = [_middle_number(t) for t in tensors if t is not None]
             weights = self._module.state_dict()
             fits = _kinds(self._module) == self._kinds
             network = Network(self._graph, weights) if fits else None
-            now = self._now = _Now(state, samples, torch.cat(samples), network)
+            if len(self._made) >= MOST_NETWORKS:
+                self._made.pop(next(iter(self._made)), None)  # the oldest
+            now = self._made[threads] = _Now(state, samples, torch.cat(samples), network)
         return now.network
 
 

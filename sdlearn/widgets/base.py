@@ -156,6 +156,7 @@ class LiveExplorer(StaticFigure):
         self.sd = shared_model(model)
         self.facts: dict[str, Any] = {}
         self._is_live = is_interactive()
+        self._may_rest = False
         self.panels = {name: widgets.HTML() for name in self.PANELS}
         self._seen: OrderedDict[tuple, PanelUpdate] = OrderedDict()
         self._latest = LatestJob(self._apply, self._show_error)
@@ -257,7 +258,7 @@ class LiveExplorer(StaticFigure):
 
     def resting(self) -> Iterator[PanelUpdate]:
         """A pause of a job, in steps, before one for which a moving slider must not wait."""
-        if self._is_live:
+        if self._may_rest:
             for _ in range(round(REST / PAUSE)):
                 time.sleep(PAUSE)
                 yield PanelUpdate(status=None)
@@ -277,6 +278,8 @@ class LiveExplorer(StaticFigure):
         if quick_first and (quick := self.quick(settings)) is not None:
             # Not yielded: while a slider moves, each job is cancelled before its first result.
             self._apply(quick)
+            yield PanelUpdate(status=None)  # here at the latest
+        self._may_rest = quick_first and self._is_live
         whole = PanelUpdate()
         for update in self.updates(settings):
             facts = whole.facts | update.facts

@@ -239,7 +239,8 @@ class SheetExplorer(LiveExplorer):
             return None
         few = {"num_steps": QUICK_STEPS, "scheduler": QUICK_SCHEDULER}
         settings = Settings(**{**vars(settings), **few})
-        generation, end = self.start(settings), None
+        generation = self.start(settings)
+        end: float | None = None
         for step in generation.remaining:
             generation.steps.append(step)
             end = end or time.monotonic() + QUICK_SECONDS  # the first step may make an engine
