@@ -1,5 +1,6 @@
 """Graphs for ONNX Runtime: small, without weights, and never those of another model."""
 
+import copy
 import json
 import shutil
 from importlib.util import find_spec
@@ -7,12 +8,15 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPModel
 
 from sdlearn import load
 from sdlearn.cli import main
+from sdlearn.evaluation.judge import load_judge
 from sdlearn.models import graphs
 from sdlearn.models.engine import Engine
 from sdlearn.models.graphs import FOLDERS, GRAPHS, find_graph, graph_name
+from sdlearn.models.light import load_light
 from sdlearn.models.loading import TINY, load_parts
 from sdlearn.training import export
 from sdlearn.training.export import checksums, export_graphs
@@ -115,6 +119,17 @@ def test_graphs_are_made_anew_in_a_folder(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == f"graphs in {folder / GRAPHS}\n"
     names = {path.name for path in (TINY / GRAPHS).iterdir()}
     assert {path.name for path in (folder / GRAPHS).iterdir()} == names
+    assert json.loads((folder / "checksums.json").read_text()) == checksums(folder)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_exported_again_keeps_graphs_that_fit(tmp_path, parts):
+    folder = shutil.copytree(TINY, tmp_path / "model")
+    clip = CLIPModel.from_pretrained(TINY / "clip", dtype=torch.float32)
+    vae, unet = copy.deepcopy(parts.vae), copy.deepcopy(parts.unet)  # halved in place
+    models = {"clip": clip, "vae": vae, "unet": unet, "judge": load_judge()}
+    export.export(folder, tokenizer=parts.tokenizer, **models)
+    assert load_light(folder) is not None
     assert json.loads((folder / "checksums.json").read_text()) == checksums(folder)
 
 

@@ -57,6 +57,8 @@ def export(
     copy_mode_to_weights(building, building / "model_index.json")
     if (folder / README).exists():
         shutil.copy2(folder / README, building)
+    if (folder / GRAPHS).is_dir():  # new weights of the same shapes fit them
+        shutil.copytree(folder / GRAPHS, building / GRAPHS)
     _forget_where_it_was_made(building)
     write_json(building / "checksums.json", checksums(building))
     shutil.rmtree(folder, ignore_errors=True)
