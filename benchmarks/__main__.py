@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import measuring
-from benchmarks.peers import PEERS
+from benchmarks.peers import peers_here
 from benchmarks.records import Result, Task
 from benchmarks.report import format_report, to_json
 from benchmarks.script import Parser, run_script
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--batch", type=int, metavar="N", help="images at a time (default: 1; with --cap 4)")
     add("--repeats", type=int, default=5, metavar="N", help="of each image (default: 5)")
     add("--compile", action="store_true", help="compile sdlearn's model; diffusers' stays as it is")
-    peers = "also time the model exported by torch.onnx, in ONNX Runtime (wants onnxscript)"
+    peers = "also time the model exported by torch.onnx, in other engines (wants onnxscript)"
     add("--peers", action="store_true", help=peers)
     add("--tolerance", type=int, default=0, metavar="N", help="levels of 255 (default: 0)")
     mode("--cold", action="store_true", help="time `sdlearn generate` beside a plain script")
@@ -94,7 +94,7 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> Sequence[Result
     how: Any = {"repeats": args.repeats, "tolerance": args.tolerance, "progress": progress_bar}
     if args.cold:
         return measuring.compare_cold(tasks, **how)
-    return measuring.compare(tasks, peers=[*PEERS.values()] if args.peers else [], **how)
+    return measuring.compare(tasks, peers=peers_here() if args.peers else [], **how)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,49 +43,52 @@ class _Decoder(nn.Module):
         return self.vae.decode(latents, return_dict=False)[0]
 
 
-def _onnx_runtime(task: Task) -> Contestant:
-    """ONNX Runtime with as many threads as torch has here, its other settings left as they are.
+def _peer(name: str, open_network: Callable[[Path], Network], task: Task) -> Contestant:
+    """A plain loop around the engine in which `open_network` opens a file of ONNX.
 
     Raises `ValueError` for a task that is not on a CPU in float32.
     """
     if (task.device, task.dtype) != ("cpu", "float32"):
         raise ValueError(f"peers must run on a CPU in float32; got {task.device}, {task.dtype}")
     pipe = CONTESTANTS["diffusers"](task).pipeline
-    made: dict[tuple[int, bool], tuple[Network, Network]] = {}  # for each shape of the inputs
+    made: dict[tuple[int, bool], list[Network]] = {}  # for each shape of the inputs
 
     @torch.no_grad()
     def draw(task: Task) -> np.ndarray:
         key = task.batch, task.guidance > 1
         if key not in made:
-            made[key] = _export(pipe, *key)
+            with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                made[key] = [open_network(path) for path in _export(pipe, *key, Path(folder))]
         return _draw(pipe, *made[key], task)
 
-    return Contestant("ONNX Runtime in a plain loop", pipe, draw)
+    return Contestant(f"{name} in a plain loop", pipe, draw)
 
 
-PEERS: dict[str, Callable[[Task], Contestant]] = {"onnxruntime": _onnx_runtime}
-
-
-def _export(pipe: Any, batch: int, guided: bool) -> tuple[Network, Network]:
-    """The U-Net and the decoder in ONNX Runtime, for `batch` images."""
+def _export(pipe: Any, batch: int, guided: bool, folder: Path) -> list[Path]:
+    """The U-Net and the decoder as files of ONNX, for `batch` images."""
     config = pipe.unet.config
     latents = torch.randn(batch, config.in_channels, config.sample_size, config.sample_size)
     sample = torch.cat([latents] * (1 + guided))
     length = pipe.tokenizer.model_max_length
     states = torch.randn(len(sample), length, config.cross_attention_dim)
-    unet = _to_onnx_runtime(_UNet(pipe), sample, torch.tensor(1.0), states)
-    return unet, _to_onnx_runtime(_Decoder(pipe), latents)
+    inputs: dict[nn.Module, tuple[Tensor, ...]]
+    inputs = {_UNet(pipe): (sample, torch.tensor(1.0), states), _Decoder(pipe): (latents,)}
+    paths = []
+    for module, given in inputs.items():
+        paths.append(folder / f"{len(paths)}.onnx")
+        torch.onnx.export(module.eval(), given, paths[-1], verbose=False)
+    return paths
 
 
-def _to_onnx_runtime(module: nn.Module, *inputs: Tensor) -> Network:
+# With as many threads as torch has here, other settings left as they are.
+
+
+def _in_onnx_runtime(path: Path) -> Network:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        path = Path(folder, "network.onnx")
-        torch.onnx.export(module.eval(), inputs, path, verbose=False)
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [told.name for told in session.get_inputs()]
 
     def run(*inputs: Tensor) -> Tensor:
@@ -91,6 +96,29 @@ def _to_onnx_runtime(module: nn.Module, *inputs: Tensor) -> Network:
         return torch.from_numpy(session.run(None, dict(zip(names, arrays, strict=True)))[0])
 
     return run
+
+
+def _in_openvino(path: Path) -> Network:
+    import openvino
+
+    how = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", how)
+
+    def run(*inputs: Tensor) -> Tensor:
+        return torch.from_numpy(compiled([x.numpy() for x in inputs])[0].copy())
+
+    return run
+
+
+PEERS: dict[str, Callable[[Task], Contestant]] = {  # package → what loads the peer for a task
+    "onnxruntime": partial(_peer, "ONNX Runtime", _in_onnx_runtime),
+    "openvino": partial(_peer, "OpenVINO", _in_openvino),
+}
+
+
+def peers_here() -> list[Callable[[Task], Contestant]]:
+    """The peers whose packages are installed."""
+    return [enter for package, enter in PEERS.items() if find_spec(package) is not None]
 
 
 def _draw(pipe: Any, unet: Network, decoder: Network, task: Task) -> np.ndarray:

@@ -311,9 +311,11 @@ def test_a_peer_that_draws_other_images_is_refused(task: Task):
 
 
 @pytest.mark.skipif(find_spec("onnxscript") is None, reason="the extra onnx is not installed")
-def test_a_plain_loop_of_onnx_runtime_draws_what_diffusers_draws():
+@pytest.mark.parametrize("package", PEERS)
+def test_a_plain_loop_of_an_engine_draws_what_diffusers_draws(package: str):
+    pytest.importorskip(package)
     theirs = CONTESTANTS["diffusers"](Task("tiny"))
-    peer = PEERS["onnxruntime"](Task("tiny"))
+    peer = PEERS[package](Task("tiny"))
     for guidance, batch, turn in ((3.0, 1, 0), (3.0, 1, 1), (1.0, 1, 2), (0.0, 2, 0)):
         task = Task("tiny", steps=3, guidance=guidance, batch=batch, turn=turn)
         assert difference(peer.draw(task), theirs.draw(task)).levels <= 1
