@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import count
 from importlib.metadata import version
+from itertools import count
 from os import getpid
 from pathlib import Path
 from typing import Any

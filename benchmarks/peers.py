@@ -1,8 +1,8 @@
 """Engines beside ours: the model exported as anyone would export it, and run in a plain loop.
 
-    text encoder     as in diffusers' pipeline, by torch
-    U-Net, decoder   `torch.onnx.export` with its defaults, for the shapes of the task
-    scheduler        the model's own, of diffusers
+text encoder     as in diffusers' pipeline, by torch
+U-Net, decoder   `torch.onnx.export` with its defaults, for the shapes of the task
+scheduler        the model's own, of diffusers
 """
 
 from __future__ import annotations

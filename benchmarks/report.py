@@ -103,8 +103,8 @@ def _notes(report: Report) -> Iterator[str]:
     found = [result for result in report.results if isinstance(result, Comparison)]
     sides = [side for comparison in found for side in comparison.sides]
     if sides:
-        yield "In turns, each with another prompt and other seeds, the same for all. ratio: our median"
-        yield "to that of diffusers. spread: (slowest - fastest) / median."
+        yield "In turns, each with another prompt and other seeds, the same for all."
+        yield "ratio: our median to that of diffusers. spread: (slowest - fastest) / median."
     if any(len(comparison.sides) > 2 for comparison in found):
         yield "A plain loop: U-Net and decoder as torch.onnx exports them, diffusers' scheduler."
     if any(c.sides and c.as_timed and c.as_timed.pixels for c in found):

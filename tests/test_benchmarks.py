@@ -264,9 +264,7 @@ def test_each_turn_has_another_prompt_and_other_seeds():
 
 
 @pytest.mark.usefixtures("no_children")
-def test_all_draw_the_same_prompts_and_seeds_in_turns(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-):
+def test_all_draw_the_same_prompts_and_seeds_in_turns(task: Task, monkeypatch: pytest.MonkeyPatch):
     asked: dict[str, list[Task]] = {}
     for name, enter in list(CONTESTANTS.items()):
 

@@ -155,7 +155,8 @@ def test_from_a_key_to_the_picture(desk: Desk):
     seen = desk.painted(f"guidance {3 + (MOVES - 1) / 2:g}, 20 steps") / 1000
     print(
         f"\n{MOVES} moves of the slider, to a quick image: median "
-        f"{statistics.median(quick):.2f} s, worst {max(quick):.2f} s; to an image of 20 steps: median "
+        f"{statistics.median(quick):.2f} s, worst {max(quick):.2f} s; "
+        f"to an image of 20 steps: median "
         f"{statistics.median(took):.2f} s, worst {max(took):.2f} s; the pipeline alone "
         f"{statistics.median(alone):.2f} s; an image seen before {seen:.3f} s"
     )

@@ -1,6 +1,6 @@
 """DDIM (Song et al. 2020, arXiv 2010.02502), by itself: it takes no time to import.
 
-    x_prev = sqrt(alpha_bar_prev) x_0 + sqrt(1 - alpha_bar_prev) eps         (eq. 12, no noise added)
+    x_prev = sqrt(alpha_bar_prev) x_0 + sqrt(1 - alpha_bar_prev) eps        (eq. 12, no noise added)
 
 `DDIM` takes the place of diffusers' class where a model is loaded only to draw (`models.light`),
 since importing diffusers takes longer than drawing an image of the tiny model. The results are

@@ -1,11 +1,11 @@
 """Schedulers by the names people know, built fresh for every run, with every field written out.
 
 The solvers are diffusers' own, with DDIM and PNDM as `solvers` has them. Three more traps of
-diffusers are avoided here. A scheduler keeps state from one run to the next, so every run gets a new one.
-`from_config` and diffusers' pipeline fill in or change fields that were left to their defaults, so
-every field is given explicitly. And some combinations of options and step counts end in NaN or in
-noise, so each is first tried on a small tensor with perfect predictions, and refused if that does
-not lead to the clean latents.
+diffusers are avoided here. A scheduler keeps state from one run to the next, so every run gets a
+new one. `from_config` and diffusers' pipeline fill in or change fields that were left to their
+defaults, so every field is given explicitly. And some combinations of options and step counts end
+in NaN or in noise, so each is first tried on a small tensor with perfect predictions, and refused
+if that does not lead to the clean latents.
 
 A model's folder may name more classes (`CLASSES`).
 

@@ -4,8 +4,8 @@ A setting is a trait of the explorer with a control on its page: code may read a
 (`explorer.seed = 7`), a reader may move it. Every change asks for an update. One that was shown
 before is shown at once; otherwise `LiveExplorer.updates` computes it step by step, and a newer
 change cancels an older one between two steps (`sdlearn.widgets.jobs`). Where that takes longer than
-a moving hand waits, an explorer shows something quick before (`LiveExplorer.quick`), which no change
-cancels: so the image follows a slider that is dragged, and the rest comes when the slider rests.
+a moving hand waits, an explorer first shows something quick, which no change cancels
+(`LiveExplorer.quick`): so the image follows a slider that is dragged, and the whole comes at rest.
 
 A new explorer is one file with one subclass of `LiveExplorer`. It declares its settings with the
 functions of `sdlearn.widgets.controls`, names its `PANELS`, and writes `updates`. Where nobody can
