@@ -22,7 +22,7 @@ from urllib.request import urlopen
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
 
-__all__ = ["Desk", "chromium", "explored", "headless", "lab", "notebook"]
+__all__ = ["WATCH_QUICK", "Desk", "chromium", "explored", "headless", "lab", "notebook"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_SECONDS, RUN_SECONDS = 90, 120
@@ -55,6 +55,27 @@ ALL_RUN = """(began) => {
 WATCH_INPUT = """() => {
   const note = () => { window.moved = performance.now(); };
   for (const kind of ["keydown", "mouseup"]) document.addEventListener(kind, note, true);
+}"""
+
+# From now on: the quick images of the explorer of guidance as they are painted, each with the
+# milliseconds since its number stood beside the slider.
+WATCH_QUICK = """() => {
+  window.quick = [];
+  let number = null, shown = null;
+  const times = {};
+  const look = () => {
+    const now = performance.now();
+    const stands = parseFloat(document.querySelector(".widget-readout").innerText);
+    if (stands !== number) { number = stands; times[number] = now; }
+    const image = document.querySelector("figure img");
+    if (image && image.complete && image.naturalWidth && image.alt !== shown) {
+      shown = image.alt;
+      const of = parseFloat((shown.match(/guidance ([0-9.]+).*quick/) || [])[1]);
+      if (of in times) window.quick.push([shown, now - times[of]]);
+    }
+    requestAnimationFrame(look);
+  };
+  look();
 }"""
 
 

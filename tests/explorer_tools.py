@@ -6,9 +6,10 @@ from PIL import Image, ImageChops
 
 from sdlearn.widgets.base import LiveExplorer
 
-__all__ = ["at_work", "done", "same"]
+__all__ = ["NEARLY", "at_work", "done", "same"]
 
 LAST_BITS = 2  # levels of 255
+NEARLY = {"rtol": 1e-4, "atol": 1e-5}  # tensors: the explorers' model is ONNX Runtime's
 
 
 def done(explorer: LiveExplorer, seconds: float = 30) -> dict:
@@ -20,7 +21,8 @@ def done(explorer: LiveExplorer, seconds: float = 30) -> dict:
 def same(one: Image.Image, other: Image.Image) -> bool:
     """Whether two images are equal, but for the last bits.
 
-    An explorer draws with one thread less, and that makes a level more or less here and there.
+    An explorer draws with one thread less, or with ONNX Runtime, and that makes a level more or
+    less here and there.
     """
     return max(high for _, high in ImageChops.difference(one, other).getextrema()) <= LAST_BITS
 

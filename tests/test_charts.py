@@ -672,6 +672,8 @@ def test_a_panel_shows_what_it_is_given():
 def test_what_is_no_point_is_refused(panels, message: str):
     with pytest.raises(ValueError, match=message):
         viz.plane(panels)
+
+
 # Guesses
 
 

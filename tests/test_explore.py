@@ -127,7 +127,7 @@ def test_a_tab_is_filled_when_it_is_first_opened(made: list[str], drawn: None):
     shelf = explore.tabs()
     titles = [shown.title for shown in explore.EXPLORERS.values()]
     assert [*shelf.titles] == ["map", *titles]
-    assert shelf.children[0].children[1].value == "8 links"
+    assert shelf.children[0].children[1].value == "7 links"
     assert made == []
     for index in (6, 1, 6, 3):
         shelf.selected_index = index

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sdlearn"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "diffusers", "transformers", "matplotlib", "numpy", "PIL", "ipywidgets"}
-HEAVY |= {"IPython", "jupyterlab"}
+HEAVY |= {"IPython", "jupyterlab", "onnxruntime"}
 
 # What each folder may import from, besides itself (`design`: one way between the folders).
 MAY_IMPORT: dict[str, set[str]] = {"util": set(), "world": {"util"}}

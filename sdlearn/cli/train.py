@@ -14,6 +14,9 @@ beside the model, minutes each, for lesson 09:
   textual-inversion
           words for the same two things
   icons   three small models of icons: of 16 of them, of all, and of a skewed world
+not a part of all:
+  graphs  what ONNX Runtime runs for load(..., compile=True), made anew in the folder OUTPUT;
+          after each export of a model that is to ship; needs pip install "sdlearn[onnx]"
 
 examples:
   sdlearn train all --smoke              the whole chain at toy length, under a minute
@@ -24,6 +27,7 @@ examples:
   sdlearn train lora --output sdlearn/weights/adapters
   sdlearn train textual-inversion --only snowman --output sdlearn/weights/adapters
   sdlearn train icons --output sdlearn/weights/icons
+  sdlearn train graphs --output sdlearn/weights/tiny
   accelerate launch --multi_gpu --num_processes 2 -m sdlearn train unet
                                          two GPUs; on CPUs, with ACCELERATE_USE_CPU=true before it
 """
@@ -48,7 +52,8 @@ EXTRAS = ("lora", "textual-inversion", "icons")  # what is trained beside the mo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    stages = ("world", "vae", "decoder", "clip", "judge", "unet", "export", "all", *EXTRAS)
+    stages = ("world", "vae", "decoder", "clip", "judge", "unet", "export", "all", "graphs")
+    stages = (*stages, *EXTRAS)
     add("stage", choices=stages, help="what to train")
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")
@@ -83,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     from ..training.run import TrainingRun, default_folder
     from ..training.stages import STAGES, export_stage, train_all
 
+    if args.stage == "graphs":
+        return _export_graphs(args.output)
     folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
     training = TrainingRun(folder, _config(args), args.samples, _start(args))
     output = args.output or folder / "export"
@@ -112,6 +119,17 @@ def _start(args: argparse.Namespace) -> Path | None:
     if start is not None and not start.is_dir():
         raise FileNotFoundError(f"from must be the folder of a model; there is no folder {start}")
     return start
+
+
+def _export_graphs(folder: Path | None) -> int:
+    from ..models.loading import find_folder
+    from ..training.export import export_graphs
+
+    if folder is None:
+        raise ValueError("output must name the folder of a model for graphs; add --output FOLDER")
+    export_graphs(find_folder(folder))
+    print(f"graphs in {folder / 'graphs'}")
+    return 0
 
 
 def _config(args: argparse.Namespace) -> RunConfig:

@@ -4,7 +4,8 @@ loading, layout, hub   which folder it is, whether it is complete, and the parts
 clip, safety           models that stand beside the pipeline's own
 device, memory         where the parts run, and what helps when memory is short
 adapters               LoRA and learnt words
-compiling              faster calls
+compiling, engine      faster calls
+graphs, light          what ONNX Runtime runs, and a model that can only draw
 """
 
 from .clip import CLIP, load_clip

@@ -2,7 +2,7 @@
 
 `diffusers.StableDiffusionPipeline.from_pretrained(folder)` loads the result as it is, with older
 libraries, too (`for_every_stack`). Beside the standard parts lie `clip/` (both towers, for the
-lessons), `judge/` and `checksums.json`.
+lessons), `judge/` and `checksums.json`, and after `export_graphs` also `graphs/`, for ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, save_judge
 from ..models.defaults import write_defaults
+from ..models.graphs import FOLDERS, GRAPHS, export_graph, name_for
+from ..models.loading import load_parts
 from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
@@ -54,10 +57,29 @@ def export(
     copy_mode_to_weights(building, building / "model_index.json")
     if (folder / README).exists():
         shutil.copy2(folder / README, building)
+    if (folder / GRAPHS).is_dir():  # new weights of the same shapes fit them
+        shutil.copytree(folder / GRAPHS, building / GRAPHS)
     _forget_where_it_was_made(building)
     write_json(building / "checksums.json", checksums(building))
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
+
+
+def export_graphs(folder: Path) -> None:
+    """Write the graphs of the model in `folder` that `load(folder, compile=True)` runs.
+
+    They replace those that are there. Raises `ImportError` without the extra "onnx".
+    """
+    parts = load_parts(folder, torch.float32)
+    made = {}
+    for part, home in FOLDERS.items():
+        model = getattr(parts, home)
+        made[name_for(part, model, folder)] = export_graph(part, model)
+    shutil.rmtree(folder / GRAPHS, ignore_errors=True)
+    (folder / GRAPHS).mkdir()
+    for name, graph in made.items():
+        (folder / GRAPHS / name).write_bytes(graph)
+    write_json(folder / "checksums.json", checksums(folder))
 
 
 def for_every_stack(folder: Path) -> None:

@@ -7,7 +7,6 @@ clone, and everything in it can be made again by `sdlearn train all`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,6 +18,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPModel
 
+from ..util.files import cache_folder
 from ..util.processes import this_process
 from . import adapters, clip, icons, judge, unet, vae
 from .data import RenderedImages
@@ -75,7 +75,7 @@ def _load(kind: type[Part], folder: Path) -> Part:
 
 def default_folder() -> Path:
     """`$XDG_CACHE_HOME/sdlearn/training`, by default under the home folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sdlearn" / "training"
+    return cache_folder("training")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 A setting is a trait of the explorer with a control on its page: code may read and set it
 (`explorer.seed = 7`), a reader may move it. Every change asks for an update. One that was shown
 before is shown at once; otherwise `LiveExplorer.updates` computes it step by step, and a newer
-change cancels an older one between two steps (`sdlearn.widgets.jobs`).
+change cancels an older one between two steps (`sdlearn.widgets.jobs`). Where that takes longer than
+a moving hand waits, an explorer first shows something quick, which no change cancels
+(`LiveExplorer.quick`): so the image follows a slider that is dragged, and the whole comes at rest.
 
 A new explorer is one file with one subclass of `LiveExplorer`. It declares its settings with the
 functions of `sdlearn.widgets.controls`, names its `PANELS`, and writes `updates`. Where nobody can
@@ -15,6 +17,7 @@ beside the explorer, so that it shows the last state when it is opened without i
 from __future__ import annotations
 
 import html
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +50,7 @@ Settings = SimpleNamespace  # the value of each setting by its name
 
 UPDATES_KEPT = 100  # each takes some ten or hundred kilobytes
 FIRST_IMAGE_TIMEOUT = 3.0  # seconds that a cell waits for the first image
+REST, PAUSE = 0.3, 0.02  # seconds without a change that count as rest, and between two looks at it
 
 
 class StaticFigure(widgets.VBox):
@@ -136,7 +140,7 @@ class PanelUpdate:
 
 @lru_cache(maxsize=1)
 def _loaded(name: str | Path) -> StableDiffusion:
-    return load(name)
+    return load(name, compile=None)
 
 
 def shared_model(model: Model) -> StableDiffusion:
@@ -167,6 +171,8 @@ class LiveExplorer(StaticFigure):
         self._model_code = _model_in_code(model)
         self._still: DisplayHandle | None = None  # the image that a notebook keeps
         self.facts: dict[str, Any] = {}
+        self._is_live = is_interactive()
+        self._may_rest = False
         self.panels = {name: widgets.HTML() for name in self.PANELS}
         self._seen: OrderedDict[tuple, PanelUpdate] = OrderedDict()
         self._latest = LatestJob(self._apply, self._show_error)
@@ -215,11 +221,11 @@ class LiveExplorer(StaticFigure):
                 setattr(self, name, getattr(self.sd.defaults, name))
 
     def _show_first(self) -> None:
-        if is_interactive():
-            self.refresh()
+        if self._is_live:
+            self.run_job(self._updates_or_seen(quick_first=False))
             self.wait(FIRST_IMAGE_TIMEOUT)
         else:
-            for update in isolated(self._updates_or_seen()):
+            for update in isolated(self._updates_or_seen(quick_first=False)):
                 self._apply(update)
 
     # What a subclass writes
@@ -230,6 +236,13 @@ class LiveExplorer(StaticFigure):
         It runs in a background thread, so it reads `settings`, not the explorer's traits.
         """
         raise NotImplementedError
+
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """What is shown before `updates` begins, if anything: within a tenth of a second or so.
+
+        It runs in the same thread. It is not kept, so it must have no `facts`.
+        """
+        return None
 
     def prepare(self) -> None:
         """Set up what the explorer keeps beside its settings; `sd`, `controls`, `panels` exist."""
@@ -305,7 +318,14 @@ class LiveExplorer(StaticFigure):
         values = {name: getattr(self, name) for name in self.settings}
         return Settings(**values, loras=tuple(self.sd.lora_weights.items()))
 
-    def _updates_or_seen(self) -> Iterator[PanelUpdate]:
+    def resting(self) -> Iterator[PanelUpdate]:
+        """A pause of a job, in steps, before one for which a moving slider must not wait."""
+        if self._may_rest:
+            for _ in range(round(REST / PAUSE)):
+                time.sleep(PAUSE)
+                yield PanelUpdate(status=None)
+
+    def _updates_or_seen(self, *, quick_first: bool = True) -> Iterator[PanelUpdate]:
         """The job of `refresh`.
 
         It reads the settings when it starts and not when they change: two threads may handle two
@@ -317,6 +337,11 @@ class LiveExplorer(StaticFigure):
             self._seen[key] = seen  # now the most recently used
             yield seen
             return
+        if quick_first and (quick := self.quick(settings)) is not None:
+            # Not yielded: while a slider moves, each job is cancelled before its first result.
+            self._apply(quick)
+            yield PanelUpdate(status=None)  # here at the latest
+        self._may_rest = quick_first and self._is_live
         whole = PanelUpdate()
         for update in self.updates(settings):
             facts = whole.facts | update.facts

@@ -44,6 +44,7 @@ GRID_SCALES, GRID_STEPS = (1.0, 3.0, 7.5, 15.0), (3, 8, 20)
 class CfgExplorer(shared.SheetExplorer):
     """An image that follows prompt, seed, guidance scale, steps and scheduler.
 
+    While a slider moves it has five steps, and all of them when the slider rests.
     Beside it stand the verdict of the model's judge on each attribute that the prompt names (models
     of other worlds have no judge), the share of clipped pixels, images of three more seeds with
     their diversity, and the size of eps_cond - eps_uncond over the steps.
@@ -64,8 +65,8 @@ class CfgExplorer(shared.SheetExplorer):
 
     prompt = controls.text("prompt", PROMPT)
     negative_prompt = controls.text("negative prompt", hint="what to steer away from")
-    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5)
-    num_steps = controls.whole("steps", 1, 50)
+    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5, live=True)
+    num_steps = controls.whole("steps", 1, 50, live=True)
     scheduler = controls.choice("scheduler", shared.SCHEDULER_CHOICES)
     seed = controls.seed(7)
 
@@ -86,7 +87,7 @@ class CfgExplorer(shared.SheetExplorer):
     def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
         generation = self.start(settings)
         yield from generation.finish(lambda step: {"image": generation.preview_html(step)})
-        image, title, note = generation.image(), title_of(settings), generation.note
+        image, title, note = generation.image(), self.title_of(settings), generation.note
         asked, seen = parse_prompt(settings.prompt), judge_reading(self.sd, image)
         verdict = {name: seen[name] == word for name, word in asked.items() if seen}
         damage = clipped(image)
@@ -94,6 +95,7 @@ class CfgExplorer(shared.SheetExplorer):
         panels["damage"] = damage_html(damage, bool(seen))
         facts = {"image": image, "title": title, "verdict": verdict, "damage": damage}
         yield PanelUpdate(panels, note, facts)
+        yield from self.resting()
         gap = [size for step in generation.steps if (size := gap_of(step)) is not None]
         yield PanelUpdate({"gap": gap_html(gap)}, note, {"gap": gap})
         others = yield from self._others(settings)
@@ -127,6 +129,13 @@ class CfgExplorer(shared.SheetExplorer):
         most = max(row.right for row in rows)
         right = tuple(f"scale {row.scale:g}" for row in rows if row.right == most)
         yield PanelUpdate(status="", facts={"right": right, "told": told_of(rows)})
+
+    def title_of(self, settings: Settings) -> str:
+        parts = [f"guidance {settings.guidance_scale:g}", f"{settings.num_steps} steps"]
+        parts += [f"seed {settings.seed}"]
+        parts += [settings.scheduler] if settings.scheduler != shared.OWN else []
+        without = f"without “{settings.negative_prompt}”"
+        return ", ".join(parts + ([without] if settings.negative_prompt else []))
 
     def pin(self) -> None:
         """Keep the image as it is now beside those that follow."""
@@ -197,15 +206,6 @@ def judge_reading(sd: StableDiffusion, image: Image.Image) -> dict[str, str]:
     """What the model's judge sees in an image, attribute → word; nothing if it has none."""
     judge = find_judge(sd)
     return judge.read(viz.to_tensor(image))[0].words if judge else {}
-
-
-def title_of(settings: Settings) -> str:
-    """The settings in a line."""
-    parts = [f"guidance {settings.guidance_scale:g}", f"{settings.num_steps} steps"]
-    parts += [f"seed {settings.seed}"]
-    parts += [settings.scheduler] if settings.scheduler != shared.OWN else []
-    parts += [f"without “{settings.negative_prompt}”"] if settings.negative_prompt else []
-    return ", ".join(parts)
 
 
 def verdict_html(asked: dict[str, str], seen: dict[str, str]) -> str:

@@ -4,8 +4,8 @@
         seed = controls.seed(7)
         t = controls.whole("timestep t", 0, 999, value=300)
 
-Every control has a label and can be used with the keyboard. Sliders and texts report when they are
-let go of or entered, with `live` also while they move.
+Every control has a label and can be used with the keyboard. Texts report when they are
+entered, sliders when they are let go of, with `live` also while they move.
 """
 
 from __future__ import annotations

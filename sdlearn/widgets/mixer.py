@@ -46,6 +46,7 @@ class PromptMixer(shared.SheetExplorer):
     `num_steps` (1..50) and `guidance_scale` (0..20). `facts`: "image", a PIL image; "first" and
     "other", those of the two prompts from the same noise; "title"; "spread", the standard
     deviation of the noise that the image began with; "angle" between the two noises, in degrees.
+    While a slider moves the image has five steps.
     """
 
     PANELS = ("image", "first", "other", "why", "spread", "strip")
@@ -57,10 +58,10 @@ class PromptMixer(shared.SheetExplorer):
 
     prompt = controls.text("prompt", PROMPT)
     other_prompt = controls.text("other prompt", OTHER_PROMPT)
-    mix = controls.decimal("mix of texts", 0, 1, 0.05, value=0.5)
+    mix = controls.decimal("mix of texts", 0, 1, 0.05, value=0.5, live=True)
     seed = controls.seed(7)
     other_seed = controls.seed(8, "other seed")
-    mix_noise = controls.decimal("mix of noises", 0, 1, 0.05)
+    mix_noise = controls.decimal("mix of noises", 0, 1, 0.05, live=True)
     way = controls.choice("way of the noise", list(WAYS))
     num_steps = controls.hidden(traitlets.Int(1, min=1, max=50))
     guidance_scale = controls.hidden(traitlets.Float(0.0, min=0.0, max=20.0))
@@ -87,9 +88,10 @@ class PromptMixer(shared.SheetExplorer):
         spread, degrees = float(noise.std()), math.degrees(angle(one, other))
         yield PanelUpdate({"why": why_html(spread, degrees)}, generation.note)
         yield from generation.finish(lambda step: {"image": generation.preview_html(step)})
-        image, title = generation.image(), title_of(settings)
+        image, title = generation.image(), self.title_of(settings)
         facts = {"image": image, "title": title, "spread": spread, "angle": degrees}
         yield PanelUpdate({"image": image_html(image, title)}, generation.note, facts)
+        yield from self.resting()
         yield from self._both_ends(settings, generation.note)
         curves = tuple((name, spreads(one, other, name)) for name in WAYS)
         yield PanelUpdate({"spread": spread_html(curves, settings.mix_noise)}, generation.note)
@@ -138,6 +140,11 @@ class PromptMixer(shared.SheetExplorer):
         generation.note = "; ".join(filter(None, [note, also]))
         return generation
 
+    def title_of(self, settings: Settings) -> str:
+        text = f"text {settings.mix:.2f}"
+        noise = f"noise {settings.mix_noise:.2f} ({settings.way})"
+        return f"{text}, {noise}, seeds {settings.seed} and {settings.other_seed}"
+
     def strip(self) -> None:
         """Fill a row from the first prompt to the other, the noise as it is."""
         self._fill_strip("mix", "text")
@@ -162,13 +169,6 @@ class PromptMixer(shared.SheetExplorer):
         """The mixed noise, (1, 4, h, w)."""
         one, other = self._both_noises(settings)
         return WAYS[settings.way](one, other, settings.mix_noise)
-
-
-def title_of(settings: Settings) -> str:
-    """The settings in a line."""
-    text = f"text {settings.mix:.2f}"
-    noise = f"noise {settings.mix_noise:.2f} ({settings.way})"
-    return f"{text}, {noise}, seeds {settings.seed} and {settings.other_seed}"
 
 
 def spreads(one: Tensor, other: Tensor, way: str) -> tuple[float, ...]:

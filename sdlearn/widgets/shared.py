@@ -44,6 +44,8 @@ SCHEDULER_CHOICES = (OWN, *SCHEDULERS)
 IMAGE_WIDTH, THUMBNAIL = 384, 128  # pixels of the screen; the tiny model's images have 128
 PREVIEW_EVERY = 0.5  # seconds; an image that is finished sooner needs no preview
 PREVIEW_SHARE = 4  # a preview takes at most a fifth of the time
+QUICK_STEPS, QUICK_SCHEDULER = 5, "ddim"  # of an image that follows a moving slider
+QUICK_SECONDS = 0.5  # a model that takes longer for it has no such images
 STATUS_EVERY = 0.25  # seconds; every message takes time from the work
 SIGNED, SIGNED_LIMIT = colormaps["PuOr"], 3.0  # as in `viz.channels`: white is 0
 
@@ -265,7 +267,33 @@ class FilmExplorer(LiveExplorer):
 
 
 class SheetExplorer(FilmExplorer):
-    """The base of explorers that can fill a panel with images of other settings."""
+    """The base of explorers of one image, which can fill a panel with images of other settings.
+
+    While a slider moves, the image is that of a short run.
+    """
+
+    _is_slow = False  # whether a short run took too long
+
+    def title_of(self, settings: Settings) -> str:
+        """The settings in a line."""
+        raise NotImplementedError
+
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """The image of a short run, unless the whole run is as short or the model is slow."""
+        if self._is_slow or settings.num_steps <= QUICK_STEPS:
+            return None
+        few = {"num_steps": QUICK_STEPS, "scheduler": QUICK_SCHEDULER}
+        settings = Settings(**{**vars(settings), **few})
+        generation = self.start(settings)
+        end: float | None = None
+        for step in generation.remaining:
+            generation.steps.append(step)
+            end = end or time.monotonic() + QUICK_SECONDS  # the first step may make an engine
+            if time.monotonic() > end:
+                self._is_slow = True
+                return None
+        title = f"{self.title_of(settings)} (quick)"
+        return PanelUpdate({"image": image_html(generation.image(), title)}, status=None)
 
     _sheet: Sequence[tuple[str, Image.Image]] = ()  # the last one that was finished
 
