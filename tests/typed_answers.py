@@ -52,6 +52,8 @@ def begun(left: str, t: str, end: str = "denoise(x_t, left)") -> str:
         "x_t = alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise\n"
         f"return {end}"
     )
+
+
 def loss_of(formula: str) -> str:
     return f"x_t = alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise\nreturn {formula}"
 
@@ -63,6 +65,8 @@ def guess_of(formula: str) -> str:
 def apart(formula: str) -> str:
     squares = "((drawn[:, None] - known) ** 2).mean(dim=(2, 3, 4))"
     return f"apart = {squares} ** 0.5\nreturn {formula}"
+
+
 def loop(
     step: str = "diffusion.ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])",
     pairs: str = "zip(timesteps, [*timesteps[1:], 0])",
@@ -1269,6 +1273,7 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "there and back is right, but that was a quarter turn",
         ),
         ("(upright + upside_down) / 2", "cannot be put together by `+`"),
+    ),
     "train.step": (
         (
             "from sdlearn import diffusion\n"
@@ -1371,6 +1376,7 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
         ("1 / 12", "that is night and snow together in the fair world"),
         ("1 / 6", "that is the snow that is no night"),
         ("0.6", "six are on snow, and 3.6 of these would be nights"),
+    ),
     "real.gigabytes": (
         ("[24, 12, 6]", RIGHT),
         ("(24.0, 12.0, 6.0)", RIGHT),
