@@ -192,8 +192,8 @@ class Loop(Exercise, name="pipeline.loop"):
         sd: Any,
         alphas_cumprod: Tensor,
     ) -> Mistakes:
-        def walk(grid: list[int], nexts: list[int], first: Tensor = noise) -> Tensor:
-            x_t = first
+        def walk(grid: list[int], nexts: list[int]) -> Tensor:
+            x_t = noise
             for t, t_prev in zip(grid, nexts, strict=True):
                 eps = sd.predict_noise(x_t, t, cond)
                 x_t = ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])
