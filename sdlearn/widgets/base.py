@@ -341,7 +341,8 @@ class LiveExplorer(StaticFigure):
 
     def _keep_still(self) -> None:
         if self._still is not None and self.facts:
-            data, metadata = self.figure()._repr_mimebundle_()  # type: ignore[attr-defined]
+            figure: Any = self.figure()
+            data, metadata = figure._repr_mimebundle_()
             self._still.update(data, raw=True, metadata=metadata)
 
     def _apply(self, update: PanelUpdate) -> None:
