@@ -366,7 +366,8 @@ class LiveExplorer(StaticFigure):
 
     def _keep_still(self) -> None:
         if self._still is not None and self.facts:
-            data, metadata = self.figure()._repr_mimebundle_()  # type: ignore[attr-defined]
+            figure: Any = self.figure()
+            data, metadata = figure._repr_mimebundle_()
             self._still.update(data, raw=True, metadata=metadata)
 
     def _apply(self, update: PanelUpdate) -> None:
@@ -390,7 +391,8 @@ class LiveExplorer(StaticFigure):
         display({**live, "text/plain": type(self).__name__}, raw=True)
         if is_saved():
             self._still = display({"text/plain": ""}, raw=True, display_id=True)
-            self._keep_still()
+            if self.wait(0.1):  # otherwise the job that is at work ends with it
+                self._keep_still()
 
     def _repr_mimebundle_(self, **options: Any) -> Bundle:
         if self.facts:
