@@ -191,8 +191,8 @@ class Diagram(Sheet):
     ) -> None:
         """Numbers (h, w) as colours from -`limit` to `limit`: white is 0.
 
-        Where there is no room for all of them some are left out, as a mean would be paler; and cells
-        of one colour make a small file.
+        Where there is no room for all of them some are left out, as a mean would be paler; and
+        cells of one colour make a small file.
         """
         style: dict[str, Any] = {"cmap": colours, "vmin": -limit, "vmax": limit}
         self.image(values, place, interpolation="nearest", **style)
