@@ -21,6 +21,7 @@ from .images import LATENT_LIMIT, SIGNED
 
 POINTS = 72 / SCREEN_DPI  # of a pixel
 LINE_HEIGHT = 1.35  # of the size of its letters
+STORED_COLOURS = 64  # enough for flat colours and small images, and a small file
 CORNER = 7  # radius of a box's corners, and of an arrow's turns
 Point = tuple[float, float]
 
@@ -89,7 +90,7 @@ class Diagram(Sheet):
     def __init__(self, width: float, height: float, alt: str, *, dark: bool = False) -> None:
         self.theme = DARK if dark else LIGHT
         self.width, self.height = width, height
-        super().__init__(width, height, alt, paper=self.theme.paper, colours=256)
+        super().__init__(width, height, alt, paper=self.theme.paper, colours=STORED_COLOURS)
         self.plane = self.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         self.plane.set_axis_off()
 

@@ -141,7 +141,7 @@ LATENT, VAE, IMAGE = Place(586, 216, 60, 60), Place(664, 202, 24, 88), Place(706
 AXIS = 246  # on which the boxes of the loop and of the image stand
 THUMBNAIL, SHORT_THUMBNAIL = 56, 44
 PROCESS_HEIGHT, SHORT_PROCESS_HEIGHT = 186, 90
-SHORT_COLOURS = 160  # so that the file is small
+SHORT_COLOURS = 160  # it has fewer images: room for finer ones in a file of 100 kB
 TABLE_TOP = 556
 TABLE = {  # title of each column, and where it begins
     "": 12,
