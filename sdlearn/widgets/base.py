@@ -272,8 +272,7 @@ class LiveExplorer(StaticFigure):
         changed = [
             (name, value)
             for name, value in values
-            if name in OF_THE_MODEL
-            or (not isinstance(value, Image.Image) and value != usual[name])
+            if name in OF_THE_MODEL or (not isinstance(value, Image.Image) and value != usual[name])
         ]
         return sharing.code_line(type(self).__name__, self._model_code, changed)
 
