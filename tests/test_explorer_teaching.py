@@ -182,6 +182,7 @@ def test_a_presenter_may_have_it_larger(make: Callable[..., Any]):
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
+        ("CfgExplorer", {"num_steps": 1}),
         ("CfgExplorer", {"prompt": 'a "red" cat', "guidance_scale": 7.5, "seed": 3}),
         ("DenoisingTheatre", {"step": 2, "scheduler": "euler_a"}),
         ("LatentPainter", {"amount": -1.5, "strokes": (Stroke(1, 2.0, 3, 4, 2, ((5, 5),)),)}),

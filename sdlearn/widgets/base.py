@@ -49,6 +49,7 @@ Bundle: TypeAlias = "tuple[dict[str, Any], dict[str, dict[str, object]]]"
 Settings = SimpleNamespace  # the value of each setting by its name
 
 UPDATES_KEPT = 100  # each takes some ten or hundred kilobytes
+OF_THE_MODEL = ("num_steps", "guidance_scale")  # settings whose first value the model decides
 FIRST_IMAGE_TIMEOUT = 3.0  # seconds that a cell waits for the first image
 REST, PAUSE = 0.3, 0.02  # seconds without a change that count as rest, and between two looks at it
 
@@ -217,7 +218,7 @@ class LiveExplorer(StaticFigure):
         for name in self.settings:
             if name in settings:
                 setattr(self, name, settings[name])
-            elif name in ("num_steps", "guidance_scale"):
+            elif name in OF_THE_MODEL:
                 setattr(self, name, getattr(self.sd.defaults, name))
 
     def _show_first(self) -> None:
@@ -284,7 +285,7 @@ class LiveExplorer(StaticFigure):
         changed = [
             (name, value)
             for name, value in values
-            if not isinstance(value, Image.Image) and value != usual[name]
+            if name in OF_THE_MODEL or (not isinstance(value, Image.Image) and value != usual[name])
         ]
         return sharing.code_line(type(self).__name__, self._model_code, changed)
 

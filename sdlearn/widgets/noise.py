@@ -95,7 +95,8 @@ class NoiseExplorer(shared.ImageExplorer):
         yield from self.updates(Settings(**{**vars(settings), "t": half}))
         left = 100 * float(self._schedules[settings.schedule][half])
         nearest = min(HALFWAY_SHARES, key=lambda share: abs(share - left))
-        told = f"At t = {half}, alpha_bar is {left / 100:.3f}: {left:.1f} % of the variance."
+        told = f"At t = {half}, alpha_bar is {left / 100:.3f}: "
+        told += f"{left:.1f} % of the variance is image."
         yield PanelUpdate(facts={"right": (f"{nearest} %",), "told": told})
 
     def _on_pixels(self, settings: Settings, alpha_bar: Tensor) -> PanelUpdate:
