@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 from transformers import CLIPTokenizer
 
-from sdlearn.cli import train
+from sdlearn.cli import main, train
 from sdlearn.evaluation import labels, psnr
 from sdlearn.training import clip, judge, loop, probe, run, samples, unet, vae
 from sdlearn.training.data import RenderedImages, render_all
@@ -333,6 +333,24 @@ def config_of(*words: str) -> run.RunConfig:
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
     return train._config(parser.parse_args(["all", *words]))
+
+
+def test_a_round_below_0_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^round must be a whole number from 0; got -1$"):
+        config_of("--round", "-1")
+    assert config_of("--round", "2").round == 2
+
+
+def test_a_folder_to_begin_with_that_is_missing_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "nowhere"
+    words = ["train", "unet", "--smoke", "--workdir", str(tmp_path / "work"), "--from"]
+    assert main([*words, str(missing)]) != 0
+    told = capsys.readouterr().err
+    assert f"from must be the folder of a model; there is no folder {missing}" in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "work").exists()
 
 
 def test_the_command_changes_the_config() -> None:

@@ -190,6 +190,10 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
         ("1 / 0.068**2 - 1", "that is right, but copies come whole: round it"),
         ("900", RIGHT),  # with the variance of the 64 x 64 pixels
         ("854", RIGHT),  # with that of the 128 x 128 pixels, 0.25
+        ("847", RIGHT),  # with the printed 0.0047 and 0.25
+        ("848", RIGHT),  # four times 212
+        ("round((1 - 0.0047) / (0.0047 * 0.25))", RIGHT),
+        ("800", "0.001244 and the picture's part 0.00466: take fewer"),
         ("round(((1 - alphas_cumprod[-1]) / alphas_cumprod[-1]).item())", RIGHT),
         ("15", "weakens the noise by the root of N only: square your number"),
         ("199", "alpha_bar rounded to 0.005 is 7 % off: take alphas_cumprod[-1] itself"),

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from ..training.stages import STAGES, export_stage, train_all
 
     folder = args.workdir or default_folder() / ("smoke" if args.smoke else "tiny")
-    training = TrainingRun(folder, _config(args), args.samples, args.start)
+    training = TrainingRun(folder, _config(args), args.samples, _start(args))
     output = args.output or folder / "export"
     if args.stage == "all":
         stages = train_all(training, output)
@@ -88,9 +88,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _start(args: argparse.Namespace) -> Path | None:
+    """The folder of the model to begin with; `FileNotFoundError` where there is none."""
+    start: Path | None = args.start
+    if start is not None and not start.is_dir():
+        raise FileNotFoundError(f"from must be the folder of a model; there is no folder {start}")
+    return start
+
+
 def _config(args: argparse.Namespace) -> RunConfig:
     from ..training.run import FULL, SMOKE
 
+    if args.round is not None and args.round < 0:
+        raise ValueError(f"round must be a whole number from 0; got {args.round}")
     config = SMOKE if args.smoke else FULL
     changed = {
         name: value

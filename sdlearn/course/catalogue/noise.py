@@ -145,7 +145,10 @@ class Copies(OpenExercise, name="noise.copies"):
         return round((1 - left) / left)
 
     def judge(self, answer: Any, *, alphas_cumprod: Tensor) -> str | None:
-        """Right is what follows from alpha_bar as the lesson prints it, 0.0047 or 0.068 squared."""
+        """Right is what follows from the numbers as the lesson prints them.
+
+        It prints alpha_bar as 0.0047 and its root as 0.068, the pixels' variance as 0.25.
+        """
         number, left = plain(answer), float(alphas_cumprod[-1])
         if kind(number) != "a number":
             return f"a number is expected, yours is {kind(number)}"
@@ -176,11 +179,14 @@ def _near(number: float, least: float, most: float) -> bool:
 
 
 def _variances_of_the_boat() -> tuple[float, float]:
-    """The variance of its pixels from -1 to 1, in the two sizes that the lesson has, in order."""
+    """The least and the largest variance of its pixels from -1 to 1.
+
+    The lesson has the boat in two sizes, and prints a variance to two digits.
+    """
     boat = render(Scene((Thing("boat", "red"),), ground="water", sky="sun"))
-    sizes = (boat, boat.resize((64, 64)))
-    one, other = sorted(float((to_tensor(image) * 2 - 1).var()) for image in sizes)
-    return one, other
+    exact = [float((to_tensor(image) * 2 - 1).var()) for image in (boat, boat.resize((64, 64)))]
+    printed = [round(variance, 2) for variance in exact]
+    return min(exact + printed), max(exact + printed)
 
 
 class Recover(Exercise, name="noise.recover"):
