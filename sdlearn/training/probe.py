@@ -4,7 +4,7 @@ A linear probe is a regression from a caption's states to each attribute of the 
 accuracy on unseen captions says whether the text tower *knows* the attribute. The U-Net cannot
 draw what the text states do not say. The U-Net attends to all states, so the probe sees the one
 at the caption's end (EOS) and the mean of them all; in pairs the shipped model's end alone knows
-the left subject in 82 % of the captions, both together in 95 %.
+the left subject in 85 % of the captions, both together in 96 %.
 """
 
 from __future__ import annotations
