@@ -59,7 +59,8 @@ def _peer(name: str, open_network: Callable[[Path], Network], task: Task) -> Con
         if key not in made:
             with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 made[key] = [open_network(path) for path in _export(pipe, *key, Path(folder))]
-        return _draw(pipe, *made[key], task)
+        unet, decoder = made[key]
+        return _draw(pipe, unet, decoder, task)
 
     return Contestant(f"{name} in a plain loop", pipe, draw)
 
@@ -73,7 +74,7 @@ def _export(pipe: Any, batch: int, guided: bool, folder: Path) -> list[Path]:
     states = torch.randn(len(sample), length, config.cross_attention_dim)
     inputs: dict[nn.Module, tuple[Tensor, ...]]
     inputs = {_UNet(pipe): (sample, torch.tensor(1.0), states), _Decoder(pipe): (latents,)}
-    paths = []
+    paths: list[Path] = []
     for module, given in inputs.items():
         paths.append(folder / f"{len(paths)}.onnx")
         torch.onnx.export(module.eval(), given, paths[-1], verbose=False)

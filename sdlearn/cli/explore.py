@@ -115,7 +115,7 @@ def page(name: str | None = None) -> nbformat.NotebookNode:
     if name is None:
         title, source = "Explorers", "from sdlearn.cli.explore import tabs\n\ntabs()"
     else:
-        kind, _, title = EXPLORERS[name]
+        kind, _, title, _ = EXPLORERS[name]
         source = f"from sdlearn import widgets\n\nwidgets.{kind}()"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(

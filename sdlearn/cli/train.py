@@ -52,8 +52,8 @@ EXTRAS = ("lora", "textual-inversion", "icons")  # what is trained beside the mo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    stages = ("world", "vae", "decoder", "clip", "judge", "unet", "export", "all", "graphs")
-    stages = (*stages, *EXTRAS)
+    stages = ["world", "vae", "decoder", "clip", "judge", "unet", "export", "all", "graphs"]
+    stages += EXTRAS
     add("stage", choices=stages, help="what to train")
     add("--smoke", action="store_true", help="toy length: does the chain run?")
     add("--steps", type=int, help="optimizer steps instead of the usual number")

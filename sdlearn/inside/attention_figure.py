@@ -125,10 +125,10 @@ def _layer(name: str, module: Any, probabilities: Tensor, places: Tensor, states
     by_head = values[0].float().cpu().unflatten(1, (len(probabilities), -1))  # (L, heads, d)
     shares = probabilities.flatten(1, 2)  # (heads, N, L)
     taken = torch.einsum("hnl,lhd->nhd", shares, by_head).flatten(1)
-    arrays = [one.float().cpu().numpy() for one in (queries[0], keys[0], values[0])]
+    q, k, v = (one.float().cpu().numpy() for one in (queries[0], keys[0], values[0]))
     size = (probabilities.shape[1], probabilities.shape[2])
     heads, mean = len(probabilities), shares.mean(dim=0).numpy()
-    return _Layer(name, size, heads, *arrays, mean, taken.numpy())
+    return _Layer(name, size, heads, q, k, v, mean, taken.numpy())
 
 
 # The drawing: queries stand left of the shares and keys above them, as in a product of matrices
@@ -226,7 +226,7 @@ def _draw_shares(page: Diagram, found: _Layer, words: _Words, place: int) -> Non
     highest = max(float(shares[:count].max()), rest)
     for at, piece in enumerate(words.pieces):
         x = left + pitch * (at + 0.5)
-        upright = {"rotation": 90, "va": "bottom", "bold": at in words.positions}
+        upright: dict[str, Any] = {"rotation": 90, "va": "bottom", "bold": at in words.positions}
         page.write(x, 95, piece, size=8.5, **upright)
         _draw_bar(page, x, 0.8 * pitch, shares[at], highest)
     for _, left, width in padding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -50,7 +50,7 @@ def trace(
     began = time.perf_counter()
     states, empty = sd.encode_text(check_not_blank([prompt])), sd.encode_text("")
     noise = sd.init_latents([seed])
-    how = {"num_steps": num_steps, "guidance_scale": scale, "seeds": [seed]}
+    how: dict[str, Any] = {"num_steps": num_steps, "guidance_scale": scale, "seeds": [seed]}
     steps = list(sd.denoise(noise, states, empty, **how))
     result = steps[-1].next_latents
     [image] = to_arrays(sd.decode(result).float())

@@ -111,8 +111,8 @@ class Autoencoder(Part):
 
     def decode(self, latents: Tensor, return_dict: bool = False) -> tuple[Tensor, ...]:
         """The images, in [-1, 1] or a little beyond."""
-        layer = (self.others[BEFORE_DECODER + name] for name in ("weight", "bias"))
-        return self.network(F.conv2d(latents, *layer))
+        weight, bias = (self.others[BEFORE_DECODER + name] for name in ("weight", "bias"))
+        return self.network(F.conv2d(latents, weight, bias))
 
 
 PARTS = {"text_encoder": TextEncoder, "unet": UNet, "vae_decoder": Autoencoder}

@@ -96,13 +96,13 @@ class Diagram(Sheet):
 
     def box(self, place: Place, part: str = "plain", **style: Any) -> None:
         """A box with round corners in the colours of a part."""
-        style = {"fc": self.theme.faces[part], "ec": self.theme.edges[part], "lw": 1.1} | style
+        style = {"fc": self.theme.faces[part], "ec": self.theme.edges[part], "lw": 1.1, **style}
         kind = f"round,pad=0,rounding_size={style.pop('corner', CORNER)}"
         self.plane.add_patch(FancyBboxPatch(place[:2], *place[2:], boxstyle=kind, **style))
 
     def shape(self, points: Sequence[Point], part: str, **style: Any) -> None:
         """An area between `points` in the colours of a part."""
-        style = {"fc": self.theme.faces[part], "ec": self.theme.edges[part], "lw": 1.1} | style
+        style = {"fc": self.theme.faces[part], "ec": self.theme.edges[part], "lw": 1.1, **style}
         self.plane.add_patch(Polygon(points, joinstyle="round", **style))
 
     def write(
@@ -160,10 +160,10 @@ class Diagram(Sheet):
 
     def arrow(self, *points: Point, part: str = "plain", width: float = 1.6, **style: Any) -> None:
         """A line through `points` with round corners, and a head at the last of them."""
-        style = {"color": self.theme.edges[part], "lw": width, "capstyle": "round"} | style
-        style = {"arrowstyle": "-|>", "mutation_scale": 7 + 2.5 * width} | style
-        fixed = {"shrinkA": 0, "shrinkB": 0, "joinstyle": "round"}
-        self.plane.add_patch(FancyArrowPatch(path=_rounded(points), **fixed, **style))
+        usual: dict[str, Any] = {"color": self.theme.edges[part], "lw": width, "capstyle": "round"}
+        usual |= {"arrowstyle": "-|>", "mutation_scale": 7 + 2.5 * width, "joinstyle": "round"}
+        usual |= {"shrinkA": 0, "shrinkB": 0}
+        self.plane.add_patch(FancyArrowPatch(path=_rounded(points), **{**usual, **style}))
 
     def diamonds(self, x: float, y: float, count: int, *, pitch: float = 13) -> None:
         """`count` marks for cross-attention from x on, to the right or with a negative `pitch`."""

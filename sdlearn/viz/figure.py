@@ -84,7 +84,7 @@ class Sheet(Figure):
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
+    ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         canvas = FigureCanvasAgg(self)
         canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # no alpha: smaller

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from .diagram import Diagram, Place
+from .figure import Sheet
 
 WIDTH = 840
 MARKS = {"<|startoftext|>": "begin", "<|endoftext|>": "end"}
@@ -100,7 +100,7 @@ SD15 = Published(
 
 def pipeline_map(
     trace: Trace, *, here: str | None = None, short: bool = False, dark: bool = False
-) -> Figure:
+) -> Sheet:
     """The whole pipeline, from the words to the image, with what `trace` found in it.
 
     `here`, one of `AREAS`, is marked as the reader's own place. A `short` map has no title, no
@@ -248,12 +248,13 @@ def _draw_loop(page: Diagram, trace: Trace) -> None:
     page.arrow((GUIDANCE.right + 3, AXIS), (SCHEDULER.x - 3, AXIS), part="guidance")
     back = [(SCHEDULER.centre[0], 284), (SCHEDULER.centre[0], 322), (X_T.centre[0], 322)]
     page.arrow(*back, (X_T.centre[0], 295), width=2)
-    told = {"bbox": {"fc": page.theme.faces["unet"], "ec": "none", "pad": 3}}
+    told: dict[str, Any] = {"bbox": {"fc": page.theme.faces["unet"], "ec": "none", "pad": 3}}
     page.note(260, 322, "a little less noise, and again", **told)
     page.arrow(
         *((STATES.centre[0], STATES.bottom + 3), (STATES.centre[0], 159)),
         *((UNET.centre[0], 159), (UNET.centre[0], UNET.y - 3)),
-        **{"part": "text", "width": 2},
+        part="text",
+        width=2,
     )
     page.note(UNET.centre[0] + 10, 181, "read at every step", ha="left")
 

@@ -18,7 +18,7 @@ from ..exercises import Cases, Exercise, Mistakes
 from ..given import GIVEN, Given, model
 
 NAMES = {**GIVEN, "alphas_cumprod": Given(lambda: model().scheduler.alphas_cumprod)}
-LOOPS = {
+LOOPS: Mapping[str, Callable[..., Any]] = {
     "sd.denoise": StableDiffusion.denoise,
     "sd.generate": StableDiffusion.generate,
     "diffusion.denoise_steps": denoise_steps,
