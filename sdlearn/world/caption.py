@@ -15,6 +15,7 @@ import random
 from collections.abc import Container, Sequence
 
 from .phrases import (
+    EMPTY_SKY,
     PHRASES,
     SIZE_WORDS,
     STYLE_OPENERS,
@@ -32,7 +33,6 @@ _RAINY = {  # weather and time in one phrase
     "sunset": ("on a rainy evening",),
     "night": ("on a rainy night",),
 }
-_EMPTY_SKY = ("under an empty sky", "with nothing in the sky", "with an empty sky")  # if it rains
 _OPENERS = ("a picture of", "an image of", "a picture showing", "a picture with", "this is")
 _THERE_IS = ("there is", "there is", "there's", "here is", "we see", "you can see", "i see")
 _VERBS = ("stands", "stands", "sits", "is", "waits", "rests")
@@ -172,7 +172,7 @@ def _phrases(scene: Scene, rng: random.Random, told: Container[str]) -> dict[str
     words = {name: word for name, word in told_words(scene).items() if name in told}
     phrases = {name: pick(rng, PHRASES[name][word]) for name, word in words.items()}
     if words.get("sky") == "none" and scene.weather != WEATHERS[0]:
-        phrases["sky"] = pick(rng, _EMPTY_SKY)
+        phrases["sky"] = pick(rng, EMPTY_SKY)
     if words.get("weather") == "rain" and "time" in words and rng.random() < 0.25:
         phrases["weather"] = pick(rng, _RAINY[words["time"]])
         del phrases["time"]

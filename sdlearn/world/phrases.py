@@ -80,6 +80,8 @@ _UNDER_A_SKY_ITEM = (
     *("under {}", "under {}", "under {}", "below {}", "beneath {}", "with {}", "with {} above"),
     *("with {} in the sky", "with {} overhead", "with {} over it"),
 )
+# Of the phrases for no sky item those without "clear", which would say that it is dry.
+EMPTY_SKY = ("under an empty sky", "with nothing in the sky", "with an empty sky")
 _SKY_PHRASES: Phrases = {
     sky: tuple(phrase.format(item) for phrase in _UNDER_A_SKY_ITEM for item in items)
     for sky, items in SKY_ITEMS.items()

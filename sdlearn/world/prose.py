@@ -10,9 +10,18 @@ import random
 import re
 from collections.abc import Container
 
-from .phrases import PHRASES, SIZE_WORDS, SKY_ITEMS, SUBJECT_WORDS, TAGS, finish, pick
-from .phrases import told_words as words_of
-from .scene import BACKDROP, WEATHERS, Scene, Thing
+from .phrases import (
+    EMPTY_SKY,
+    PHRASES,
+    SIZE_WORDS,
+    SKY_ITEMS,
+    SUBJECT_WORDS,
+    TAGS,
+    finish,
+    pick,
+    told_words,
+)
+from .scene import BACKDROP, Scene, Thing
 
 _ARTICLES = ("a", "a", "a", "a", "a", "a", "the", "the", "one", "my")
 _VERY = ("very", "really", "quite", "rather")
@@ -131,7 +140,6 @@ _CLAUSES: dict[str, dict[str, tuple[str, ...]]] = {
         "pixel art": ("the style is pixel art", "it is pixel art", "it is made of pixels"),
     },
 }
-_LABELS = {"position": "place", "colour": "colour"}  # where it is not the attribute's name
 
 
 def prose(scene: Scene, rng: random.Random, told: Container[str]) -> str:
@@ -141,15 +149,20 @@ def prose(scene: Scene, rng: random.Random, told: Container[str]) -> str:
     """
     if rng.random() < 0.07 and not scene.is_pair:
         return _labels(scene, rng, told)
-    names = [name for name in BACKDROP if name in told and name in words_of(scene)]
-    names = [name for name in names if (name, scene.weather) != ("weather", WEATHERS[0])]
+    words = {name: getattr(scene, name) for name in BACKDROP if name in told}
+    names = [name for name, word in words.items() if word in _CLAUSES[name]]  # not dry weather
     rng.shuffle(names)
     clause_share = pick(rng, (0.0, 0.3, 0.7))
     clauses = [name for name in names if rng.random() < clause_share]
-    phrases = {name: _phrase(scene, rng, name) for name in names if name not in clauses}
-    first = f"{phrases.pop(next(iter(phrases)))}, " if phrases and rng.random() < 0.25 else ""
-    text = (_pair if scene.is_pair else _single)(scene, rng, told, pick(rng, (" ", ", ")), phrases)
-    parts = [pick(rng, _CLAUSES[name][getattr(scene, name)]) for name in clauses]
+    phrases = [_phrase(name, words[name], rng) for name in names if name not in clauses]
+    first = f"{phrases.pop(0)}, " if phrases and rng.random() < 0.25 else ""
+    gap = pick(rng, (" ", ", "))
+    rest = gap.join(phrases)
+    if scene.is_pair:
+        text = _pair(scene, rng, gap, rest)
+    else:
+        text = _single(scene.things[0], rng, told, gap, rest)
+    parts = [pick(rng, _CLAUSES[name][words[name]]) for name in clauses]
     joint = pick(rng, (". ", ". ", "; ", ", "))
     if parts and rng.random() < 0.25:
         return _end(f"{parts[0]}{joint}{first}{joint.join([text, *parts[1:]])}", rng)
@@ -161,26 +174,24 @@ def _labels(scene: Scene, rng: random.Random, told: Container[str]) -> str:
     """A form filled in, such as "house; colour: red, time: night"."""
     thing = scene.things[0]
     rest = [("size", pick(rng, SIZE_WORDS[thing.size])), ("colour", thing.colour)]
-    for name, word in words_of(scene).items():
+    for name, word in told_words(scene).items():
         if word in TAGS[name]:  # dry weather has no words
             rest.append((name, pick(rng, TAGS[name][word])))
-    fields = [f"{_LABELS.get(name, name)}: {word}" for name, word in rest if name in told]
+    titles = {"position": "place"}
+    fields = [f"{titles.get(name, name)}: {word}" for name, word in rest if name in told]
     noun = pick(rng, SUBJECT_WORDS[thing.subject])
     return finish(pick(rng, (", ", "; ")).join([noun, *fields]), rng)
 
 
-def _phrase(scene: Scene, rng: random.Random, name: str) -> str:
-    word = getattr(scene, name)
-    options = PHRASES[name][word]
-    if (name, word) == ("sky", "none"):  # never "clear", which says that it is dry
-        options = tuple(option for option in options if "empty" in option or "nothing" in option)
-    return pick(rng, options)
+def _phrase(name: str, word: str, rng: random.Random) -> str:
+    return pick(rng, EMPTY_SKY if (name, word) == ("sky", "none") else PHRASES[name][word])
 
 
-def _pair(
-    scene: Scene, rng: random.Random, told: Container[str], gap: str, phrases: dict[str, str]
-) -> str:
-    """Both things, each with its colour, and where at least one of them is."""
+def _pair(scene: Scene, rng: random.Random, gap: str, rest: str) -> str:
+    """Both things, each with its colour, and where at least one is; `rest` is what is around them.
+
+    `gap` stands before `rest`.
+    """
     things = rng.sample(scene.things, 2)
     kind = rng.random()
     forms = PAIR_NOUNS if kind < 0.6 else PAIR_STATEMENTS if kind < 0.87 else PAIR_TAGGED
@@ -196,7 +207,6 @@ def _pair(
         slots |= {f"a{number}": _with("a", noun), f"t{number}": f"the {noun}", f"n{number}": noun}
         slots |= {f"c{number}": thing.colour, f"r{number}": f"the {thing.colour} {noun}"}
         slots[f"p{number}"] = place.replace("left", thing.position)
-    rest = gap.join(phrases.values())
     if rest and forms is PAIR_NOUNS and rng.random() < 0.4:  # what is around them in between
         head, mark, tail = form.partition(";" if ";" in form else ".")
         form = f"{head}{gap if mark else ', '}{rest}{mark}{tail}"
@@ -206,17 +216,16 @@ def _pair(
     return _request(text, rng) if forms is PAIR_NOUNS else text
 
 
-def _single(
-    scene: Scene, rng: random.Random, told: Container[str], gap: str, phrases: dict[str, str]
-) -> str:
-    """The thing, with what is told of it beside its name or in clauses about it."""
-    thing, rest = scene.things[0], gap.join(phrases.values())
+def _single(thing: Thing, rng: random.Random, told: Container[str], gap: str, rest: str) -> str:
+    """The thing, with what is told of it beside its name or in clauses about it.
+
+    `gap` stands before `rest`, which is what is around it.
+    """
     noun = pick(rng, SUBJECT_WORDS[thing.subject])
     colour = thing.colour if "colour" in told else ""
     size = pick(rng, SIZE_WORDS[thing.size]) if "size" in told else ""
-    size = (
-        f"{pick(rng, _VERY)} {size}" if size not in ("", "giant") and rng.random() < 0.25 else size
-    )
+    if size not in ("", "giant") and rng.random() < 0.25:
+        size = f"{pick(rng, _VERY)} {size}"
     place = pick(rng, PHRASES["position"][thing.position]) if "position" in told else ""
     if rng.random() < 0.1:  # all of it in front
         front = [word for word in (colour, size, place) if word]
@@ -232,14 +241,12 @@ def _single(
     is_place_later = bool(place) and rng.random() < is_told_later
     if place and not is_place_later:
         name += f"{pick(rng, (' ', ' ', ', '))}{place}"
-    text = f"{name}{gap if rest else ''}{rest}"
-    text = _request(text, rng)
-    return pick(rng, (". ", ". ", "; ", ", ")).join(
-        [text, *_about(thing, noun, later, place if is_place_later else "", rng)]
-    )
+    text = _request(f"{name}{gap if rest else ''}{rest}", rng)
+    joint = pick(rng, (". ", ". ", "; ", ", "))
+    return joint.join([text, *_about(noun, later, place if is_place_later else "", rng)])
 
 
-def _about(thing: Thing, noun: str, looks: list[str], place: str, rng: random.Random) -> list[str]:
+def _about(noun: str, looks: list[str], place: str, rng: random.Random) -> list[str]:
     """Clauses such as "it is red and small" and "the house stands on the left"."""
     who = pick(rng, ("it", "it", f"the {noun}"))
     verb = pick(rng, _VERBS)
@@ -270,9 +277,8 @@ def _request(text: str, rng: random.Random) -> str:
     """Asked for, told, or just named."""
     chance = rng.random()
     if chance < 0.4:
-        form = pick(rng, _REQUESTS)
-        is_one = not any(mark in text for mark in ".;:")
-        return form.format(text) if is_one else form.format(text).removesuffix("?")
+        asked = pick(rng, _REQUESTS).format(text)
+        return asked.removesuffix("?") if any(mark in text for mark in ".;:") else asked
     return pick(rng, _INTROS).format(text) if chance < 0.6 else text
 
 

@@ -24,7 +24,7 @@ CANVAS = IMAGE_SIZE * SUPERSAMPLING
 
 HEIGHTS = {"small": 34, "medium": 44, "large": 58}  # pixels: what survives 48x compression
 CENTRES = {"left": 33, "middle": 64, "right": 95}
-USUAL_PLACE_SHARE = 0.85  # of the images have the sky item where most have it
+USUAL_PLACE_SHARE = 0.85  # of sky items stand in the free place farthest from the subject
 HORIZON = 82
 BASELINE = 108  # where subjects stand
 
