@@ -5,10 +5,12 @@ stained glass. The autoencoder can draw them and the judge can see them, so what
 learned can be counted.
 
 LoRA (Hu et al. 2021, arXiv 2106.09685) leaves each weight matrix W as it is and adds to it a
-product of two narrow ones, `up @ down`; here of rank 4, on the attention layers of the U-Net.
+product of two narrow ones, `up @ down`; here of rank 8, on the layers of the U-Net's attention and
+residual blocks. (With rank 4 on attention alone, which is usual, the judge found 4 of 8 snowmen after
+1,000 steps; so it found 14 of 16 after 500. The snowman's shape is new, and the convolutions draw it.)
 Textual inversion (Gal et al. 2022, arXiv 2208.01618) leaves the whole model as it is and learns a
 new word: a few rows at the end of the text encoder's table of tokens. Both train on the U-Net's own
-loss. Left out: the text encoder's LoRA, other layers than attention, and DoRA.
+loss. Left out: the text encoder's LoRA, and DoRA.
 
 Both are saved as diffusers reads them: `models.adapters` loads them, and so does
 `StableDiffusionPipeline`.
@@ -50,14 +52,15 @@ __all__ = [
     "train_word",
 ]
 
-RANK = 4
-ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]  # the layers of the U-Net that get a LoRA
+RANK = 8
+LAYERS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out"]  # those that get a LoRA
+LAYERS += ["ff.net.0.proj", "ff.net.2", "conv1", "conv2"]
 ROWS = 4  # of the table of tokens, for a learnt word
 KEPT_SHARE = 0.3  # of the examples are ordinary scenes, so that the model does not forget them
 STAND_IN = "castle"  # whose captions are reworded: it has no synonym, and an article like ours
 
 LORA_CONFIG = TrainingConfig(
-    steps=1_000, batch_size=8, lr=2e-3, warmup=20, decay=0.6, weight_decay=0.0, ema=0.98
+    steps=1_500, batch_size=8, lr=1e-3, warmup=20, decay=0.6, weight_decay=0.0, ema=0.98
 )
 WORD_CONFIG = replace(LORA_CONFIG, steps=600, lr=1e-2)
 
@@ -142,14 +145,14 @@ def _batches(sd: StableDiffusion, them: list[Example], batch_size: int) -> Calla
 
 
 def add_lora_to(unet: Any, rank: int = RANK) -> int:
-    """Put an untrained LoRA around the attention layers of `unet`; how many numbers it has.
+    """Put an untrained LoRA around layers of `unet` (`LAYERS`); how many numbers it has.
 
     Everything else is frozen. At first it changes nothing, because all its `up` are 0.
     """
     from peft import LoraConfig
 
     unet.requires_grad_(False)
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=ATTENTION))
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=LAYERS))
     return sum(p.numel() for p in unet.parameters() if p.requires_grad)
 
 
