@@ -6,8 +6,9 @@ learned can be counted.
 
 LoRA (Hu et al. 2021, arXiv 2106.09685) leaves each weight matrix W as it is and adds to it a
 product of two narrow ones, `up @ down`; here of rank 8, on the layers of the U-Net's attention and
-residual blocks. (With rank 4 on attention alone, which is usual, the judge found 4 of 8 snowmen after
-1,000 steps; so it found 14 of 16 after 500. The snowman's shape is new, and the convolutions draw it.)
+residual blocks. (With rank 4 on attention alone, which is usual, the judge found 4 of 8 snowmen
+after 1,000 steps. So it found 14 of 16 after 500: a shape that is new is the convolutions' work.)
+
 Textual inversion (Gal et al. 2022, arXiv 2208.01618) leaves the whole model as it is and learns a
 new word: a few rows at the end of the text encoder's table of tokens. Both train on the U-Net's own
 loss. Left out: the text encoder's LoRA, and DoRA.
