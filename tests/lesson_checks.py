@@ -1,6 +1,6 @@
 """What is checked beside nbval while it runs a lesson, as a plugin that conftest.py registers.
 
-nbval runs each lesson once, as it is stored, and compares the cells marked `# NBVAL_CHECK_OUTPUT`.
+nbval runs each lesson once, as it is stored, and compares the cells tagged "nbval-check-output".
 In that same kernel, so that no lesson has to run twice:
 
 - before an exercise, its solution runs in its place and must be found right;
@@ -13,11 +13,13 @@ In that same kernel, so that no lesson has to run twice:
 
 import ast
 import base64
+import builtins
 import inspect
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+import symtable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from PIL import Image
 
 from sdlearn import course
 from sdlearn.course import catalogue
+from sdlearn.course.library import is_claim
 
 # Three times what is promised for one core; `python -m benchmarks.lessons` measures the promise.
 MOST_SECONDS, MOST_MEMORY = 3 * 90, 3 * 800_000_000
@@ -40,6 +43,9 @@ NUMBER_TOLERANCE = 0.3  # relative; beside it the last digit shown may differ by
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 ROUNDING = 1e-5  # numbers below are rounding errors
 TIME = re.compile(NUMBER.pattern + r" ?(?:ms|s|seconds?|minutes?|times)\b")
+WORDS_A_MINUTE = 150  # read slowly, as what is new is read
+MINUTES_A_CELL = 0.5  # to read a code cell and look at what it shows
+TURN = re.compile(r"### Your turn (\d+) · (★+) · (\d+) minutes?(?: \(extra\))?\n")
 
 
 # Reading a lesson
@@ -75,6 +81,53 @@ def defines_answer(node: ast.stmt) -> bool:
 
 def printed(outputs: Sequence[NotebookNode]) -> str:
     return "".join(o.text for o in outputs if o.get("name") == "stdout")
+
+
+def code_cells(cells: Iterable[NotebookNode]) -> list[NotebookNode]:
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def heading_of(cell: NotebookNode) -> str:
+    """The heading that a text begins with, such as "## 1 · One knob"; empty where there is none."""
+    found = re.match(r"#+ .*", cell.source) if cell.cell_type == "markdown" else None
+    return found[0] if found else ""
+
+
+def with_extras(cells: Iterable[NotebookNode]) -> Iterator[tuple[NotebookNode, str]]:
+    """Each cell and the extra that it stands in, by the id of its heading; in the core it is "".
+
+    An extra ends at the next heading of its level or above, where a folded one ends on the screen.
+    """
+    extra, level = "", 0
+    for cell in cells:
+        if heading := heading_of(cell):
+            depth = len(heading.split()[0])
+            if not extra or depth <= level:
+                extra, level = (cell.id if heading.endswith("(extra)") else ""), depth
+        yield cell, extra
+
+
+def minutes(lesson: NotebookNode, running: float) -> tuple[float, float]:
+    """To read the core of a lesson and to do it, where its cells run for so many minutes."""
+    core = [cell for cell, extra in with_extras(lesson.cells) if not extra and not is_claim(cell)]
+    texts = [re.sub(r"<[^>]+>", "", cell.source) for cell in core if cell.cell_type == "markdown"]
+    turns = sum(int(found[3]) for text in texts if (found := TURN.match(text)))
+    words = sum(len(text.split()) for text in texts)
+    return words / WORDS_A_MINUTE, running + turns + MINUTES_A_CELL * len(code_cells(core))
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell gives, and those that it takes from elsewhere."""
+    tables = [symtable.symtable(source, "cell", "exec")]
+    gives, takes = set(), set()
+    for table in tables:
+        for symbol in table.get_symbols():
+            if table is tables[0] and (symbol.is_assigned() or symbol.is_imported()):
+                gives.add(symbol.get_name())
+            elif symbol.is_referenced() and symbol.is_global():
+                takes.add(symbol.get_name())
+        tables += table.get_children()
+    return gives, takes - gives - {*dir(builtins)}
 
 
 # Comparing outputs

@@ -1,8 +1,9 @@
 """The lessons: where they lie, which there are, and copying them to a folder of the learner's own.
 
 In a checkout the lessons stand beside the package; a wheel carries them inside it. Copies of
-notebooks come without outputs, so that what a cell shows is seen after its prediction. A copy is
-never written over something that a learner changed: what was copied is remembered by its SHA-256 in
+notebooks come without outputs, so that what a cell shows is seen after its prediction, and without
+what is for tests: tags, and cells that claim what was measured, which need not hold once a learner
+has changed something. A copy is never written over something that a learner changed: what was copied is remembered by its SHA-256 in
 `.sdlearn-copied.json`, so an old copy that nobody touched is refreshed and any other file is kept.
 """
 
@@ -10,18 +11,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..util.files import sha256, write_atomically
 from .results import RESULTS
 
-__all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
+__all__ = [
+    "Copied",
+    "Lesson",
+    "copy_lessons",
+    "in_checkout",
+    "is_claim",
+    "lessons",
+    "lessons_folder",
+]
 
 PACKAGE = Path(__file__).parents[1]
 MANIFEST = ".sdlearn-copied.json"
-FOR_TESTS = "# NBVAL_CHECK_OUTPUT\n"  # the first line of some cells
+CLAIMS = "claims"  # the tag of cells that only assert
+FOR_NBVAL = "nbval-"  # tags of cells that begin so tell tests what to compare
 
 
 @dataclass(frozen=True)
@@ -110,17 +121,23 @@ def _compare(path: Path, original: str, known: str | None) -> str:
     return "refreshed" if here == known else "kept"
 
 
+def is_claim(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell of a lesson asserts what others have shown, for tests and not for learners."""
+    return CLAIMS in cell["metadata"].get("tags", ())
+
+
 def _content(path: Path) -> bytes:
-    """What is copied of a file: all of it, but of a notebook only what its cells hold, and of that
-    no line that is for tests.
-    """
+    """What is copied of a file: all of it, but of a notebook neither outputs nor what is for tests."""
     if path.suffix != ".ipynb":
         return path.read_bytes()
     notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"] = [cell for cell in notebook["cells"] if not is_claim(cell)]
     for cell in notebook["cells"]:
+        if tags := cell["metadata"].pop("tags", None):
+            kept = [tag for tag in tags if not tag.startswith(FOR_NBVAL)]
+            cell["metadata"] |= {"tags": kept} if kept else {}
         if cell["cell_type"] == "code":
-            source = "".join(cell["source"]).removeprefix(FOR_TESTS).splitlines(keepends=True)
-            cell |= {"source": source, "outputs": [], "execution_count": None}
+            cell |= {"outputs": [], "execution_count": None}
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 
