@@ -19,7 +19,7 @@ import io
 import math
 import re
 import symtable
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from PIL import Image
 
 from sdlearn import course
 from sdlearn.course import catalogue
+from sdlearn.course.kit.outline import TASK, with_extras
 from sdlearn.course.library import is_claim
 
 # Three times what is promised for one core; `python -m benchmarks.lessons` measures the promise.
@@ -45,7 +46,6 @@ ROUNDING = 1e-5  # numbers below are rounding errors
 TIME = re.compile(NUMBER.pattern + r" ?(?:ms|s|seconds?|minutes?|times)\b")
 WORDS_A_MINUTE = 150  # read slowly, as what is new is read
 MINUTES_A_CELL = 0.5  # to read a code cell and look at what it shows
-TURN = re.compile(r"### Your turn (\d+) · (★+) · (\d+) minutes?(?: \(extra\))?\n")
 
 
 # Reading a lesson
@@ -83,41 +83,18 @@ def printed(outputs: Sequence[NotebookNode]) -> str:
     return "".join(o.text for o in outputs if o.get("name") == "stdout")
 
 
-def code_cells(cells: Iterable[NotebookNode]) -> list[NotebookNode]:
-    return [cell for cell in cells if cell.cell_type == "code"]
-
-
-def heading_of(cell: NotebookNode) -> str:
-    """The heading that a text begins with, such as "## 1 · One knob"; empty where there is none."""
-    found = re.match(r"#+ .*", cell.source) if cell.cell_type == "markdown" else None
-    return found[0] if found else ""
-
-
-def with_extras(cells: Iterable[NotebookNode]) -> Iterator[tuple[NotebookNode, str]]:
-    """Each cell and the extra that it stands in, by the id of its heading; in the core it is "".
-
-    An extra ends at the next heading of its level or above, where a folded one ends on the screen.
-    """
-    extra, level = "", 0
-    for cell in cells:
-        if heading := heading_of(cell):
-            depth = len(heading.split()[0])
-            if not extra or depth <= level:
-                extra, level = (cell.id if heading.endswith("(extra)") else ""), depth
-        yield cell, extra
-
-
 def minutes(lesson: NotebookNode, running: float) -> tuple[float, float]:
     """To read the core of a lesson and to do it, where its cells run for so many minutes."""
     core = [cell for cell, extra in with_extras(lesson.cells) if not extra and not is_claim(cell)]
     texts = [re.sub(r"<[^>]+>", "", cell.source) for cell in core if cell.cell_type == "markdown"]
-    turns = sum(int(found[3]) for text in texts if (found := TURN.match(text)))
     words = sum(len(text.split()) for text in texts)
-    return words / WORDS_A_MINUTE, running + turns + MINUTES_A_CELL * len(code_cells(core))
+    turns = sum(int(found[3]) for text in texts if (found := TASK.match(text)))
+    return words / WORDS_A_MINUTE, running + turns + MINUTES_A_CELL * (len(core) - len(texts))
 
 
-def names(source: str) -> tuple[set[str], set[str]]:
-    """The names that a cell gives, and those that it takes from elsewhere."""
+def names(cell: NotebookNode) -> tuple[set[str], set[str]]:
+    """The names that a cell gives, and those that it takes from elsewhere; exercises are solved."""
+    source = solved(cell) if is_exercise(cell) else cell.source
     tables = [symtable.symtable(source, "cell", "exec")]
     gives, takes = set(), set()
     for table in tables:

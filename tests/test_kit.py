@@ -12,6 +12,7 @@ import pytest
 from sdlearn.cli import main
 from sdlearn.course import catalogue, kit
 from sdlearn.course.kit import bundle
+from sdlearn.course.kit.outline import read_cells, with_extras, without_links
 from sdlearn.course.kit.pages import markdown_page, notebook_page, slides_of, slides_page
 from sdlearn.course.kit.papers import key, plan, worksheet
 from sdlearn.course.library import lessons
@@ -30,7 +31,7 @@ def test_an_outline_holds_what_the_lesson_says(outline: kit.Outline):
     assert outline.key == "guidance"
     assert len(outline.promises) == 4
     assert outline.promises[1] == "say why one network can make both predictions"
-    assert outline.time.startswith("20 minutes to read and 25 to do")
+    assert outline.time.startswith("15 minutes to read and 25 to do")
     assert outline.time.endswith("lessons 00, 03 and 05.")
     assert not any("](" in text for text in (*outline.predictions, *outline.sections))
     assert outline.sections[0] == "1 · One knob"
@@ -62,12 +63,29 @@ def test_what_is_no_lesson_is_refused(tmp_path: Path):
         kit.outline_of(broken)
 
 
+def test_a_page_has_no_cells_that_are_for_tests(tmp_path: Path):
+    claims = cell("assert x == 42", outputs=[], metadata={"tags": ["claims"]})
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [*CELLS, claims]}), encoding="utf-8")
+    assert read_cells(tmp_path / "a.ipynb") == CELLS
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.path.stem)
+def test_guesses_of_extras_are_not_asked_on_paper(lesson):
+    asked = kit.outline_of(lesson.path).predictions
+    in_extras = [cell["source"] for cell, extra in with_extras(read_cells(lesson.path)) if extra]
+    told = without_links("\n".join(in_extras))
+    assert not [text for text in asked if text in told]
+
+
 def test_a_plan_says_minutes_answers_and_what_goes_wrong(outline: kit.Outline):
     page = plan(outline)
     weights = next(line for line in page.splitlines() if line.startswith("| 2 "))
     assert "[0, 1, 5]" in weights
     assert "these are the weights themselves" in weights
-    assert f"The tasks take {sum(task.minutes for task in outline.tasks)} minutes" in page
+    assert [task.number for task in outline.tasks if task.extra] == [3, 5]
+    assert "| 3 ★★ (extra) |" in page
+    core = sum(task.minutes for task in outline.tasks if not task.extra)
+    assert f"The tasks take {core} minutes" in page
     assert "Why not always choose the highest guidance?" in page
 
 
@@ -84,7 +102,8 @@ def test_a_worksheet_has_questions_and_its_key_the_answers(outline: kit.Outline)
 
 
 def cell(source: str, **more) -> dict:
-    return {"cell_type": "code" if "outputs" in more else "markdown", "source": source, **more}
+    kind = "code" if "outputs" in more else "markdown"
+    return {"cell_type": kind, "source": source, "metadata": {}, **more}
 
 
 PNG = {
@@ -228,7 +247,8 @@ def test_a_bundle_asks_pip_for_wheels_and_adds_lessons_and_a_note(tmp_path: Path
     assert (Path(words[4]) / "pyproject.toml").exists()
     assert Path(words[words.index("--constraint") + 1]).exists()
     assert words[-1] == str(tmp_path / "wheels")
-    assert (tmp_path / "lessons" / LESSON.name).read_bytes() == LESSON.read_bytes()
+    copied, stored = map(read_cells, (tmp_path / "lessons" / LESSON.name, LESSON))
+    assert [cell["source"] for cell in copied] == [cell["source"] for cell in stored]
     assert "pip install --no-index --find-links wheels sdlearn" in (
         tmp_path / "README.md"
     ).read_text("utf-8")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,16 +22,15 @@ from sdlearn.course import library
 ROOT = Path(__file__).parents[1]
 
 
-SOURCE = ["# NBVAL_CHECK_OUTPUT\n", "# shown\n", "print(3)"]
-
-
 def notebook(title: str) -> str:
-    """A notebook of two cells, the second of which was run."""
+    """A notebook of a text, a cell that was run, and what tests claim of it."""
     text = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": [f"# {title}\n", "Hi ×"]}
     shown = [{"output_type": "stream", "name": "stdout", "text": ["3\n"]}]
-    code = {"cell_type": "code", "id": "b", "metadata": {"tags": ["x"]}, "source": SOURCE}
-    code |= {"outputs": shown, "execution_count": 1}
-    return json.dumps({"cells": [text, code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    code = {"cell_type": "code", "id": "b", "metadata": {}, "source": ["x = 3\n", "print(x)"]}
+    code |= {"metadata": {"tags": ["x", "nbval-check-output"]}, "outputs": shown}
+    claims = {**code, "id": "c", "metadata": {"tags": ["claims"]}, "source": ["assert x == 3"]}
+    cells = [text, code | {"execution_count": 1}, claims | {"outputs": [], "execution_count": 2}]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
 @pytest.fixture
@@ -63,17 +63,26 @@ def test_first_copy_takes_every_file_of_the_course(installed: Path, tmp_path: Pa
     assert (tmp_path / "mine" / picture).read_bytes() == (installed / picture).read_bytes()
 
 
-def test_a_copied_notebook_has_no_outputs_and_is_the_same_otherwise(
+def test_a_copied_notebook_has_neither_outputs_nor_what_is_for_tests(
     installed: Path, tmp_path: Path
 ):
     course.copy_lessons(tmp_path / "mine")
     copy = (tmp_path / "mine" / "01_noise.ipynb").read_text(encoding="utf-8")
     original = json.loads((installed / "01_noise.ipynb").read_text(encoding="utf-8"))
-    original["cells"][1] |= {"outputs": [], "execution_count": None, "source": SOURCE[1:]}
-    assert json.loads(copy) == original
+    code = original["cells"][1] | {"outputs": [], "execution_count": None}
+    code["metadata"] = {"tags": ["x"]}
+    assert json.loads(copy) == original | {"cells": [original["cells"][0], code]}
     assert "Hi ×" in copy  # readable, and its lines as in a stored notebook
     assert copy.startswith('{\n "cells": [\n')
     assert copy.endswith("}\n")
+
+
+def test_copies_of_the_course_hold_nothing_that_is_for_tests(tmp_path: Path):
+    copied = course.copy_lessons(tmp_path)
+    for name in [name for name in copied.new if name.endswith(".ipynb")]:
+        for cell in json.loads((tmp_path / name).read_text(encoding="utf-8"))["cells"]:
+            assert "tags" not in cell["metadata"], cell["id"]
+            assert not re.search(r"^\s*assert |NBVAL", "".join(cell["source"]), re.MULTILINE)
 
 
 def test_a_copy_of_earlier_editions_is_refreshed(installed: Path, tmp_path: Path):

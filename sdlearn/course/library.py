@@ -2,9 +2,10 @@
 
 In a checkout the lessons stand beside the package; a wheel carries them inside it. Copies of
 notebooks come without outputs, so that what a cell shows is seen after its prediction, and without
-what is for tests: tags, and cells that claim what was measured, which need not hold once a learner
-has changed something. A copy is never written over something that a learner changed: what was copied is remembered by its SHA-256 in
-`.sdlearn-copied.json`, so an old copy that nobody touched is refreshed and any other file is kept.
+what is for tests: nbval's tags, and cells that claim what was measured, for a claim need not hold
+once a learner has changed something. A copy is never written over something that a learner changed:
+what was copied is remembered by its SHA-256 in `.sdlearn-copied.json`, so an old copy that nobody
+touched is refreshed and any other file is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = [
 PACKAGE = Path(__file__).parents[1]
 MANIFEST = ".sdlearn-copied.json"
 CLAIMS = "claims"  # the tag of cells that only assert
-FOR_NBVAL = "nbval-"  # tags of cells that begin so tell tests what to compare
+FOR_NBVAL = "nbval-"  # how tags begin that say which outputs tests compare
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def is_claim(cell: Mapping[str, Any]) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    """What is copied of a file: all of it, but of a notebook neither outputs nor what is for tests."""
+    """What is copied of a file: all of it, but of a notebook no outputs and nothing for tests."""
     if path.suffix != ".ipynb":
         return path.read_bytes()
     notebook = json.loads(path.read_text(encoding="utf-8"))

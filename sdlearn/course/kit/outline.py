@@ -1,20 +1,23 @@
 """What stands in a lesson, for those who teach it: read in the notebook, by the ids of its cells.
 
 A cell "title" holds promises and time, "turn-N-text" a task above the cell that checks it, and
-"close" prints what was measured. Predictions begin with "**Predict.**", sections with "## ".
+"close" prints what was measured. Predictions begin with "**Predict.**", sections with "## ". An
+extra, which may wait for another day, has a heading that ends in "(extra)". What only tests need is
+not read.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from .. import catalogue
 from ..exercises import Exercise
+from ..library import is_claim
 
 __all__ = [
     "Cell",
@@ -24,12 +27,15 @@ __all__ = [
     "outline_of",
     "printed",
     "read_cells",
+    "with_extras",
     "without_links",
 ]
 
 Cell: TypeAlias = Mapping[str, Any]
+CellT = TypeVar("CellT", bound=Cell)
 
-TASK = re.compile(r"### Your turn (\d+) · (★+) · (\d+) minutes?\s+(.*)", re.DOTALL)
+TASK = re.compile(r"### Your turn (\d+) · (★+) · (\d+) minutes?(?: \(extra\))?\s+(.*)", re.DOTALL)
+HEADING = re.compile(r"(#+) .*")
 LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 CHECK = re.compile(r'^check = course\.exercise\("([\w.]+)"\)$', re.MULTILINE)
 
@@ -43,6 +49,7 @@ class Task:
     minutes: int
     text: str  # Markdown, without the heading
     exercise: Exercise
+    extra: bool  # whether it may wait
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Outline:
     promises: tuple[str, ...]
     time: str  # what the lesson says about time and what it builds on
     sections: tuple[str, ...]  # their headings
-    predictions: tuple[str, ...]
+    predictions: tuple[str, ...]  # of the core
     tasks: tuple[Task, ...]
     measured: str  # what its last cell printed; empty where the lesson was never run
 
@@ -70,13 +77,13 @@ class Outline:
 
 
 def read_cells(path: Path) -> list[Cell]:
-    """The cells of a notebook, each with its source as one text.
+    """The cells of a notebook, each with its source as one text, without what is for tests.
 
     Raises `ValueError` for a file that is no notebook.
     """
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return [{**cell, "source": "".join(cell["source"])} for cell in cells]
+        return [{**cell, "source": "".join(cell["source"])} for cell in cells if not is_claim(cell)]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no notebook: {error}") from None
 
@@ -91,6 +98,20 @@ def printed(cell: Cell) -> str:
     """What a cell printed when it was run."""
     outputs = cell.get("outputs", [])
     return "".join("".join(o["text"]) for o in outputs if o.get("name") == "stdout")
+
+
+def with_extras(cells: Iterable[CellT]) -> Iterator[tuple[CellT, str]]:
+    """Each cell, and the heading of the extra that it stands in; in the core that is empty.
+
+    An extra ends at the next heading of its level or above, as it does where it is folded.
+    """
+    extra, depth = "", 0
+    for cell in cells:
+        found = HEADING.match(cell["source"]) if cell["cell_type"] == "markdown" else None
+        if found and (not extra or len(found[1]) <= depth):
+            extra = found[0] if found[0].endswith("(extra)") else ""
+            depth = len(found[1])
+        yield cell, extra
 
 
 def without_links(text: str) -> str:
@@ -111,7 +132,7 @@ def outline_of(path: Path) -> Outline:
         promises=tuple(_promises(texts[0])),
         time=_one_line(_after("**Time:**", texts[0]).split("\n\n")[0].split("Words in blue")[0]),
         sections=tuple(text[3:].splitlines()[0] for text in texts if text.startswith("## ")),
-        predictions=tuple(_after("**Predict.**", text) for text in texts if "**Predict.**" in text),
+        predictions=tuple(_predictions(cells)),
         tasks=tuple(_tasks(cells)),
         measured="".join(printed(cell) for cell in cells if cell.get("id") == "close"),
     )
@@ -123,11 +144,18 @@ def _promises(title: str) -> Iterator[str]:
         yield _one_line(re.sub(r"^\d+\. ", "", item).split("\n\n")[0]).rstrip(",.")
 
 
+def _predictions(cells: list[Cell]) -> Iterator[str]:
+    for cell, extra in with_extras(cells):
+        if not extra and cell["cell_type"] == "markdown" and "**Predict.**" in cell["source"]:
+            yield _after("**Predict.**", cell["source"])
+
+
 def _tasks(cells: list[Cell]) -> Iterator[Task]:
-    for text, cell in zip(cells, cells[1:], strict=False):
+    for (text, extra), cell in zip(with_extras(cells), cells[1:], strict=False):
         if (name := exercise_in(cell)) and (found := TASK.match(text["source"])):
             number, stars, minutes, task = found.groups()
-            yield Task(int(number), stars, int(minutes), task.strip(), catalogue.find(name))
+            exercise = catalogue.find(name)
+            yield Task(int(number), stars, int(minutes), task.strip(), exercise, bool(extra))
 
 
 def _after(mark: str, text: str) -> str:

@@ -24,7 +24,7 @@ def plan(lesson: Outline) -> str:
 
 
 def _plan(lesson: Outline) -> Iterator[str]:
-    minutes = sum(task.minutes for task in lesson.tasks)
+    minutes = sum(task.minutes for task in lesson.tasks if not task.extra)
     yield f"# {lesson.title}: a plan\n"
     yield f"**Time.** {lesson.time} The tasks take {minutes} minutes of it.\n"
     yield "**Aims.** At the end learners can\n"
@@ -44,8 +44,17 @@ def _plan(lesson: Outline) -> Iterator[str]:
 
 def _task_row(task: Task) -> str:
     wrong = "; ".join(_usual_mistakes(task.exercise)) or "see the hints"
-    cells = (f"{task.number} {task.stars}", task.minutes, expected(task.exercise), wrong)
+    cells = (
+        f"{task.number} {task.stars}{_mark(task)}",
+        task.minutes,
+        expected(task.exercise),
+        wrong,
+    )
     return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _mark(task: Task) -> str:
+    return " (extra)" if task.extra else ""
 
 
 def expected(exercise: Exercise) -> str:
@@ -75,7 +84,7 @@ def _worksheet(lesson: Outline) -> Iterator[str]:
     for number, text in enumerate(lesson.predictions, 1):
         yield f"## Guess {number}\n\n{text}\n\n{LINES}\n"
     for task in lesson.tasks:
-        yield f"## Your turn {task.number} {task.stars}, {task.minutes} minutes\n"
+        yield f"## Your turn {task.number} {task.stars}, {task.minutes} minutes{_mark(task)}\n"
         yield f"{task.text}\n\n{LINES}\n"
     yield "## Check yourself\n"
     for number, question in enumerate(_questions(lesson), 1):
