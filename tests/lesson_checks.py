@@ -52,8 +52,8 @@ MINUTES_A_CELL = 0.5  # to read a code cell and look at what it shows
 
 
 def lesson_of(path: Path) -> str:
-    """The catalogue's name of a lesson: 00_start_here.ipynb → start."""
-    return catalogue.LESSONS[int(path.name[:2])]
+    """The catalogue's name of a lesson: 00_start_here.ipynb → start, tensors.ipynb → tensors."""
+    return catalogue.LESSONS[int(path.name[:2])] if path.name[0].isdigit() else path.stem
 
 
 def is_exercise(cell: NotebookNode) -> bool:
@@ -268,7 +268,9 @@ class KernelCheck(pytest.Item):
 
 
 class LessonChecks:
-    """Hooks on the cells of the numbered lessons while nbval runs them."""
+    """Hooks on the cells of the lessons while nbval runs them: those with a number, and others that
+    have exercises.
+    """
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -291,7 +293,7 @@ class LessonChecks:
 
 
 def is_lesson(book: IPyNbFile) -> bool:
-    return book.path.name[0].isdigit()
+    return book.path.name[0].isdigit() or book.path.stem in catalogue.UNNUMBERED
 
 
 def with_checks(item: pytest.Item) -> Iterator[pytest.Item]:

@@ -175,6 +175,7 @@ def test_a_kit_has_all_files_and_no_answers_for_learners(tmp_path: Path, outline
         f"learners/{name}.html",
         "learners/glossary.html",
         "learners/explorers.html",
+        "learners/tensors.html",
     }
     answers = [task.exercise.reason[:60] for task in outline.tasks]
     told = words_of(tmp_path / "teacher" / f"{name}-key.html")

@@ -38,7 +38,9 @@ from sdlearn.course import catalogue
 from sdlearn.course.kit.outline import with_extras
 from sdlearn.course.library import is_claim
 
-LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9]*.ipynb"))
+FOLDER = Path(__file__).parents[1] / "lessons"
+LESSONS = sorted(FOLDER.glob("[0-9]*.ipynb"))
+UNNUMBERED = [FOLDER / f"{name}.ipynb" for name in catalogue.UNNUMBERED]
 MOST_BYTES = 1_500_000
 MOST_MINUTES = {"start": 25}  # of the core of a lesson; of all others 45
 RUNNING = {"train": 2}  # minutes that the cells of a lesson run; those of all others run for one
@@ -57,7 +59,7 @@ def images(cell: NotebookNode) -> list[NotebookNode]:
     return [o for o in cell.outputs if any(k.startswith("image/") for k in o.get("data", {}))]
 
 
-@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+@pytest.fixture(params=[*LESSONS, *UNNUMBERED], ids=lambda path: path.stem)
 def path(request) -> Path:
     return request.param
 
@@ -190,6 +192,7 @@ def calls(tree: ast.Module) -> set[str]:
     return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_ends_with_its_self_check_as_a_text(path: Path, lesson: NotebookNode):
     name = lesson_of(path)
     [cell] = [c for c in code_cells(lesson) if "course.self_check(" in c.source]

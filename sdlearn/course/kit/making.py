@@ -44,12 +44,13 @@ def _pages(lesson: Outline) -> Iterator[tuple[str, str]]:
 
 
 def _texts(target: Path) -> Iterator[Path]:
-    """What the lessons' pages link to: the glossary, and the explorers as stills."""
+    """What the lessons' pages link to: the glossary, tensors, and the explorers as stills."""
     folder, learners = lessons_folder(), target / FOR_LEARNERS
     words = (folder / "glossary.md").read_text(encoding="utf-8")
     yield _write(learners / "glossary.html", markdown_page("Glossary", words))
-    stills = notebook_page("Explorers", read_cells(folder / "explorers.ipynb"))
-    yield _write(learners / "explorers.html", stills)
+    for name in ("tensors", "explorers"):
+        page = notebook_page(name.capitalize(), read_cells(folder / f"{name}.ipynb"))
+        yield _write(learners / f"{name}.html", page)
 
 
 def _write(path: Path, page: str) -> Path:
