@@ -14,7 +14,7 @@ from .shared import PROMPT, image_tag
 
 __all__ = ["MapLink", "map_html"]
 
-NARROW = 200  # pixels of a part of the map, below which its label stands above it; if tall, below
+NARROW = 200  # pixels; a narrower part has its label above it, or at its foot if it is tall
 STYLE = """
 .sdlearn-map { position: relative; margin: 12px auto 0; line-height: 1.3;
   width: min(100%, calc((100vh - 170px) * RATIO)); min-width: min(100%, 640px); }
