@@ -131,6 +131,15 @@ def test_a_model_that_is_exported_again_keeps_graphs_that_fit(tmp_path, parts):
     export.export(folder, tokenizer=parts.tokenizer, **models)
     assert load_light(folder) is not None
     assert json.loads((folder / "checksums.json").read_text()) == checksums(folder)
+    assert checksums(folder / "tokenizer") == checksums(TINY / "tokenizer")
+
+
+def test_an_export_does_not_tell_how_its_tokenizer_was_read(tmp_path, tiny_folder):
+    parts, again = load_parts(tiny_folder, torch.float32), tmp_path / "again"
+    clip = CLIPModel.from_pretrained(tiny_folder / "clip", dtype=torch.float32)
+    models = {"clip": clip, "vae": parts.vae, "unet": parts.unet, "judge": load_judge()}
+    export.export(again, tokenizer=parts.tokenizer, **models)
+    assert checksums(again / "tokenizer") == checksums(tiny_folder / "tokenizer")
 
 
 def test_graphs_want_a_folder(capsys):

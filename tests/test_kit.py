@@ -250,6 +250,7 @@ def test_a_bundle_asks_pip_for_wheels_and_adds_lessons_and_a_note(tmp_path: Path
     assert words[-1] == str(tmp_path / "wheels")
     copied, stored = map(read_cells, (tmp_path / "lessons" / LESSON.name, LESSON))
     assert [cell["source"] for cell in copied] == [cell["source"] for cell in stored]
+    assert not any(cell.get("outputs") for cell in copied)  # what is seen comes after a prediction
     assert "pip install --no-index --find-links wheels sdlearn" in (
         tmp_path / "README.md"
     ).read_text("utf-8")

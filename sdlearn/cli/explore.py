@@ -68,7 +68,9 @@ EXPLORERS = {
     ),
     "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?", ("states",)),
     "painter": Shown("LatentPainter", "painter", "What is in a latent?", ("vae",)),
-    "sketch": Shown("SketchExplorer", "sketch", "What does the model make of a drawing?", ()),
+    "sketch": Shown(
+        "SketchExplorer", "sketch", "What does the model make of a drawing?", ("start",)
+    ),
 }
 MAP, HOW = "map", "Which part do you want to explore?"  # the first tab
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50

@@ -44,8 +44,8 @@ def guessed(guess: Any, measured: float, unit: str = PER_CENT) -> str:
 def guessed_numbers(typed: Mapping[Any, Any], unit: str = PER_CENT) -> dict[Any, float]:
     """Those of the guesses that have a number, as numbers: `viz.bars` and `viz.curves` draw them.
 
-    >>> guessed_numbers({0: None, 1: "about 30 %", 3: 0.28, 4: "hardly any"})
-    {1: 30.0, 3: 28.0}
+    >>> guessed_numbers({0: None, 1: "about 30 %", 3: 0.25, 4: "hardly any"})
+    {1: 30.0, 3: 25.0}
     """
     numbers = {name: _read(guess, unit) for name, guess in typed.items()}
     return {name: number for name, number in numbers.items() if number is not None}

@@ -25,6 +25,7 @@ from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
 README = "README.md"  # written by hand, not part of what training makes
+OF_READING = ("_name_or_path", "is_local", "local_files_only")  # fields of configs
 
 
 def export(
@@ -59,7 +60,7 @@ def export(
         shutil.copy2(folder / README, building)
     if (folder / GRAPHS).is_dir():  # new weights of the same shapes fit them
         shutil.copytree(folder / GRAPHS, building / GRAPHS)
-    _forget_where_it_was_made(building)
+    _forget_where_it_was_read(building)
     write_json(building / "checksums.json", checksums(building))
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
@@ -114,12 +115,16 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _forget_where_it_was_made(folder: Path) -> None:
-    """diffusers notes in a config the folder that the part was read from; it says nothing here."""
-    for path in folder.glob("*/config.json"):
+def _forget_where_it_was_read(folder: Path) -> None:
+    """Libraries note in a config where and how the part was read, which says nothing here.
+
+    The same model, exported in another place or without a network, then has the same files.
+    """
+    for path in folder.glob("*/*config.json"):
         config = json.loads(path.read_text(encoding="utf-8"))
-        if config.pop("_name_or_path", None) is not None:
-            write_json(path, config)
+        kept = {name: value for name, value in config.items() if name not in OF_READING}
+        if kept != config:
+            write_json(path, kept)
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -168,6 +168,7 @@ AREAS = {
     "tokens": Area("words, tokens and the text encoder", Place(10, 36, 552, 112)),
     "states": Area("the text states", Place(566, 36, 264, 112)),
     "loop": Area("the loop", LOOP_LANE),
+    "start": Area("what the loop begins with", Place(14, 192, 86, 142)),
     "unet": Area("the U-Net", UNET),
     "guidance": Area("guidance", GUIDANCE),
     "vae": Area("the latent, the VAE and the image", IMAGE_LANE),

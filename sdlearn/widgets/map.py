@@ -14,7 +14,7 @@ from .shared import PROMPT, image_tag
 
 __all__ = ["MapLink", "map_html"]
 
-NARROW = 200  # pixels of a part of the map, below which its label stands above it
+NARROW = 200  # pixels; a narrower part has its label above it, or at its foot if it is tall
 STYLE = """
 .sdlearn-map { position: relative; margin: 12px auto 0; line-height: 1.3;
   width: min(100%, calc((100vh - 170px) * RATIO)); min-width: min(100%, 640px); }
@@ -26,6 +26,7 @@ STYLE = """
   border-radius: 1em; background: #1f2328; color: #fff; font: 600 14px sans-serif;
   white-space: nowrap; }
 .sdlearn-map a.narrow span { top: -15px; right: 50%; transform: translateX(50%); }
+.sdlearn-map a.tall span { top: auto; bottom: 4px; }
 .sdlearn-map a:hover, .sdlearn-map a:focus-visible { outline: 4px solid #b93a00; }
 .sdlearn-map a:hover span, .sdlearn-map a:focus-visible span { background: #b93a00; }
 [data-jp-theme-light="false"] .sdlearn-map a span { background: #e8ebef; color: #14171c; }
@@ -72,7 +73,7 @@ def _link(link: MapLink) -> str:
     sizes = (x / WIDTH, (y - top) / (bottom - top), width / WIDTH, height / (bottom - top))
     names = ("left", "top", "width", "height")
     style = "; ".join(f"{n}: {100 * s:.2f}%" for n, s in zip(names, sizes, strict=True))
-    kind = ' class="narrow"' if width < NARROW else ""
+    kind = f' class="narrow{" tall" if height > width else ""}"' if width < NARROW else ""
     said, shown = html.escape(f"{link.label}: {link.question}"), html.escape(link.label)
     return (
         f'<a href="{html.escape(link.address)}"{kind} style="{style}" aria-label="{said}" '

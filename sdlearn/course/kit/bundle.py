@@ -34,8 +34,9 @@ On Windows it is venv\\Scripts\\ instead of venv/bin/.
 def make_bundle(target: Path, run: Callable[..., Any] = subprocess.run) -> Path:
     """Write `target` with wheels of sdlearn and of all that it needs, the lessons, and a note.
 
-    Needs a network, and a clone of the repository; `run` is what starts pip. Raises `ValueError`
-    where sdlearn was installed from a wheel, and `RuntimeError` where pip fails.
+    The lessons come without outputs, as in every copy. Needs a network, and a clone of the
+    repository; `run` is what starts pip. Raises `ValueError` where sdlearn was installed from a
+    wheel, and `RuntimeError` where pip fails.
     """
     if not in_checkout():
         raise ValueError("a bundle is made in a clone of the repository; this is an installed one")
