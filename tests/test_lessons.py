@@ -43,7 +43,7 @@ LESSONS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 UNNUMBERED = [FOLDER / f"{name}.ipynb" for name in catalogue.UNNUMBERED]
 MOST_BYTES = 1_500_000
 MOST_MINUTES = {"start": 25, "tensors": 12}  # of the core of a lesson; of all others 45
-RUNNING = {"train": 2, "tensors": 0}  # minutes that the cells of a lesson run; those of all others run for one
+RUNNING = {"train": 2, "tensors": 0}  # minutes that the cells of a lesson run; of all others 1
 
 
 def read(path: Path) -> NotebookNode:
