@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import ipywidgets
 import nbformat
 import psutil
 import pytest
+import websocket
 
 from sdlearn import widgets
 from sdlearn.cli import explore, main
@@ -285,15 +287,24 @@ class Served(NamedTuple):
         """What it has put into the folder for temporary files."""
         return [path.name for path in self.temporary.glob("*") if "sdlearn" in path.name]
 
+    def kernels(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
 
 @pytest.fixture
 def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
     """The page of an explorer, or with an empty parameter that of all of them."""
+    with serve(tmp_path, "-m", "sdlearn", "explore", *getattr(request, "param", ["cfg"])) as served:
+        yield served
+
+
+@contextmanager
+def serve(tmp_path: Path, *words: str) -> Iterator[Served]:
+    """Start Python with `words` and wait until a page is served."""
     log = tmp_path / "log"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    words = [sys.executable, "-m", "sdlearn", "explore", *getattr(request, "param", ["cfg"])]
-    words += ["--no-browser", "--port", "0"]
+    words = (sys.executable, *words, "--no-browser", "--port", "0")
     environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
     with (
         log.open("w") as out,
@@ -338,7 +349,7 @@ def test_a_page_is_served_and_nothing_is_left_behind(served: Served, how: str):
         assert "application/vnd.jupyter.widget-view+json" in page
         assert "ExecutionError" not in page
         assert re.findall(r'<(?:script|link)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', page) == []
-    everyone = psutil.Process(served.process.pid).children(recursive=True)
+    everyone = served.kernels()
     assert len(everyone) == (1 if how == "SIGTERM" else 0)
     served.process.send_signal(getattr(signal, how))
     assert served.process.wait(30) == 0
@@ -390,3 +401,75 @@ def test_a_link_of_the_map_opens_its_explorer(served: Served):
         page.get_by_role("link", name="noise: How much of an image").click()
         page.wait_for_selector("h2 >> text=How much of an image is left", timeout=SECONDS * 1000)
         browser.close()
+
+
+# Closed pages
+
+LIGHT = """
+import sys
+from sdlearn.cli import explore, main
+
+def page(name, of=explore.page):
+    notebook = of(name)
+    notebook.cells[1].source = "import ipywidgets; ipywidgets.IntSlider()"
+    return notebook
+
+explore.page, explore.AWAY_SECONDS, explore.LOOK_SECONDS = page, {away}, 1
+sys.exit(main(sys.argv[1:]))
+"""
+AWAY = 6
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_page_that_is_reloaded_or_closed_takes_its_kernel_with_it(tmp_path: Path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    with (
+        serve(tmp_path, "-c", LIGHT.format(away=3600), "explore", "cfg") as served,
+        playwright.sync_playwright() as engine,
+    ):
+        browser = engine.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_context().new_page()  # a context of its own would end with it
+        page.goto(served.address, timeout=SECONDS * 1000)
+        for _ in range(2):
+            page.wait_for_selector(".widget-slider", timeout=SECONDS * 1000)
+            page.reload(timeout=SECONDS * 1000)
+        page.wait_for_selector(".widget-slider", timeout=SECONDS * 1000)
+        wait_for(lambda: len(served.kernels()) == 1)
+        page.close(run_before_unload=True)
+        wait_for(lambda: served.kernels() == [])
+        browser.close()
+
+
+@pytest.mark.slow
+def test_a_kernel_stays_with_an_idle_page_and_waits_for_one_that_lost_it(tmp_path: Path):
+    with serve(tmp_path, "-c", LIGHT.format(away=AWAY), "explore", "cfg") as served:
+        with urllib.request.urlopen(served.address, timeout=SECONDS) as answer:
+            [kernel] = re.findall(r'"kernelId": "([^"]+)"', answer.read().decode())
+        address, _, token = served.address.partition("?")
+        channels = f"ws{address[4:]}api/kernels/{kernel}/channels?{token}"
+        page = websocket.create_connection(channels)
+        time.sleep(AWAY + 2)  # nobody touches it
+        page.close()
+        time.sleep(2)  # gone for less than AWAY
+        assert len(served.kernels()) == 1
+        page = websocket.create_connection(channels)
+        page.close()
+        wait_for(lambda: served.kernels() == [])
+
+
+@pytest.mark.slow
+def test_the_kernel_of_a_page_that_never_connected_ends(tmp_path: Path):
+    with serve(tmp_path, "-c", LIGHT.format(away=1), "explore", "cfg") as served:
+        with urllib.request.urlopen(served.address, timeout=SECONDS) as answer:
+            answer.read()
+        wait_for(lambda: served.kernels() == [])

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,13 +212,51 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_installed_opens_the_copies_and_passes_the_exit_code_on(
     installed: Path, started: list[list[str]]
 ):
-    assert main(["lab", "--no-browser", "--port", "8899"]) == 7
+    assert main(["lab", "--no-browser", "--port", "8899", "--ip", "0.0.0.0"]) == 7
     [words] = started
     assert words[:3] == [sys.executable, "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={Path('sdlearn-lessons').resolve()}" in words
     assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in words
-    assert {"--no-browser", "--port=8899"} <= set(words)
+    assert {"--no-browser", "--port=8899", "--ip=0.0.0.0"} <= set(words)
     assert Path("sdlearn-lessons/01_noise.ipynb").exists()
+
+
+def test_from_another_computer_it_is_reached_only_if_that_is_asked_for(
+    installed: Path, started: list[list[str]]
+):
+    assert main(["lab"]) == 7
+    assert not [word for word in started[0] if word.startswith("--ip")]
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_root_is_allowed_as_in_a_container(monkeypatch: pytest.MonkeyPatch, user: int):
+    monkeypatch.setattr(os, "geteuid", lambda: user, raising=False)
+    assert ("--allow-root" in lab.command(Path("."))) is (user == 0)
+
+
+@pytest.mark.parametrize("ip", ["300.1.2.3", "192.0.2.1", "a..b", ""])
+def test_an_address_of_elsewhere_gives_one_sentence_and_copies_nothing(
+    installed: Path, started: list[list[str]], capsys: pytest.CaptureFixture[str], ip: str
+):
+    assert main(["lab", "--ip", ip]) == 2
+    assert capsys.readouterr().err == (
+        f"sdlearn: ip must be an address of this computer, or 0.0.0.0 for all of them; got {ip!r}\n"
+    )
+    assert started == []
+    assert not Path("sdlearn-lessons").exists()
+
+
+@pytest.mark.parametrize("ip", ["0.0.0.0", "127.0.0.1", "localhost"])
+def test_an_address_of_this_computer_will_do(ip: str):
+    lab.check_address(ip, None)
+
+
+def test_a_port_that_there_is_not_gives_one_sentence(
+    installed: Path, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+):
+    assert main(["lab", "--port", "99999"]) == 2
+    assert capsys.readouterr().err == "sdlearn: port must lie in 0..65535; got 99999\n"
+    assert started == []
 
 
 @pytest.fixture
@@ -255,6 +294,8 @@ def test_jupyterlab_really_serves_the_copied_lessons(tmp_path: Path, server: dic
     names = {item["name"] for item in listing["content"]}
     assert {"images", "start.ipynb"} <= names
     assert b"jupyter-config-data" in _get(server, "/lab/tree/start.ipynb")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        _get({**server, "token": "guessed"}, "/api/contents")
     process = server["process"]
     assert isinstance(process, subprocess.Popen)
     process.send_signal(signal.SIGTERM)
@@ -263,7 +304,7 @@ def test_jupyterlab_really_serves_the_copied_lessons(tmp_path: Path, server: dic
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[dict[str, object]]:
-    """`sdlearn lab` as its own process, on lessons of its own, reached through a free port."""
+    """`sdlearn lab` as in a container, on lessons of its own, reached through a free port."""
     lessons = tmp_path / "lessons"
     (lessons / "images").mkdir(parents=True)
     (lessons / "start.ipynb").write_text(notebook("Start"), encoding="utf-8")
@@ -274,16 +315,18 @@ def server(tmp_path: Path) -> Iterator[dict[str, object]]:
         "import sys; from pathlib import Path;"
         "from sdlearn import cli; from sdlearn.course import library;"
         f"library.PACKAGE = Path({str(tmp_path / 'sdlearn')!r});"
-        f"sys.exit(cli.main(['lab', {str(lessons)!r}, '--no-browser', '--port', '{port}']))"
+        "sys.exit(cli.main(sys.argv[1:]))"
     )
-    environment = {**os.environ, "JUPYTER_TOKEN": "secret", "HOME": str(tmp_path)}
-    words = [sys.executable, "-c", code]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    words = [sys.executable, "-c", code, "lab", str(lessons)]
+    words += ["--ip", "0.0.0.0", "--no-browser", "--port", str(port)]
     with (
         open(tmp_path / "log", "w") as log,
         subprocess.Popen(words, cwd=ROOT, env=environment, stderr=log) as process,
     ):
         found: dict[str, object] = {"process": process, "port": port}
         try:
+            found["token"] = _token(tmp_path / "log", port)
             _wait_for(found)
             yield found
         finally:
@@ -291,11 +334,21 @@ def server(tmp_path: Path) -> Iterator[dict[str, object]]:
 
 
 def _get(server: dict[str, object], path: str) -> bytes:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{server['port']}{path}", headers={"Authorization": "token secret"}
-    )
+    """What a browser on another computer gets, which knows this one by a name."""
+    headers = {"Authorization": f"token {server['token']}", "Host": "class.example"}
+    request = urllib.request.Request(f"http://127.0.0.1:{server['port']}{path}", headers=headers)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return answer.read()
+
+
+def _token(log: Path, port: int, seconds: float = 60) -> str:
+    """The token in the address that is printed."""
+    printed = re.compile(rf"http://127\.0\.0\.1:{port}/lab\S*\?token=(\w+)")
+    deadline = time.monotonic() + seconds
+    while not (found := printed.search(log.read_text())):
+        assert time.monotonic() < deadline, "JupyterLab printed no address"
+        time.sleep(0.3)
+    return found[1]
 
 
 def _wait_for(server: dict[str, object], seconds: float = 60) -> None:

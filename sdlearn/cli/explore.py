@@ -2,8 +2,8 @@
 
 There is no code on the page: it is for a projector, or for whoever would rather not see a notebook.
 Without a name the page begins with a map of the pipeline, on which each part leads to its explorer;
-all of them are behind tabs. The page can be reached from this
-computer only and needs no network. Ctrl-C stops it.
+all of them are behind tabs. The page can be reached from this computer only and needs no network.
+Closing it gives its memory back. Ctrl-C stops the server.
 
 names:
   cfg       How hard do the words pull?
@@ -24,6 +24,11 @@ examples:
 # The page is a notebook of two cells that Voilà runs and shows without its code. It lies in a
 # temporary folder that is deleted with the server. `sdlearn lab` opens `explorers.ipynb`, which has
 # the same explorers in JupyterLab.
+#
+# Each page has a kernel of half a gigabyte, which has to end with the page. A page that is closed
+# or reloaded says so to the server. Where it cannot (the browser crashed, the page was still
+# loading), the kernel ends once no page has been connected to it for AWAY_SECONDS. A page that is
+# open keeps its kernel, however long nobody touches it.
 
 from __future__ import annotations
 
@@ -74,6 +79,7 @@ EXPLORERS = {
 }
 MAP, HOW = "map", "Which part do you want to explore?"  # the first tab
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
+AWAY_SECONDS, LOOK_SECONDS = 120, 15  # a browser connects again within seconds, also after a sleep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
             "--Voila.port_retries=0",
             f"--Voila.ip={HOST}",
             f"--Voila.connection_dir_root={folder}",
+            f"--MappingKernelManager.cull_idle_timeout={AWAY_SECONDS}",
+            f"--MappingKernelManager.cull_interval={LOOK_SECONDS}",
             "--Application.log_level=ERROR",
             f"--show_tracebacks={args.debug}",
         ]
@@ -194,12 +202,29 @@ def pick_port(wanted: int | None = None) -> int:
 
 
 def _server(*, browser: bool) -> Any:
-    """A Voilà with our template, which prints its address and leaves no file behind."""
+    """A Voilà with our template, which prints its address and leaves no file or kernel behind."""
+    from datetime import datetime, timezone
+
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from voila.app import Voila
+
+    class Kernels(AsyncMappingKernelManager):
+        def notify_disconnect(self, kernel_id: str) -> None:
+            """Count a kernel's idle time from here: its last message may be long ago."""
+            super().notify_disconnect(kernel_id)
+            if kernel_id in self:
+                kernel: Any = self.get_kernel(kernel_id)
+                kernel.last_activity = datetime.now(timezone.utc)
+
+    def let_it_say_goodbye(handler: Any, **_page: Any) -> None:
+        """Give a page the cookie without which its last message is refused; Voilà forgets it."""
+        _ = handler.xsrf_token  # reading it sets it
 
     class Server(Voila):
         def initialize(self, argv: list[str] | None = None) -> None:
             super().initialize(argv)
+            self.voila_configuration.multi_kernel_manager_class = Kernels
+            self.voila_configuration.prelaunch_hook = let_it_say_goodbye
             closed = getattr(signal, "SIGHUP", None)  # the terminal was; no such thing on Windows
             if closed and signal.getsignal(closed) != signal.SIG_IGN:  # as under nohup
                 signal.signal(closed, self._handle_signal_stop)
