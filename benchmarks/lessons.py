@@ -51,7 +51,7 @@ limit.
 SECONDS = {1: 90, 2: 60}  # a lesson may take so long with one thread, with two or more
 SECONDS_09 = {1: 240, 2: 150}  # lesson 09 trains models
 MEGABYTES = 800
-MOST_BYTES = 1_500_000  # of a lesson's file
+BYTES = 700_000  # of a lesson's file, where images of 256 colours can do it; the limit is 1.5 MB
 STORED = {"image/png", "text/plain"}  # a stored widget would be a reference to nothing
 
 
@@ -174,7 +174,7 @@ def _store(notebook: NotebookNode, path: Path) -> None:
         partial.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
 
 
-def shrink(notebook: NotebookNode, most: int = MOST_BYTES) -> None:
+def shrink(notebook: NotebookNode, most: int = BYTES) -> None:
     """Give the largest images a palette of 256 colours, one after the other, until the file fits.
 
     A smooth sky then has fine bands, in a third of the bytes. Who runs the lesson sees none of it.
