@@ -2,11 +2,12 @@
 
 import threading
 
+from ipywidgets import Widget
 from PIL import Image, ImageChops
 
-from sdlearn.widgets.base import LiveExplorer
+from sdlearn.widgets.base import LiveExplorer, _widgets_in
 
-__all__ = ["NEARLY", "at_work", "done", "same"]
+__all__ = ["NEARLY", "at_work", "buttons", "done", "same"]
 
 LAST_BITS = 2  # levels of 255
 NEARLY = {"rtol": 1e-4, "atol": 1e-5}  # tensors: the explorers' model is ONNX Runtime's
@@ -16,6 +17,13 @@ def done(explorer: LiveExplorer, seconds: float = 30) -> dict:
     """The facts, once the panels are up to date."""
     assert explorer.wait(seconds)
     return explorer.facts
+
+
+def buttons(explorer: LiveExplorer) -> dict[str, Widget]:
+    """Its buttons by what stands on them."""
+    kinds = ("ButtonModel", "ToggleButtonModel", "FileUploadModel")
+    parts = [part for part in _widgets_in(explorer) if part._model_name in kinds]
+    return {part.description: part for part in parts}
 
 
 def same(one: Image.Image, other: Image.Image) -> bool:

@@ -224,7 +224,8 @@ def test_at_1280_by_720_the_large_image_and_all_controls_are_in_view(
         assert box
         assert box["width"] >= 480
         assert box["y"] + box["height"] <= 720
-        for control in page.locator(".sdlearn-explorer > .widget-inline-hbox").all():
+        controls = page.locator(".sdlearn-explorer > .widget-text, .sdlearn-column > *").all()
+        for control in controls:
             place = control.bounding_box()
             assert place is None or place["y"] + place["height"] <= 720
         page.get_by_role("button", name="presenter").click()
@@ -232,6 +233,17 @@ def test_at_1280_by_720_the_large_image_and_all_controls_are_in_view(
         larger = image.bounding_box()
         assert larger
         assert larger["width"] > box["width"]
+        page.close()
+
+
+def test_the_end_of_an_address_holds_settings(browser: Browser, tmp_path: Path):
+    with explored("noise", tmp_path) as address:
+        page = browser.new_page()
+        page.goto(f"{address}&t=700&schedule=cosine")
+        page.locator('img[alt="noise on pixels, t = 700"]').wait_for(timeout=90_000)
+        assert page.locator(".widget-dropdown select").first.input_value() == "cosine"
+        handle = page.get_by_role("slider", name="timestep t")
+        assert handle.get_attribute("aria-valuenow") == "700.0"
         page.close()
 
 

@@ -66,7 +66,7 @@ def test_a_page_is_a_notebook_of_a_question_and_an_explorer(name: str | None):
     if name:
         shown = explore.EXPLORERS[name]
         assert heading.source == f"# {shown.question}"
-        assert code.source.endswith(f"widgets.{shown.kind}()")
+        assert code.source.endswith(f"widgets.{shown.kind}.from_address()")
     else:
         assert code.source.endswith("tabs()")
 

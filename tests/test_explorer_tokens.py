@@ -51,7 +51,7 @@ def tokenizer():
 
 
 def buttons(explorer: TokenExplorer):
-    return dict(zip(explorer.controls, explorer.children, strict=False))["word"]
+    return explorer.controls["word"]
 
 
 # A prompt, word by word
@@ -346,7 +346,7 @@ def test_text_of_the_learner_is_shown_and_not_obeyed(explorer: TokenExplorer):
 
 
 def test_every_control_has_a_label(explorer: TokenExplorer):
-    controls = explorer.children[: len(explorer.controls)]
+    controls = explorer.controls.values()
     assert [control.description for control in controls] == [
         *("prompt", "word", "step (0: all)", "seed")
     ]

@@ -18,7 +18,8 @@ examples:
   sdlearn explore
   sdlearn explore cfg
   sdlearn explore painter --no-browser --port 8900   open the printed address yourself
-  (put ?theme=dark behind the address for a dark page)
+  (put ?theme=dark behind the address for a dark page; ?guidance_scale=9 and the like for other
+  settings, which the button "code" of an explorer writes out)
 """
 
 # The page is a notebook of two cells that Voilà runs and shows without its code. It lies in a
@@ -116,7 +117,7 @@ def page(name: str | None = None) -> nbformat.NotebookNode:
         title, source = "Explorers", "from sdlearn.cli.explore import tabs\n\ntabs()"
     else:
         kind, _, title, _ = EXPLORERS[name]
-        source = f"from sdlearn import widgets\n\nwidgets.{kind}()"
+        source = f"from sdlearn import widgets\n\nwidgets.{kind}.from_address()"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(
         cells=[new_markdown_cell(f"# {title}"), new_code_cell(source)],

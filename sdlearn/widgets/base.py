@@ -17,6 +17,7 @@ beside the explorer, so that it shows the last state when it is opened without i
 from __future__ import annotations
 
 import html
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -183,7 +184,7 @@ class LiveExplorer(StaticFigure):
         self.prepare()
         super().__init__([])
         self._image_html.close()  # the panels take its place
-        self.children = [*self.controls.values(), *self._rows()]
+        self.children = self._parts()
         self.add_class(layout.ROOT)
         self.presenter = presenter
         self._set_all(settings)
@@ -192,19 +193,22 @@ class LiveExplorer(StaticFigure):
         self.observe(lambda _change: self.refresh(), list(self.settings))
         self._show_first()
 
-    def _rows(self) -> list[widgets.Widget]:
-        """What follows the controls: buttons, the sentence, the page, the task."""
+    def _parts(self) -> list[widgets.Widget]:
+        """Texts, which need the whole width; below them the other controls beside the page."""
         switch = layout.presenter_switch()
         traitlets.link((self, "presenter"), (switch, "value"))
         told = "The line of code that makes this explorer with its present settings"
         shared = [button("code", told, self.show_code), switch]
-        self.taken_away, page = widgets.HTML(), _row(self.page())
-        page.add_class(layout.PAGE)
-        rows = [_row([*self.buttons(), *shared]), self._line, page, self.taken_away]
+        texts = [one for one in self.controls.values() if isinstance(one, widgets.Text)]
+        others = [one for one in self.controls.values() if one not in texts]
+        self._line.add_class("sdlearn-status")
+        self.taken_away, task = layout.taken_away(), []
         if self.QUESTION:
             self.task = TaskCard(self.QUESTION, self.CHOICES, self.start_reveal)
-            rows.append(self.task)
-        return [*rows, layout.style_sheet()]
+            task = [self.task]
+        below = [_row([*self.buttons(), *shared]), self._line, *task]
+        body = layout.body([*others, *below], _row(self.page()))
+        return [*texts, self.taken_away, body, layout.style_sheet()]
 
     @traitlets.observe("presenter")
     def _resize(self, change: Any) -> None:
@@ -280,18 +284,35 @@ class LiveExplorer(StaticFigure):
     @property
     def code(self) -> str:
         """The line that makes this explorer with its present settings, but for an image."""
+        return sharing.code_line(type(self).__name__, self._model_code, self._changed())
+
+    @property
+    def address(self) -> str:
+        """The present settings as the end of an address, for `from_address`."""
+        return sharing.query_of(self._changed())
+
+    def _changed(self) -> list[tuple[str, Any]]:
+        """The settings that are not as they are at the beginning, but for an image."""
         usual = {name: self.trait_defaults(name) for name in self.settings}
         values = ((name, getattr(self, name)) for name in self.settings)
-        changed = [
+        return [
             (name, value)
             for name, value in values
             if name in OF_THE_MODEL or (not isinstance(value, Image.Image) and value != usual[name])
         ]
-        return sharing.code_line(type(self).__name__, self._model_code, changed)
+
+    @classmethod
+    def from_address(cls) -> LiveExplorer:
+        """An explorer with the settings in the address of its page, which is one of Voilà."""
+        usual = {name: cls.class_traits()[name].default() for name in _control_makers(cls)}
+        return cls(**sharing.read_query(os.environ.get("QUERY_STRING", ""), usual))
 
     def show_code(self) -> None:
-        """Show `code` on the page, to be copied."""
-        self.taken_away.value = sharing.code_html(self.code)
+        """Show `code` and `address` on the page, to be copied; hide them if they are there."""
+        told = "The same on its own page of <code>sdlearn explore</code>, behind the address:"
+        also = f"{told}{sharing.code_html(self.address)}" if self.address else ""
+        shown = sharing.code_html(self.code) + also
+        self.taken_away.value = "" if self.taken_away.value == shown else shown
 
     def run_job(self, job: Iterator[PanelUpdate]) -> None:
         """Run a job in the background in place of `updates`, as for a button."""

@@ -1,22 +1,24 @@
 """How hard do the words pull? The explorer of classifier-free guidance and of steps.
 
 The judge counts words. An image may have all of them and be ruined, and a scale may draw nearly the
-same image for every seed; so two more measures stand beside the judge. Damage is the share of the
-pixels of which a colour is clipped, at 0 or 255: what the decoder would have made darker than black
-or brighter than white. It is simple and needs no model, and it overlooks damage of any other
-kind. Diversity is `evaluation.pixel_distance` over a few seeds.
+same image for every seed; so two more measures stand beside the judge. Damage says how far the
+finished latents are from latents that an image has: encode the image that they decode to, and take
+the root mean square of the difference. What the decoder was trained on comes back nearly as it was;
+what too much guidance has pushed away from it does not. It overlooks all that is wrong within the
+world of images, such as another colour. (The share of clipped pixels would be simpler, but for this
+model it falls at scales at which images break.) Diversity is `evaluation.pixel_distance` over a
+few seeds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from functools import lru_cache
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
-import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from .. import viz
 from ..evaluation.judge import find_judge
@@ -36,7 +38,7 @@ PROMPT = "a white car left of a pink boat, on blue water, by day, under a cloud"
 OTHER_SEEDS = 3  # besides the one on the page, for the diversity
 TASK_SCALES = (1.0, 3.0, 7.5, 20.0)
 SEED_WIDTH = 104  # pixels of the screen
-WORLD_IMAGES = 16  # drawings of the world whose clipped pixels are counted
+WORLD_IMAGES = 4  # drawings of the world whose latents are measured
 STRIP_SCALES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.5, 12.0, 20.0)
 GRID_SCALES, GRID_STEPS = (1.0, 3.0, 7.5, 15.0), (3, 8, 20)
 
@@ -46,15 +48,15 @@ class CfgExplorer(shared.SheetExplorer):
 
     While a slider moves it has five steps, and all of them when the slider rests.
     Beside it stand the verdict of the model's judge on each attribute that the prompt names (models
-    of other worlds have no judge), the share of clipped pixels, images of three more seeds with
-    their diversity, and the size of eps_cond - eps_uncond over the steps.
+    of other worlds have no judge), the damage, images of three more seeds with their diversity,
+    and the size of eps_cond - eps_uncond over the steps.
 
     Settings: `prompt`, `negative_prompt`, `guidance_scale` (0..20), `num_steps` (1..50),
     `scheduler` (a name in `diffusion.SCHEDULERS`, or "the model's own"), `seed` (from 0).
     `facts`: "image", a PIL image; "title"; "verdict", attribute → whether it is right; "damage",
-    the share of clipped pixels, 0..1; "gap", the root mean square of the difference for each step,
-    empty at scales 0 and 1, where only one of the two predictions is computed; "diversity", the
-    mean difference between images of four seeds, 0..1, and "others", those of the three more.
+    see `damage_of`; "gap", the root mean square of the difference for each step, empty at scales 0
+    and 1, where only one of the two predictions is computed; "diversity", the mean difference
+    between images of four seeds, 0..1, and "others", those of the three more.
     """
 
     PANELS = ("image", "verdict", "damage", "seeds", "pinned", "gap", "sheet")
@@ -69,6 +71,9 @@ class CfgExplorer(shared.SheetExplorer):
     num_steps = controls.whole("steps", 1, 50, live=True)
     scheduler = controls.choice("scheduler", shared.SCHEDULER_CHOICES)
     seed = controls.seed(7)
+
+    def prepare(self) -> None:
+        self._usual: float | None = None  # the damage of what the world draws
 
     def buttons(self) -> list[widgets.Widget]:
         return [
@@ -88,29 +93,50 @@ class CfgExplorer(shared.SheetExplorer):
         generation = self.start(settings)
         yield from generation.finish(lambda step: {"image": generation.preview_html(step)})
         image, title, note = generation.image(), self.title_of(settings), generation.note
-        asked, seen = parse_prompt(settings.prompt), judge_reading(self.sd, image)
-        verdict = {name: seen[name] == word for name, word in asked.items() if seen}
-        damage = clipped(image)
-        panels = {"image": image_html(image, title), "verdict": verdict_html(asked, seen)}
-        panels["damage"] = damage_html(damage, bool(seen))
-        facts = {"image": image, "title": title, "verdict": verdict, "damage": damage}
-        yield PanelUpdate(panels, note, facts)
+        panels, facts = self._measured(settings, generation.latents, image)
+        panels["image"] = image_html(image, title)
+        yield PanelUpdate(panels, note, {"image": image, "title": title, **facts})
+        if self._usual is None and find_judge(self.sd):  # it draws our world
+            self._usual = damage_in_world(self.sd)
+            yield PanelUpdate({"damage": damage_html(facts["damage"], self._usual)}, note)
         yield from self.resting()
         gap = [size for step in generation.steps if (size := gap_of(step)) is not None]
         yield PanelUpdate({"gap": gap_html(gap)}, note, {"gap": gap})
-        others = yield from self._others(settings)
+        runs = yield from self._others(settings)
+        others = [run.image() for run in runs]
         spread = diversity([image, *others])
-        panels = {"seeds": seeds_html(others, spread)}
+        panels = {"seeds": seeds_html(others, spread, settings.guidance_scale)}
         yield PanelUpdate(panels, note, {"others": others, "diversity": spread})
 
-    def _others(self, settings: Settings) -> Generator[PanelUpdate, None, list[Image.Image]]:
-        """Images of the next seeds."""
-        images = []
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """The image of a short run with what is measured of it."""
+        if (run := self.quick_run(settings)) is None:
+            return None
+        image = run.image()
+        shown = image_html(image, f"{self.title_of(shared.short(settings))} (quick)")
+        self._apply(PanelUpdate({"image": shown}, status=None))  # before it is measured
+        panels, _ = self._measured(settings, run.latents, image)
+        return PanelUpdate({"image": shown, **panels}, status=None)
+
+    def _measured(
+        self, settings: Settings, latents: Tensor, image: Image.Image
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """The panels of the verdict and of the damage, and both as facts."""
+        asked, seen = parse_prompt(settings.prompt), judge_reading(self.sd, image)
+        verdict = {name: seen[name] == word for name, word in asked.items() if seen}
+        damage = damage_of(self.sd, latents, image)
+        panels = {"verdict": verdict_html(asked, seen)}
+        panels["damage"] = damage_html(damage, self._usual)
+        return panels, {"verdict": verdict, "damage": damage}
+
+    def _others(self, settings: Settings) -> Generator[PanelUpdate, None, list[shared.Generation]]:
+        """Runs of the next seeds."""
+        runs = []
         for number in range(1, OTHER_SEEDS + 1):
             seed = (settings.seed + number) % (controls.HIGHEST_SEED + 1)
-            image = yield from self.drawn(Settings(**{**vars(settings), "seed": seed}))
-            images.append(image)
-        return images
+            run = yield from self.drawn(Settings(**{**vars(settings), "seed": seed}))
+            runs.append(run)
+        return runs
 
     def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
         """Draw four seeds at each scale and compare what the judge and the two measures say."""
@@ -120,9 +146,10 @@ class CfgExplorer(shared.SheetExplorer):
         rows, shown = [], []
         for scale in TASK_SCALES:
             at_scale = Settings(**{**vars(settings), "guidance_scale": scale})
-            image = yield from self.drawn(at_scale, f"scale {scale:g}")
-            images = [image, *(yield from self._others(at_scale))]
-            rows.append(Row.of(self.sd, scale, asked, images))
+            run = yield from self.drawn(at_scale, f"scale {scale:g}")
+            runs = [run, *(yield from self._others(at_scale))]
+            images = [run.image() for run in runs]
+            rows.append(Row.of(self.sd, scale, asked, runs, images))
             shown += [image_html(one, f"scale {scale:g}", shared.THUMBNAIL) for one in images]
             sheet = shared.row_html(shown, len(images), shared.THUMBNAIL) + rows_html(rows)
             yield PanelUpdate({"sheet": sheet})
@@ -160,11 +187,11 @@ class CfgExplorer(shared.SheetExplorer):
         }
         self.run_job(self.sheet("sheet", len(GRID_SCALES), variants))
 
-    def remark(self, settings: Settings, image: Image.Image) -> str:
+    def remark(self, settings: Settings, latents: Tensor, image: Image.Image) -> str:
         asked, seen = parse_prompt(settings.prompt), judge_reading(self.sd, image)
         right = sum(seen.get(name) == word for name, word in asked.items())
         counted = f"{right} of {len(asked)} right, " if seen and asked else ""
-        return f": {counted}{100 * clipped(image):.1f} % clipped"
+        return f": {counted}damage {damage_of(self.sd, latents, image):.2f}"
 
 
 class Row(NamedTuple):
@@ -172,29 +199,37 @@ class Row(NamedTuple):
 
     scale: float
     right: float  # share of the words that came true, 0..1
-    damage: float  # share of clipped pixels, 0..1
+    damage: float  # see `damage_of`
     spread: float  # diversity, 0..1
 
     @classmethod
     def of(
-        cls, sd: StableDiffusion, scale: float, asked: dict[str, str], images: list[Image.Image]
+        cls,
+        sd: StableDiffusion,
+        scale: float,
+        asked: dict[str, str],
+        runs: list[shared.Generation],
+        images: list[Image.Image],
     ) -> Row:
-        """Measure images of one scale."""
+        """Measure runs of one scale and their images."""
         seen = [judge_reading(sd, image) for image in images]
         right = fmean(words[name] == word for words in seen for name, word in asked.items())
-        return cls(scale, right, fmean(map(clipped, images)), diversity(images))
+        pairs = zip(runs, images, strict=True)
+        damage = fmean(damage_of(sd, run.latents, image) for run, image in pairs)
+        return cls(scale, right, damage, diversity(images))
 
 
-def clipped(image: Image.Image) -> float:
-    """The share of the pixels of which at least one colour is 0 or 255, 0..1."""
-    values = np.asarray(image.convert("RGB"))  # (H, W, 3)
-    return float(((values == 0) | (values == 255)).any(axis=2).mean())
+def damage_of(sd: StableDiffusion, latents: Tensor, image: Image.Image) -> float:
+    """How far latents, (1, 4, h, w), are from those of the image that they decode to, from 0."""
+    again = sd.encode_image(viz.to_tensor(image))
+    return float((again - latents).float().square().mean().sqrt())
 
 
-@lru_cache(maxsize=1)
-def clipped_in_world() -> float:
-    """The mean share of clipped pixels in what the world draws."""
-    return fmean(clipped(render(scene)) for scene in scenes(WORLD_IMAGES, "test"))
+def damage_in_world(sd: StableDiffusion) -> float:
+    """The mean of the same for the latents of what the world draws."""
+    images = (viz.to_tensor(render(scene)) for scene in scenes(WORLD_IMAGES, "test"))
+    latents = [sd.encode_image(image) for image in images]
+    return fmean(damage_of(sd, one, shared.first_image(sd, one)) for one in latents)
 
 
 def diversity(images: Sequence[Image.Image]) -> float:
@@ -223,18 +258,19 @@ def verdict_html(asked: dict[str, str], seen: dict[str, str]) -> str:
     return shared.table_html([("", "asked", "seen", ""), *rows], "the judge's verdict")
 
 
-def damage_html(damage: float, of_our_world: bool) -> str:
-    """The share of clipped pixels, beside that of the world's own drawings."""
-    usual = f" (the world's own drawings: {100 * clipped_in_world():.1f} %)" if of_our_world else ""
-    told = f"damage: <strong>{100 * damage:.1f} %</strong> of the pixels are clipped{usual}"
+def damage_html(damage: float, usual: float | None) -> str:
+    """The damage, beside that of the world's own drawings where the model draws our world."""
+    also = "" if usual is None else f" (the world's own drawings: {usual:.2f})"
+    told = f"damage: <strong>{damage:.2f}</strong>{also}"
     return f'<div style="margin: 4px">{told}</div>'
 
 
-def seeds_html(others: Sequence[Image.Image], spread: float) -> str:
+def seeds_html(others: Sequence[Image.Image], spread: float, scale: float) -> str:
     """Images of other seeds, and how different they are."""
     width = SEED_WIDTH
     small = [image_html(image, f"seed + {i}", width) for i, image in enumerate(others, 1)]
-    told = f"diversity over {len(others) + 1} seeds: <strong>{spread:.3f}</strong>"
+    told = f"diversity over {len(others) + 1} seeds at guidance {scale:g}: "
+    told += f"<strong>{spread:.3f}</strong>"
     row = shared.row_html(small, len(small), width)
     return f'<div style="margin: 4px">{told}</div>{row}'
 
@@ -242,17 +278,17 @@ def seeds_html(others: Sequence[Image.Image], spread: float) -> str:
 def rows_html(rows: Sequence[Row]) -> str:
     """What was measured at each scale, as a table."""
     cells = [
-        (f"{r.scale:g}", f"{100 * r.right:.0f} %", f"{100 * r.damage:.1f} %", f"{r.spread:.3f}")
+        (f"{r.scale:g}", f"{100 * r.right:.0f} %", f"{r.damage:.2f}", f"{r.spread:.3f}")
         for r in rows
     ]
-    head = ("guidance scale", "right", "clipped", "diversity")
+    head = ("guidance scale", "right", "damage", "diversity")
     return shared.table_html([head, *cells], "four seeds at each scale")
 
 
 def told_of(rows: Sequence[Row]) -> str:
     """The three measures of each scale in a sentence."""
     parts = (
-        f"scale {r.scale:g}: {100 * r.right:.0f} % right, {100 * r.damage:.1f} % clipped, "
+        f"scale {r.scale:g}: {100 * r.right:.0f} % right, damage {r.damage:.2f}, "
         f"diversity {r.spread:.3f}"
         for r in rows
     )

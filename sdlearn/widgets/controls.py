@@ -24,13 +24,14 @@ Trait = TypeVar("Trait", bound="traitlets.TraitType[Any, Any]")
 HIGHEST_SEED = 2**31 - 1
 WIDTH = "auto"  # of the column of controls
 LABEL = {"description_width": "8em"}  # in letters: a presenter's are larger
+TEXT_LABEL = {"description_width": "9em"}
 PROMPT_HINT = "such as: a cat in the rain, as a watercolour; then Enter"
 
 
 def _setting(trait: Trait, kind: Any, label: str, **options: Any) -> Trait:
     """The trait, with a function that makes its control."""
-    layout = {"width": WIDTH}
-    return trait.tag(control=lambda: kind(description=label, style=LABEL, layout=layout, **options))
+    options = {"style": LABEL, "layout": {"width": WIDTH}, **options}
+    return trait.tag(control=lambda: kind(description=label, **options))
 
 
 def hidden(trait: Trait) -> Trait:
@@ -43,7 +44,8 @@ def text(
 ) -> traitlets.Unicode[str, str | bytes]:
     """A line of text, which counts when Enter is pressed or the box is left."""
     trait = traitlets.Unicode(value)
-    return _setting(trait, widgets.Text, label, placeholder=hint, continuous_update=False)
+    options = {"placeholder": hint, "continuous_update": False, "style": TEXT_LABEL}
+    return _setting(trait, widgets.Text, label, **options)
 
 
 def whole(
@@ -55,7 +57,7 @@ def whole(
     """
     trait = traitlets.Int(low if value is None else value, min=low, max=high)
     top = low + 1 if high is None else high
-    options = {"value": low, "min": low, "max": top, "continuous_update": live}
+    options = {"value": low, "min": low, "max": top, "continuous_update": live, "style": {}}
     return _setting(trait, widgets.IntSlider, label, **options)
 
 
@@ -63,7 +65,7 @@ def decimal(
     label: str, low: float, high: float, step: float, *, value: float = 0.0, live: bool = False
 ) -> traitlets.Float[float, float]:
     """A slider over decimal numbers."""
-    options: dict[str, Any] = {"value": low, "min": low, "max": high, "step": step}
+    options: dict[str, Any] = {"value": low, "min": low, "max": high, "step": step, "style": {}}
     options |= {"continuous_update": live, "readout_format": ".2f" if step < 0.1 else ".1f"}
     trait = traitlets.Float(value, min=low, max=high)
     return _setting(trait, widgets.FloatSlider, label, **options)

@@ -62,7 +62,7 @@ class PromptMixer(shared.SheetExplorer):
     seed = controls.seed(7)
     other_seed = controls.seed(8, "other seed")
     mix_noise = controls.decimal("mix of noises", 0, 1, 0.05, live=True)
-    way = controls.choice("way of the noise", list(WAYS))
+    way = controls.choice("way of noise", list(WAYS))
     num_steps = controls.hidden(traitlets.Int(1, min=1, max=50))
     guidance_scale = controls.hidden(traitlets.Float(0.0, min=0.0, max=20.0))
 
@@ -102,8 +102,8 @@ class PromptMixer(shared.SheetExplorer):
             at_end = Settings(**{**vars(settings), "mix": mix})
             key = tuple(vars(at_end).values())
             if key not in self._ends:
-                drawn = yield from self.drawn(at_end)
-                self._ends[key] = drawn
+                run = yield from self.drawn(at_end)
+                self._ends[key] = run.image()
             image = self._ends[key]
             while len(self._ends) > ENDS_KEPT:
                 self._ends.popitem(last=False)

@@ -36,7 +36,7 @@ from .base import LiveExplorer, PanelUpdate, Settings
 from .picker import to_square, upload_button
 from .sharing import download_html, gif
 
-__all__ = ["FilmExplorer", "Generation", "ImageExplorer", "SheetExplorer"]
+__all__ = ["FilmExplorer", "Generation", "ImageExplorer", "QuickExplorer", "SheetExplorer"]
 
 PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
 OWN = "the model's own"  # scheduler or schedule; a menu shows nothing at all for None
@@ -45,7 +45,7 @@ IMAGE_WIDTH, THUMBNAIL = 384, 128  # pixels of the screen; the tiny model's imag
 PREVIEW_EVERY = 0.5  # seconds; an image that is finished sooner needs no preview
 PREVIEW_SHARE = 4  # a preview takes at most a fifth of the time
 QUICK_STEPS, QUICK_SCHEDULER = 5, "ddim"  # of an image that follows a moving slider
-QUICK_SECONDS = 0.5  # a model that takes longer for it has no such images
+QUICK_SECONDS, MOST_SLOW_RUNS = 0.5, 2  # a model that takes longer twice has no such images
 STATUS_EVERY = 0.25  # seconds; every message takes time from the work
 SIGNED, SIGNED_LIMIT = colormaps["PuOr"], 3.0  # as in `viz.channels`: white is 0
 
@@ -138,6 +138,13 @@ def first_image(sd: StableDiffusion, latents: Tensor) -> Image.Image:
     return to_pil(sd.decode(latents[:1]))[0]
 
 
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Root mean square difference of two images' pixels, 0..1."""
+    if one.size != other.size:
+        other = other.resize(one.size)
+    return float((viz.to_tensor(one) - viz.to_tensor(other)).square().mean().sqrt())
+
+
 def levels_of(
     sd: StableDiffusion, num_steps: int, scheduler: str, strength: float = 1.0
 ) -> list[Tensor]:
@@ -191,9 +198,14 @@ class Generation:
             self.cache[key] = make()
         return self.cache[key]
 
+    @property
+    def latents(self) -> Tensor:
+        """The finished latents, (1, 4, h, w)."""
+        return self.steps[-1].next_latents
+
     def image(self) -> Image.Image:
         """The finished image."""
-        return first_image(self.sd, self.steps[-1].next_latents)
+        return first_image(self.sd, self.latents)
 
 
 def start_generation(
@@ -236,7 +248,38 @@ def without(settings: Settings, *names: str) -> tuple[tuple[str, Any], ...]:
     return tuple(item for item in vars(settings).items() if item[0] not in names)
 
 
-class FilmExplorer(LiveExplorer):
+def short(settings: Settings) -> Settings:
+    """The same settings for a short run."""
+    few = {"num_steps": QUICK_STEPS, "scheduler": QUICK_SCHEDULER}
+    return Settings(**{**vars(settings), **few})
+
+
+class QuickExplorer(LiveExplorer):
+    """The base of explorers of a generation, which can show the image of a short run meanwhile."""
+
+    _slow_runs = 0  # how many short runs in a row took too long
+
+    def start(self, settings: Settings) -> Generation:
+        """Begin a generation with these settings."""
+        return start_generation(self.sd, settings)
+
+    def quick_run(self, settings: Settings) -> Generation | None:
+        """A short run; None where it has no step, or the model is slow."""
+        if self._slow_runs >= MOST_SLOW_RUNS or settings.num_steps <= QUICK_STEPS:
+            return None
+        generation = self.start(short(settings))
+        end: float | None = None
+        for step in generation.remaining:
+            generation.steps.append(step)
+            end = end or time.monotonic() + QUICK_SECONDS  # the first step may make an engine
+            if time.monotonic() > end:
+                self._slow_runs += 1
+                return None
+        self._slow_runs = 0
+        return generation if generation.steps else None
+
+
+class FilmExplorer(QuickExplorer):
     """The base of explorers with images that make a film: `film` holds (caption, image)."""
 
     FILM = "strip"  # what it is called on the page, and its file
@@ -272,28 +315,16 @@ class SheetExplorer(FilmExplorer):
     While a slider moves, the image is that of a short run.
     """
 
-    _is_slow = False  # whether a short run took too long
-
     def title_of(self, settings: Settings) -> str:
         """The settings in a line."""
         raise NotImplementedError
 
     def quick(self, settings: Settings) -> PanelUpdate | None:
-        """The image of a short run, unless the whole run is as short or the model is slow."""
-        if self._is_slow or settings.num_steps <= QUICK_STEPS:
+        """The image of a short run."""
+        if (run := self.quick_run(settings)) is None:
             return None
-        few = {"num_steps": QUICK_STEPS, "scheduler": QUICK_SCHEDULER}
-        settings = Settings(**{**vars(settings), **few})
-        generation = self.start(settings)
-        end: float | None = None
-        for step in generation.remaining:
-            generation.steps.append(step)
-            end = end or time.monotonic() + QUICK_SECONDS  # the first step may make an engine
-            if time.monotonic() > end:
-                self._is_slow = True
-                return None
-        title = f"{self.title_of(settings)} (quick)"
-        return PanelUpdate({"image": image_html(generation.image(), title)}, status=None)
+        title = f"{self.title_of(short(settings))} (quick)"
+        return PanelUpdate({"image": image_html(run.image(), title)}, status=None)
 
     _sheet: Sequence[tuple[str, Image.Image]] = ()  # the last one that was finished
 
@@ -302,11 +333,7 @@ class SheetExplorer(FilmExplorer):
         """The images of the last sheet."""
         return self._sheet
 
-    def start(self, settings: Settings) -> Generation:
-        """Begin a generation with these settings."""
-        return start_generation(self.sd, settings)
-
-    def remark(self, settings: Settings, image: Image.Image) -> str:
+    def remark(self, settings: Settings, latents: Tensor, image: Image.Image) -> str:
         """What an image's caption says beside its settings."""
         return ""
 
@@ -314,27 +341,28 @@ class SheetExplorer(FilmExplorer):
         self, panel: str, columns: int, variants: dict[str, dict[str, Any]]
     ) -> Iterator[PanelUpdate]:
         """A job that fills `panel` with small images: `variants` maps captions to settings."""
-        yield from self._updates_or_seen()  # the image above may not be finished
         present, images = self.current_settings(), []
         film: list[tuple[str, Image.Image]] = []
         for number, (caption, changes) in enumerate(variants.items(), 1):
             settings = Settings(**{**vars(present), **changes})
-            image = yield from self.drawn(settings, f"image {number} of {len(variants)}")
-            caption += self.remark(settings, image)
+            run = yield from self.drawn(settings, f"image {number} of {len(variants)}")
+            image = run.image()
+            caption += self.remark(settings, run.latents, image)
             images.append(image_html(image, caption, THUMBNAIL))
             film.append((caption, image))
             yield PanelUpdate({panel: row_html(images, columns, THUMBNAIL)})
         self._sheet = film
+        yield from self._updates_or_seen()  # the image above may not be finished
 
     def drawn(
         self, settings: Settings, status: str | None = None
-    ) -> Generator[PanelUpdate, None, Image.Image]:
-        """Draw another image than that of the page, a step for each `next`; it is returned."""
+    ) -> Generator[PanelUpdate, None, Generation]:
+        """Run another generation than that of the page, a step for each `next`; it is returned."""
         generation = self.start(settings)
         for step in generation.remaining:
             generation.steps.append(step)
             yield PanelUpdate(status=status)
-        return generation.image()
+        return generation
 
 
 # An image of the reader

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, is_dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["code_html", "code_line", "download_html", "gif"]
+__all__ = ["code_html", "code_line", "download_html", "gif", "query_of", "read_query"]
 
 GIF_SIDE, GIF_CAPTION = 384, 32  # pixels: an image's longer side, and the bar below it
 LAST_FRAME = 3  # how much longer the last frame is shown
@@ -36,10 +37,30 @@ def _plain(value: Any) -> Any:
     return astuple(value) if is_record else value
 
 
+def query_of(values: Iterable[tuple[str, Any]]) -> str:
+    """Settings as the end of an address, those that are texts or numbers: `?seed=3&t=700`."""
+    plain = [(name, value) for name, value in values if isinstance(value, (str, int, float))]
+    return f"?{urlencode(plain)}" if plain else ""
+
+
+def read_query(query: str, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in the end of an address; `usual` has a value of each, which tells its kind.
+
+    What is none of them is left out: a page has more in its address, such as its theme.
+    """
+    given = {name: text for name, text in parse_qsl(query) if name in usual}
+    return {
+        name: type(usual[name])(text)
+        for name, text in given.items()
+        if isinstance(usual[name], (str, int, float))
+    }
+
+
 def code_html(line: str) -> str:
     """The line in a box from which it can be copied."""
     shown = html.escape(line)
-    box = "user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; margin: 4px"
+    box = "user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; margin: 4px; "
+    box += "font-family: monospace"
     return f'<pre tabindex="0" aria-label="the explorer as code" style="{box}">{shown}</pre>'
 
 

@@ -26,14 +26,17 @@ from .. import viz
 from ..diffusion.equations import add_noise
 from ..pipeline import to_pil
 from . import controls, shared
+from . import page as layout
 from .base import PanelUpdate, Settings
 from .picker import read_image
-from .shared import image_html
+from .shared import distance, image_html
 
 __all__ = ["SketchExplorer"]
 
 PROMPT = "a large red house on the left, on green grass, by day"
-WIDTH = 256  # pixels of the screen
+WIDTH = 256  # pixels of the screen, where `page.STYLE` does not say otherwise
+TASK_STRENGTHS = (0.2, 0.4, 0.6, 0.8)
+NEVER = "at none of them"
 PNG = "data:image/png;base64,"
 COLOURS = {  # those of the world, and some for what surrounds things
     "red": "#c8323c",
@@ -53,7 +56,7 @@ COLOURS = {  # those of the world, and some for what surrounds things
 BRUSHES = {"thin": 3, "medium": 8, "thick": 18}  # pixels of an image of 128
 
 
-class SketchExplorer(shared.ImageExplorer):
+class SketchExplorer(shared.QuickExplorer, shared.ImageExplorer):
     """A drawing, the noise that is put on it, and what the loop makes of both.
 
     Settings: `prompt`, `strength` (0..1), `num_steps` (1..50), `guidance_scale` (0..20), `seed`
@@ -62,11 +65,16 @@ class SketchExplorer(shared.ImageExplorer):
     how many steps were run; "t", the timestep of the first of them, None where there was none.
     """
 
-    PANELS = ("start", "image")
+    PANELS = ("image", "start", "sheet")
+    QUESTION = (
+        "From which strength on is the image, pixel for pixel, nearer to what the model draws "
+        "without the drawing than to the drawing?"
+    )
+    CHOICES = (*(f"from {strength:g} on" for strength in TASK_STRENGTHS), NEVER)
 
     prompt = controls.text("prompt", PROMPT)
-    strength = controls.decimal("strength", 0, 1, 0.05, value=0.6)
-    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5)
+    strength = controls.decimal("strength", 0, 1, 0.05, value=0.6, live=True)
+    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5, live=True)
     num_steps = controls.whole("steps", 1, 50)
     seed = controls.seed(7)
 
@@ -81,7 +89,8 @@ class SketchExplorer(shared.ImageExplorer):
         return [controls.another_seed(self), self.upload]
 
     def page(self) -> list[widgets.Widget]:
-        return [self.pad, *self.panels.values()]
+        image, start, sheet = self.panels.values()
+        return [self.pad, layout.main(image), layout.side(start), layout.wide(sheet)]
 
     @traitlets.observe("image")
     def _show_drawing(self, _change: Any) -> None:
@@ -91,19 +100,52 @@ class SketchExplorer(shared.ImageExplorer):
         self.image = image
 
     def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
-        drawing, latents = self.encoded(settings.image)
-        generation = shared.start_generation(
-            self.sd, settings, image_latents=latents, strength=settings.strength
-        )
-        yield from generation.finish(lambda step: {"image": generation.preview_html(step, WIDTH)})
+        drawing, _ = self.encoded(settings.image)
+        generation = self.start(settings)
+        yield from generation.finish(lambda step: {"image": generation.preview_html(step)})
         facts = facts_of(generation, drawing)
         facts["title"] = title_of(settings, facts["run"])
         panels = {
+            "image": image_html(facts["image"], facts["title"]),
             "start": image_html(facts["start"], start_title(facts["t"]), WIDTH),
-            "image": image_html(facts["image"], facts["title"], WIDTH),
         }
         nothing = "No step is run at this strength, so the drawing stays as it is."
         yield PanelUpdate(panels, generation.note if facts["run"] else nothing, facts)
+
+    def start(self, settings: Settings) -> shared.Generation:
+        """Image to image of the drawing, of which no step has been taken yet."""
+        _, latents = self.encoded(settings.image)
+        return shared.start_generation(
+            self.sd, settings, image_latents=latents, strength=settings.strength
+        )
+
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """The image of a short run."""
+        if (run := self.quick_run(settings)) is None:
+            return None
+        title = f"strength {settings.strength:g}, guidance {settings.guidance_scale:g} (quick)"
+        return PanelUpdate({"image": image_html(run.image(), title)}, status=None)
+
+    def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Draw the image of each strength, and one without the drawing, and measure distances."""
+        drawing, _ = self.encoded(settings.image)
+        runs = {"without it": shared.start_generation(self.sd, settings)}
+        for strength in TASK_STRENGTHS:
+            at_strength = Settings(**{**vars(settings), "strength": strength})
+            runs[f"{strength:g}"] = self.start(at_strength)
+        drawn: dict[str, Image.Image] = {}
+        for name, run in runs.items():
+            yield from run.finish(lambda _step: {})
+            drawn[name] = run.image() if run.steps else drawing
+            small = [image_html(image, name, shared.THUMBNAIL) for name, image in drawn.items()]
+            yield PanelUpdate({"sheet": shared.row_html(small, len(small), shared.THUMBNAIL)})
+        free = drawn.pop("without it")
+        far = {name: (distance(one, drawing), distance(one, free)) for name, one in drawn.items()}
+        nearer = [name for name, (to_drawing, to_free) in far.items() if to_free < to_drawing]
+        right = f"from {nearer[0]} on" if nearer else NEVER
+        told = "; ".join(f"{name}: {a:.2f} and {b:.2f}" for name, (a, b) in far.items())
+        told = f"Distances from the drawing and from the image without it, by strength: {told}."
+        yield PanelUpdate(status="", facts={"right": (right,), "told": told})
 
     def figure(self) -> Figure:
         images = [self.facts[name] for name in ("drawing", "start", "image")]
@@ -204,13 +246,14 @@ def pad_html(image: Image.Image) -> str:
         _button("fill", "paint everything in this colour"),
         _button("go", "hand the drawing to the model"),
     )
+    side = f"width: var(--sdlearn-pad, {WIDTH}px)"
     # The attribute keeps JupyterLab from taking the keys that belong to menus and buttons.
     return (
-        f'<div data-lm-suppress-shortcuts="true" style="width: {WIDTH}px; line-height: 1.4">'
-        "draw here, then press go"
-        f'<div style="position: relative; width: {WIDTH}px; height: {WIDTH}px">'
-        f'<img src="{PNG}{shared.png_of(image)}" alt="{alt}" width="{WIDTH}" height="{WIDTH}" '
-        f'style="image-rendering: pixelated" onload="{html.escape(script())}">'
+        f'<div data-lm-suppress-shortcuts="true" style="{side}; margin: 4px; line-height: 1.4">'
+        f'draw here, then press go<div style="position: relative; {side}; aspect-ratio: 1">'
+        f'<img src="{PNG}{shared.png_of(image)}" alt="{alt}" '
+        'style="width: 100%; display: block; image-rendering: pixelated" '
+        f'onload="{html.escape(script())}">'
         f'<canvas {size} style="{over}; cursor: crosshair; image-rendering: pixelated"></canvas>'
         f"</div>{_menu('colour', COLOURS)} {_menu('brush', BRUSHES)} {' '.join(buttons)}</div>"
     )

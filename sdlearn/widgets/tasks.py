@@ -28,15 +28,17 @@ class TaskCard(widgets.VBox):
         self.choices = tuple(choices)
         asked = f'<div style="margin: 4px"><strong>Predict.</strong> {html.escape(question)}</div>'
         self.prediction = widgets.Dropdown(
-            options=(UNDECIDED, *choices), layout={"width": "auto", "flex": "1 1 auto"}
+            options=(UNDECIDED, *choices),
+            description="prediction",  # for screen readers only
+            layout={"width": "auto", "flex": "1 1 auto"},
         )
-        self.prediction.tooltip = "your prediction"
         self.button = widgets.Button(
             description="reveal", tooltip="Measure it", disabled=True, layout={"width": "auto"}
         )
         self.answer = widgets.HTML()
         row = widgets.HBox([self.prediction, self.button])
         super().__init__([widgets.HTML(asked), row, self.answer])
+        self.add_class("sdlearn-task")
         self.prediction.observe(self._on_choice, "value")
         self.button.on_click(lambda _button: on_reveal())
 

@@ -26,7 +26,7 @@ from . import controls, shared
 from . import page as layout
 from .base import PanelUpdate, Settings
 from .noise import level_html
-from .shared import Generation, image_html
+from .shared import Generation, distance, image_html
 
 __all__ = ["DenoisingTheatre"]
 
@@ -56,7 +56,7 @@ class DenoisingTheatre(shared.FilmExplorer):
     CHOICES = ("the first quarter", "the second", "the third", "the last")
 
     prompt = controls.text("prompt", shared.PROMPT)
-    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5)
+    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5, live=True)
     num_steps = controls.whole("steps", 1, 50)
     scheduler = controls.choice("scheduler", shared.SCHEDULER_CHOICES)
     seed = controls.seed(7)
@@ -64,8 +64,16 @@ class DenoisingTheatre(shared.FilmExplorer):
 
     def prepare(self) -> None:
         self._generation = lru_cache(maxsize=GENERATIONS_KEPT)(self._start)
+        self._shown: tuple | None = None  # settings of the last run
+        self._quick: tuple | None = None  # and of the last quick image
         self.play = widgets.Play(min=1, layout={"display": "none"})
-        self.speed = widgets.Dropdown(description="speed", options=SPEEDS, value=SPEEDS["normal"])
+        self.speed = widgets.Dropdown(
+            description="speed",
+            options=SPEEDS,
+            value=SPEEDS["normal"],
+            style={"description_width": "auto"},
+            layout={"width": "auto"},
+        )
         traitlets.link((self.speed, "value"), (self.play, "interval"))
         self.num_steps = self.sd.defaults.num_steps
         self._count_steps()
@@ -77,7 +85,7 @@ class DenoisingTheatre(shared.FilmExplorer):
 
     def page(self) -> list[widgets.Widget]:
         x_t, eps, pred_x0, image, numbers = self.panels.values()
-        return [layout.main(x_t), layout.side(pred_x0, eps), layout.side(image), numbers]
+        return [layout.main(x_t), layout.side(pred_x0, image), layout.side(eps), numbers]
 
     @property
     def film(self) -> list[tuple[str, Image.Image]]:
@@ -100,15 +108,28 @@ class DenoisingTheatre(shared.FilmExplorer):
         self.controls["step"].max = self.play.max = count
         self.step = min(self.step, count)
 
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """The finished image of a short run, unless only `step` has changed."""
+        key = shared.without(settings, "step")
+        if key == self._shown or (run := self.quick_run(settings)) is None:
+            return None
+        self._quick = key
+        title = f"finished: {title_of(settings)} (quick)"
+        return PanelUpdate({"image": image_html(run.image(), title, WIDTH)}, status=None)
+
     def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
-        generation = self._generation(shared.without(settings, "step"))
+        key = self._shown = shared.without(settings, "step")
+        generation = self._generation(key)
         count = len(generation.levels)
         if settings.step > count:
             raise ValueError(f"step must lie in 1..{count}; got {settings.step}")
-        waiting = image_html(Image.new("RGB", (1, 1), "grey"), "finished: not yet", WIDTH)
+        waiting = {}
+        if key != self._quick:  # otherwise the quick image stands there
+            grey = Image.new("RGB", (1, 1), "grey")
+            waiting["image"] = image_html(grey, "finished: not yet", WIDTH)
         try:
             yield from generation.finish(
-                lambda step: step_update(generation, step.index).panels | {"image": waiting}
+                lambda step: step_update(generation, step.index).panels | waiting
             )
         except Exception:
             self._generation.cache_clear()  # it cannot be resumed
@@ -136,7 +157,7 @@ class DenoisingTheatre(shared.FilmExplorer):
         return viz.show([self.facts["pred_x0"], self.facts["image"]], titles, size=128)
 
     def _start(self, items: tuple[tuple[str, Any], ...]) -> Generation:
-        return shared.start_generation(self.sd, Settings(**dict(items)))
+        return self.start(Settings(**dict(items)))
 
 
 def play_button(play: widgets.Play) -> widgets.ToggleButton:
@@ -146,13 +167,6 @@ def play_button(play: widgets.Play) -> widgets.ToggleButton:
     button.observe(lambda c: setattr(button, "description", "pause" if c.new else "play"), "value")
     traitlets.link((button, "value"), (play, "playing"))
     return button
-
-
-def distance(one: Image.Image, other: Image.Image) -> float:
-    """Root mean square difference of two images' pixels, 0..1."""
-    if one.size != other.size:
-        other = other.resize(one.size)
-    return float((viz.to_tensor(one) - viz.to_tensor(other)).square().mean().sqrt())
 
 
 def title_of(settings: Settings) -> str:

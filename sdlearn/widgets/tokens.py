@@ -322,7 +322,7 @@ def states_html(reading: Reading, chosen: Word, states: Tensor) -> str:
     )
     grid = f'<div style="{columns}"><div>{lines}</div><div>{"".join(parts)}</div></div>'
     box = f'<div role="region" aria-label="text states" tabindex="0" style="{scroll}">{grid}</div>'
-    return f'<div style="margin: 4px; line-height: 1.4; max-width: 40em">{told}{box}</div>'
+    return f'<div style="margin: 4px; line-height: 1.4; max-width: 36em">{told}{box}</div>'
 
 
 def _strip(values: np.ndarray, height: float, alt: str) -> str:
