@@ -20,13 +20,14 @@ __all__ = ["Place", "PointerPad", "parse_drag"]
 
 Place: TypeAlias = "tuple[int, int]"  # row and column of a cell, from 1
 
-# Runs when the pointer goes down; `this` is the surface over the image. Each drag has a number.
+# Runs when the pointer goes down; `this` is the surface over the image. Each drag has a number. The
+# image's place is taken once: a title that grows while one paints may move it by a line.
 HANDLER = """
 const pad = this, root = pad.closest('.sdlearn-canvas');
 const line = root.querySelector('.sdlearn-path input'), drag = Date.now(), places = [];
 const cell = (x, size, count) => 1 + Math.min(count - 1, Math.max(0, Math.floor(count * x / size)));
+const box = root.querySelector('img').getBoundingClientRect();
 const go = (at) => {
-  const box = root.querySelector('img').getBoundingClientRect();
   const place = cell(at.clientY - box.top, box.height, ROWS) + ','
     + cell(at.clientX - box.left, box.width, COLUMNS);
   if (places.includes(place)) return;
