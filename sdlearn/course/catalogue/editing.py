@@ -25,8 +25,9 @@ def _denoise(x_t: Tensor, timesteps: list[int]) -> Tensor:
     sd = model()
     cond, uncond, bars = sd.encode_text(PROMPT), sd.encode_text(""), sd.scheduler.alphas_cumprod
     for t, t_prev in zip(timesteps, [*timesteps[1:], 0], strict=True):
-        both = (sd.predict_noise(x_t, t, text) for text in (uncond, cond))
-        x_t = ddim_step(x_t, apply_guidance(*both, 3), bars[t], bars[t_prev])
+        eps_uncond, eps_cond = (sd.predict_noise(x_t, t, text) for text in (uncond, cond))
+        eps = apply_guidance(eps_uncond, eps_cond, 3)
+        x_t = ddim_step(x_t, eps, bars[t], bars[t_prev])
     return x_t
 
 
