@@ -6,8 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import measuring
+from benchmarks.peers import peers_here
 from benchmarks.records import Result, Task
 from benchmarks.report import format_report, to_json
 from benchmarks.script import Parser, run_script
@@ -27,6 +29,7 @@ EPILOG = """\
 examples:
   python -m benchmarks                                the tiny model, 20 steps at guidance 3
   python -m benchmarks --guidance 3 1 0 --json bench.json
+  python -m benchmarks --compile --peers              beside the same model in ONNX Runtime
   python -m benchmarks --profile                      where the time goes
   python -m benchmarks --cold                         from the shell to the PNG
   python -m benchmarks --model sd15 --device cuda --guidance 7.5 --compile
@@ -51,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--batch", type=int, metavar="N", help="images at a time (default: 1; with --cap 4)")
     add("--repeats", type=int, default=5, metavar="N", help="of each image (default: 5)")
     add("--compile", action="store_true", help="compile sdlearn's model; diffusers' stays as it is")
+    peers = "also time the model exported by torch.onnx, in other engines (wants onnxscript)"
+    add("--peers", action="store_true", help=peers)
     add("--tolerance", type=int, default=0, metavar="N", help="levels of 255 (default: 0)")
     mode("--cold", action="store_true", help="time `sdlearn generate` beside a plain script")
     mode("--profile", action="store_true", help="show where the time of sdlearn goes")
@@ -86,9 +91,10 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> Sequence[Result
         return [fit for found in fits for fit in found]
     if args.profile:
         return measuring.profile(tasks, repeats=args.repeats, progress=progress_bar)
-    measure = measuring.compare_cold if args.cold else measuring.compare
-    how = {"repeats": args.repeats, "tolerance": args.tolerance}
-    return measure(tasks, **how, progress=progress_bar)
+    how: Any = {"repeats": args.repeats, "tolerance": args.tolerance, "progress": progress_bar}
+    if args.cold:
+        return measuring.compare_cold(tasks, **how)
+    return measuring.compare(tasks, peers=peers_here() if args.peers else [], **how)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
-from benchmarks.records import Task
+from benchmarks.records import PROMPTS, Task
 from sdlearn.diffusion.seeds import generators
 from sdlearn.models import layout
 from sdlearn.models.compiling import compile_parts
 from sdlearn.models.loading import find_folder, quiet_libraries
 from sdlearn.pipeline import StableDiffusion, load
 
-PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
+PROMPT = PROMPTS[0]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def _ours(task: Task, memory: int | None = None) -> Contestant:
 
     def draw(task: Task) -> np.ndarray:
         images = sd.generate(
-            PROMPT, seeds=task.seeds, num_steps=task.steps, guidance_scale=task.guidance
+            task.prompt, seeds=task.seeds, num_steps=task.steps, guidance_scale=task.guidance
         )
         return np.stack([np.asarray(image) for image in images])
 
@@ -61,7 +61,7 @@ def _theirs(task: Task, memory: int | None = None) -> Contestant:
 
     def draw(task: Task) -> np.ndarray:
         images = pipe(
-            PROMPT if task.guidance else "",
+            task.prompt if task.guidance else "",
             num_inference_steps=task.steps,
             guidance_scale=task.guidance,
             num_images_per_prompt=task.batch,
@@ -93,8 +93,10 @@ def variant_of(folder: Path, dtype: torch.dtype) -> str | None:
 
 
 def compile_ours(sd: StableDiffusion) -> None:
-    """What `--compile` does to this pipeline; it happens at the next image."""
-    compile_parts(sd.unet, sd.vae, sd.device, sd.memory.offload)
+    """What `--compile` does to this pipeline; most of it happens at the next image."""
+    parts = {"text_encoder": sd.text_encoder, "unet": sd.unet, "vae": sd.vae}
+    assert sd.folder is not None
+    compile_parts(parts, sd.folder, sd.device, sd.memory.offload)
 
 
 @contextmanager

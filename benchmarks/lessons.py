@@ -11,6 +11,8 @@ the kernel's process, libraries included.
 from __future__ import annotations
 
 import argparse
+import base64
+import io
 import json
 import re
 import subprocess
@@ -26,6 +28,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
+from PIL import Image, ImageChops, ImageStat
 
 from benchmarks.script import ROOT, Parser, child_environment, peak_of, processor, run_script
 from sdlearn.cli.output import check_writable
@@ -48,6 +51,8 @@ limit.
 SECONDS = {1: 90, 2: 60}  # a lesson may take so long with one thread, with two or more
 SECONDS_09 = {1: 240, 2: 150}  # lesson 09 trains models
 MEGABYTES = 800
+MOST_CHANGE = 3  # levels of 255 by which a smaller palette may change an image, on average
+BYTES = 640_000  # of a lesson's file, where images of 256 colours can do it; the limit is 1.5 MB
 STORED = {"image/png", "text/plain"}  # a stored widget would be a reference to nothing
 
 
@@ -165,8 +170,29 @@ def _what_cannot_be_stored(notebook: NotebookNode) -> str | None:
 
 
 def _store(notebook: NotebookNode, path: Path) -> None:
+    shrink(notebook)
     with write_atomically(path) as partial:
         partial.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+
+
+def shrink(notebook: NotebookNode, most: int = BYTES) -> None:
+    """Give the largest images a palette of 256 colours, one after the other, until the file fits.
+
+    A smooth sky then has fine bands, in a third of the bytes. Coloured noise stays as it is, since
+    it would change. Who runs the lesson sees none of this.
+    """
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
+    images = [out.data for out in outputs if "image/png" in out.get("data", {})]
+    for data in sorted(images, key=lambda data: len(data["image/png"]), reverse=True):
+        if len(nbformat.writes(notebook).encode()) < most:
+            return
+        whole = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB")
+        fewer = whole.quantize(256, dither=Image.Dither.NONE)
+        change = ImageStat.Stat(ImageChops.difference(whole, fewer.convert("RGB"))).mean
+        if max(change) < MOST_CHANGE:
+            file = io.BytesIO()
+            fewer.save(file, "PNG", optimize=True)
+            data["image/png"] = base64.b64encode(file.getvalue()).decode() + "\n"
 
 
 def format_table(results: Sequence[Measured], heading: str) -> str:

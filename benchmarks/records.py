@@ -15,6 +15,13 @@ from sdlearn.util.checks import DTYPES, check_count, check_num_steps
 
 DEVICES = ("cpu", "cuda")  # there is no clock for others, nor for one of several GPUs
 FIRST_SEED = 7
+PROMPTS = (
+    "a large red house on the left, on green grass, at sunset, under a rainbow",
+    "a small blue boat on the right, at night, under the moon",
+    "a yellow cat on white snow",
+    "a large green castle in the middle, in the rain, as a watercolour",
+    "a white rocket at night, as pixel art",
+)
 ENOUGH = 5  # repeats that a median wants
 RESTLESS = 0.3  # load before the start, or spread of the timings, above which to be warned
 
@@ -23,6 +30,8 @@ RESTLESS = 0.3  # load before the start, or spread of the timings, above which t
 class Task:
     """Images of one prompt with the seeds 7, 8, ..., at the model's own size and scheduler.
 
+    Each `turn` has other seeds, and another prompt than the one before it: what an engine keeps of
+    the last text must not make it faster.
     Raises `ValueError` or `TypeError` for what cannot be drawn, or not by diffusers as well.
     """
 
@@ -32,7 +41,8 @@ class Task:
     steps: int = 20
     guidance: float = 3.0  # 0, 1 or more: diffusers draws without guidance up to 1
     batch: int = 1  # images at a time
-    compiled: bool = False  # this pipeline, by torch; diffusers' never is
+    compiled: bool = False  # this pipeline, as `load(..., compile=True)` does; diffusers' never is
+    turn: int = 0
 
     def __post_init__(self) -> None:
         check_num_steps(self.steps)
@@ -52,7 +62,12 @@ class Task:
 
     @property
     def seeds(self) -> Sequence[int]:
-        return range(FIRST_SEED, FIRST_SEED + self.batch)
+        first = FIRST_SEED + self.turn * self.batch
+        return range(first, first + self.batch)
+
+    @property
+    def prompt(self) -> str:
+        return PROMPTS[self.turn % len(PROMPTS)]
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two contestants at one task, this pipeline first."""
+    """Contestants at one task: this pipeline, diffusers', and other engines."""
 
     task: Task
     difference: Difference
@@ -135,11 +150,12 @@ class Comparison:
 
     @property
     def ratio(self) -> float | None:
-        """Median of ours to median of theirs, below 1 when ours is faster."""
-        if not self.sides:
-            return None
-        ours, theirs = self.sides
-        return ours.timing.median / theirs.timing.median
+        """Median of ours to that of diffusers, below 1 when ours is faster."""
+        return self.ratio_to(self.sides[1]) if self.sides else None
+
+    def ratio_to(self, side: Side) -> float:
+        """Median of ours to that of a side."""
+        return self.sides[0].timing.median / side.timing.median
 
 
 @dataclass(frozen=True)

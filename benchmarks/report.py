@@ -47,7 +47,8 @@ def _comparison(found: Comparison) -> Iterator[str]:
     if found.ratio is None:
         yield f"{verdict}: no ratio"
         return
-    yield f"{verdict}, ratio {found.ratio:.3f}"
+    others = (f", {found.ratio_to(side):.3f} to {side.name}" for side in found.sides[2:])
+    yield f"{verdict}, ratio {found.ratio:.3f}{''.join(others)}"
     rows = [_side(side) for side in found.sides]
     kept = [i for i, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
     yield aligned([tuple(row[i] for i in kept) for row in (COLUMNS, *rows)], left={0})
@@ -102,7 +103,10 @@ def _notes(report: Report) -> Iterator[str]:
     found = [result for result in report.results if isinstance(result, Comparison)]
     sides = [side for comparison in found for side in comparison.sides]
     if sides:
-        yield "The same prompt and seeds each time, in turns. spread: (slowest - fastest) / median."
+        yield "In turns, each with another prompt and other seeds, the same for all."
+        yield "ratio: our median to that of diffusers. spread: (slowest - fastest) / median."
+    if any(len(comparison.sides) > 2 for comparison in found):
+        yield "A plain loop: U-Net and decoder as torch.onnx exports them, diffusers' scheduler."
     if any(c.sides and c.as_timed and c.as_timed.pixels for c in found):
         yield "As timed: in the layout, slices and compiled code of sdlearn, which round otherwise."
     limit = next((side.limit for side in sides if side.limit), None)  # one device, one limit

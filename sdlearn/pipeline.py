@@ -45,7 +45,7 @@ from .diffusion.loop import Step, denoise_steps
 from .diffusion.schedulers import alpha_bar_at, draws_noise, fresh_scheduler
 from .diffusion.seeds import check_seeds, generators_for, randn
 from .models.adapters import add_lora, add_token, check_weight, remove_loras, set_weights
-from .models.compiling import check_compile, compile_parts
+from .models.compiling import check_compile, compile_if_ready, compile_parts
 from .models.defaults import Defaults, defaults_of
 from .models.device import pick_device, pick_dtype
 from .models.layout import unusual_variants
@@ -76,7 +76,7 @@ def load(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     memory: str | int | None = None,
-    compile: bool = False,
+    compile: bool | None = False,
     safety_checker: bool | None = None,
     lora: str | Path | Mapping[str | Path, float] | None = None,
 ) -> StableDiffusion:
@@ -86,15 +86,16 @@ def load(
         sd = load("sd15", memory="8GB")   # Stable Diffusion 1.5 from the hub
 
     `name` is "tiny", "sd15", a folder in Stable Diffusion's layout, a checkpoint of Stable
-    Diffusion 1.x in one file (.safetensors), or a hub id. `device` is cuda,
-    mps or cpu, by default the first of them that this machine has. `dtype` is by default float16
-    on cuda and float32 elsewhere. `memory`, such as "8GB", is what the model may take on the
-    device; by default what is free there (see `MemoryPlan`). `compile` makes the first image slow
-    and later images faster. `safety_checker` False leaves it out, True raises if the model has
-    none, None takes the one that the model has. `lora` is the file or folder of a LoRA, or several
-    with the weight of each (`load_lora_weights`). Raises `TypeError`, `ValueError`,
-    `FileNotFoundError`, `ConnectionError` or `MemoryError` with one clear sentence when something
-    cannot be done.
+    Diffusion 1.x in one file (.safetensors), or a hub id. `device` is cuda, mps or cpu, by default
+    the first of them that this machine has. `dtype` is by default float16 on cuda and float32
+    elsewhere. `memory`, such as "8GB", is what the model may take on the device; by default what is
+    free there (see `MemoryPlan`). `compile` makes images faster, which may then differ by one grey
+    level: on a CPU with ONNX Runtime, on a GPU with torch.compile, where the first image is slow
+    (`models.compiling`); None does so where it takes no preparation. `safety_checker` False leaves
+    it out, True raises if the model has none, None takes the one that the model has. `lora` is the
+    file or folder of a LoRA, or several with the weight of each (`load_lora_weights`). Raises
+    `TypeError`, `ValueError`, `FileNotFoundError`, `ConnectionError` or `MemoryError` with one
+    clear sentence when something cannot be done.
     """
     where = pick_device(device)
     dtype = pick_dtype(dtype, where)
@@ -113,7 +114,9 @@ def load(
     if memory is not None or plan.offload != "none":
         print(f"sdlearn: {name} on {where.type}: {plan}", file=sys.stderr)
     if compile:
-        compile_parts(parts.unet, parts.vae, where, plan.offload)
+        compile_parts(parts.models(), folder, where, plan.offload)
+    elif compile is None:
+        compile_if_ready(parts.models(), folder, where)
     sd = StableDiffusion(
         str(name),
         **parts._asdict(),

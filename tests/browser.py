@@ -22,10 +22,10 @@ from urllib.request import urlopen
 import nbformat
 from playwright.sync_api import Browser, Page, sync_playwright
 
-__all__ = ["Desk", "chromium", "headless", "lab", "notebook"]
+__all__ = ["WATCH_QUICK", "Desk", "chromium", "explored", "headless", "lab", "notebook"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-START_SECONDS, RUN_SECONDS = 90, 120
+START_SECONDS, RUN_SECONDS = 90, 300  # that a busy machine may take
 # What JupyterLab itself complains about, and a test of ours cannot mend.
 NOT_OURS = ("favicon", "api/me", "/api/terminals", "ResizeObserver loop", "404 (Not Found)")
 
@@ -57,6 +57,27 @@ WATCH_INPUT = """() => {
   for (const kind of ["keydown", "mouseup"]) document.addEventListener(kind, note, true);
 }"""
 
+# From now on: the quick images of the explorer of guidance as they are painted, each with the
+# milliseconds since its number stood beside the slider.
+WATCH_QUICK = """() => {
+  window.quick = [];
+  let number = null, shown = null;
+  const times = {};
+  const look = () => {
+    const now = performance.now();
+    const stands = parseFloat(document.querySelector(".widget-readout")?.innerText);
+    if (stands !== number) { number = stands; times[number] = now; }
+    const image = document.querySelector("figure img");
+    if (image && image.complete && image.naturalWidth && image.alt !== shown) {
+      shown = image.alt;
+      const of = parseFloat((shown.match(/guidance ([0-9.]+).*quick/) || [])[1]);
+      if (of in times) window.quick.push([shown, now - times[of]]);
+    }
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
 
 def chromium() -> str | None:
     """The path of a Chromium on this machine."""
@@ -85,6 +106,25 @@ def lab(folder: Path, *, theme: str = "JupyterLab Light") -> Iterator[str]:
         server = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, env=environment)
     try:
         yield f"{_address(server, log)}/lab/tree/{{}}?token={token}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@contextmanager
+def explored(name: str, folder: Path) -> Iterator[str]:
+    """`sdlearn explore NAME` without a browser of its own; the address with its token."""
+    log = folder / "explore.log"
+    words = [sys.executable, "-m", "sdlearn", "explore", name, "--no-browser", "--port=0"]
+    with log.open("w") as out:
+        server = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        ends = time.monotonic() + START_SECONDS
+        while not (found := re.search(r"are at (\S+)", log.read_text())):
+            if time.monotonic() > ends or server.poll() is not None:
+                raise RuntimeError(f"sdlearn explore did not start:\n{log.read_text()}")
+            time.sleep(0.2)
+        yield found[1]
     finally:
         server.terminate()
         server.wait(30)

@@ -1,10 +1,13 @@
 """The command that measures lessons and stores what they show."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from benchmarks import lessons
 from benchmarks.lessons import Measured, find_lessons, main, measure
@@ -108,3 +111,23 @@ def test_what_went_wrong_is_told_and_the_file_stays(notebook: Path, source: str,
     assert found.error == message
     assert notebook.read_bytes() == before
     assert f"07_small: {message}" in lessons.format_table([found], "a processor")
+
+
+def test_a_file_that_is_too_large_gets_images_of_256_colours(notebook: Path):
+    made = nbformat.read(notebook, as_version=4)
+    noise = Image.effect_noise((200, 200), 80)
+    coloured = Image.merge("RGB", (noise, noise.rotate(90), noise.rotate(180)))
+    grey = noise.convert("RGB")
+    for image in (coloured, grey, grey.resize((100, 100))):
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        data = {"image/png": base64.b64encode(file.getvalue()).decode()}
+        made.cells[2].outputs.append(nbformat.v4.new_output("display_data", data))
+    most = len(nbformat.writes(made)) - 1000
+    lessons.shrink(made, most)
+    assert len(nbformat.writes(made)) < most
+    modes = [
+        Image.open(io.BytesIO(base64.b64decode(out.data["image/png"]))).mode
+        for out in made.cells[2].outputs[-3:]
+    ]
+    assert modes == ["RGB", "P", "RGB"]  # noise would change, and the last one need not

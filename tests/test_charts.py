@@ -144,7 +144,7 @@ def test_charts_are_stored_with_a_palette_that_nobody_sees():
     page, _ = png_of(figure)
     data, _ = figure._repr_mimebundle_()
     small = len(data["image/png"])
-    figure.few_colours = False
+    figure.colours = None
     exact, _ = png_of(figure)
     assert len(figure._repr_mimebundle_()[0]["image/png"]) > 2 * small
     difference = np.abs(page.astype(float) - exact)
@@ -628,3 +628,97 @@ def test_numbers_leave_the_device_before_they_become_float64(values):
         to_numbers(values, "values", (1, 2))
     done = [name for name in calls.names if name in ("cpu", "double", "to", "numpy")]
     assert done == ["cpu", "double", "numpy"]
+
+
+# Points in the plane
+
+
+def test_a_panel_shows_what_it_is_given():
+    dots = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    figure = viz.plane(
+        [
+            viz.Panel({"ring": dots, "cross": dots + 1}),
+            viz.Panel(dots, arrows=(dots, dots * 0)),
+            viz.Panel(paths=torch.zeros(5, 2, 2)),
+        ],
+        ["a", "b", "c"],
+    )
+    first, second, third = figure.axes
+    assert [line.get_xydata().tolist() for line in first.lines] == [
+        dots.tolist(),
+        (dots + 1).tolist(),
+    ]
+    [arrows] = [c for c in second.collections if hasattr(c, "U")]
+    assert np.allclose(np.c_[arrows.U, arrows.V], -dots)
+    assert len(third.collections[0].get_segments()) == 2
+    assert figure.alt == (
+        "Points in the plane. a: 2 points ring, 2 points cross; b: 2 points, 2 arrows; "
+        "c: the paths that led there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("panels", "message"),
+    [
+        ([], "panels and limit must be above 0; got 0 and 3.0"),
+        ([viz.Panel([[1, 2, 3]])], r"dots must be points of the plane, \(N, 2\); got shape"),
+        ([viz.Panel([[float("nan"), 2]])], "dots must hold finite numbers only"),
+        (
+            [viz.Panel(arrows=([[0, 0], [1, 1]], [[0, 0]]))],
+            "arrows must have an end for each beginning; got 1",
+        ),
+    ],
+)
+def test_what_is_no_point_is_refused(panels, message: str):
+    with pytest.raises(ValueError, match=message):
+        viz.plane(panels)
+
+
+# Guesses
+
+
+def diamonds(figure: Figure) -> list[tuple[float, float]]:
+    [ax] = figure.axes
+    return [tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() == "D"]
+
+
+def test_guesses_stand_beside_their_bars_and_are_told():
+    values = {"a": 30, "b": 60, "c": 90}
+    figure = viz.bars(values, xlabel="per cent", limits=(0, 100), guesses={"c": 50, "a": 140})
+    assert diamonds(figure) == [(50, 2), (100, 0)]  # beyond the limits: at the edge
+    assert figure.axes[0].get_xlabel() == "per cent   ◇ your guess"
+    assert figure.alt.endswith("Your guesses: c: 50; a: 140.")
+    assert viz.bars(values, xlabel="%", guesses={"b": 200}).axes[0].get_xlim() == (0, 200)
+
+
+def test_guesses_stand_beside_their_curve_in_its_colour():
+    series = {"one": [1, 2, 3], "two": [3, 2, 1]}
+    figure = viz.curves(
+        [0, 1, 2], series, xlabel="x", ylabel="y", limits=(0, 4), guesses={"two": {0: 2, 2: 9}}
+    )
+    assert diamonds(figure) == [(0, 2), (2, 4)]
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    [first, _] = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert first.get_markeredgecolor() == lines["two"].get_color()
+    assert figure.alt.endswith("Your guesses: two at 0: 2; two at 2: 9.")
+
+
+def test_a_chart_without_guesses_says_nothing_of_them():
+    for guesses in (None, {}):
+        assert "guess" not in viz.bars({"a": 1}, xlabel="x", guesses=guesses).alt
+    chart = viz.curves([0, 1], {"a": [1, 2]}, xlabel="x", ylabel="y", guesses={"a": {}})
+    assert diamonds(chart) == []
+    assert "guess" not in chart.alt + chart.axes[0].get_xlabel()
+
+
+@pytest.mark.parametrize(
+    ("guesses", "message"),
+    [
+        ({"b": 1}, "guesses must be of a; got 'b'"),
+        ({"a": "much"}, "guesses"),
+        (3, "guesses must"),
+    ],
+)
+def test_guesses_that_do_not_fit_are_refused(guesses: object, message: str):
+    with pytest.raises(ValueError, match=message):
+        viz.bars({"a": 1}, xlabel="x", guesses=guesses)

@@ -87,6 +87,10 @@ def test_a_command_is_run_and_its_exit_code_passed_on(
             ["generate", PROMPT, "--guid", "3"],
             "sdlearn: unrecognized arguments: --guid 3; see 'sdlearn generate --help'",
         ),
+        (
+            ["generate", PROMPT, "--exact", "--compile"],
+            "sdlearn: argument --compile: not allowed with argument --exact",
+        ),
         (["--guid", "3"], "sdlearn: argument COMMAND: invalid choice: '3'"),
         (["--guid"], "sdlearn: unrecognized arguments: --guid; see 'sdlearn --help'"),
     ],
@@ -301,6 +305,7 @@ def test_a_picture_remembers_how_it_was_drawn(tiny_folder: Path):
             "strength": "none",
             "mask": "none",
             "dtype": "the device's usual",
+            "exact": "no",
             "safety_checker": "the model's own",
             "model": str(tiny_folder),
             "Software": "sdlearn 0.1.0",

@@ -158,7 +158,8 @@ def result_of(client, allow_stdin: bool) -> dict[str, object]:
 def test_an_executed_notebook_holds_the_text_and_passes_nbval(tmp_path: Path):
     notebook = nbformat.v4.new_notebook()
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    notebook.cells = [nbformat.v4.new_code_cell(f"# NBVAL_CHECK_OUTPUT\n{SHOW}")]
+    tags = {"tags": ["nbval-check-output"]}
+    notebook.cells = [nbformat.v4.new_code_cell(SHOW, metadata=tags)]
     NotebookClient(notebook, timeout=120).execute()
     [output] = notebook.cells[0].outputs
     assert dict(output.data) == {"text/plain": repr(course.self_check("start"))}

@@ -1,8 +1,5 @@
 """Precisions, devices that are not here, and torch.compile: what the CPU can tell about them."""
 
-import sys
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -13,8 +10,6 @@ from sdlearn import load
 from sdlearn.cli import main
 from sdlearn.diffusion.loop import denoise_steps
 from sdlearn.diffusion.schedulers import SCHEDULERS, alpha_bars, fresh_scheduler
-from sdlearn.inside.ablation import with_fixed_timestep, without_skips
-from sdlearn.inside.attention import record_attention
 from sdlearn.models.memory import MemoryPlan
 
 PROMPT = "a large red house on the left, on green grass"
@@ -196,104 +191,6 @@ def test_compile_wants_all_parts_on_the_device(tiny_folder, monkeypatch):
         load(tiny_folder, device="cpu", compile=True)
 
 
-@pytest.fixture(scope="module")
-def compiled(tiny_folder):
-    return load(tiny_folder, device="cpu", compile=True)
-
-
-@pytest.fixture(scope="module")
-def plain(sd):
-    return sd
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"seeds": [7, 8, 9]},
-        {"guidance_scale": 1},
-        {"scheduler": "euler_a"},
-        {"scheduler": "heun"},
-        {"height": 64, "width": 96},
-    ],
-    ids=str,
-)
-def test_a_compiled_model_draws_the_same_image_bit_for_bit(compiled, plain, settings):
-    how = {"num_steps": 3, **settings}
-    expected = pixels(plain.generate(PROMPT, **how))
-    assert np.array_equal(pixels(compiled.generate(PROMPT, **how)), expected)
-
-
-def test_the_shipped_model_compiled_draws_the_same_image_bit_for_bit():
-    how = {"num_steps": 3, "seeds": [7]}
-    compiled, plain = (load("tiny", device="cpu", compile=choice) for choice in (True, False))
-    assert np.array_equal(
-        pixels(compiled.generate(PROMPT, **how)), pixels(plain.generate(PROMPT, **how))
-    )
-
-
-def convolutions_in_python(draw) -> int:
-    """How often Python was in a convolution's code while `draw` was called."""
-    seen = []
-
-    def note(frame, event, _):
-        if event == "call" and frame.f_code is torch.nn.Conv2d.forward.__code__:
-            seen.append(frame)
-
-    sys.setprofile(note)
-    try:
-        draw()
-    finally:
-        sys.setprofile(None)
-    return len(seen)
-
-
-def test_a_compiled_model_is_played_back_without_python(compiled, plain):
-    for sd in (compiled, plain):
-        sd.generate(PROMPT, num_steps=1)
-    assert convolutions_in_python(lambda: plain.generate(PROMPT, num_steps=1)) > 50
-    assert convolutions_in_python(lambda: compiled.generate(PROMPT, num_steps=1)) < 10
-
-
-def test_a_compiled_model_knows_of_new_weights(compiled, plain):
-    before = pixels(compiled.generate(PROMPT, num_steps=2))
-    with torch.no_grad():
-        for sd in (compiled, plain):
-            sd.unet.conv_out.weight.mul_(0.5)
-    try:
-        drawn = [pixels(sd.generate(PROMPT, num_steps=2)) for sd in (compiled, plain)]
-    finally:
-        with torch.no_grad():
-            for sd in (compiled, plain):
-                sd.unet.conv_out.weight.mul_(2)
-    assert np.array_equal(*drawn)
-    assert not np.array_equal(drawn[0], before)
-
-
-@pytest.mark.parametrize("ablation", [without_skips, partial(with_fixed_timestep, t=999)])
-def test_who_switches_off_parts_of_a_compiled_model_gets_the_plain_one(compiled, plain, ablation):
-    drawn = []
-    for sd in (compiled, plain):
-        sd.generate(PROMPT, num_steps=2)
-        with ablation(sd.unet):
-            drawn.append(pixels(sd.generate(PROMPT, num_steps=2)))
-        drawn.append(pixels(sd.generate(PROMPT, num_steps=2)))
-    assert np.array_equal(drawn[0], drawn[2])
-    assert np.array_equal(drawn[1], drawn[3])
-    assert not np.array_equal(drawn[0], drawn[1])
-
-
-def test_attention_is_recorded_in_a_compiled_model(compiled, plain):
-    shares = []
-    for sd in (compiled, plain):
-        sd.generate(PROMPT, num_steps=2)
-        with record_attention(sd.unet) as maps:
-            sd.generate(PROMPT, num_steps=2)
-        shares.append([one.probabilities for one in maps])
-    assert len(shares[0]) == len(shares[1]) > 0
-    assert all(torch.equal(one, other) for one, other in zip(*shares, strict=True))
-
-
 # The command line
 
 
@@ -305,10 +202,12 @@ def test_the_command_line_passes_on_what_is_said_of_the_machine(folder, monkeypa
         raise ValueError("seen")
 
     monkeypatch.setattr("sdlearn.pipeline.load", remember)
-    assert main(["generate", PROMPT]) == 2
+    assert main(["generate", PROMPT, "--exact"]) == 2
     assert asked == dict.fromkeys(("device", "dtype", "memory", "safety_checker")) | {
         "compile": False
     }
+    assert main(["generate", PROMPT, "--memory", "8GB"]) == 2
+    assert asked["compile"] is None  # where it takes no preparation
     words = ["--device", "cpu", "--dtype", "bfloat16", "--memory", "8GB", "--compile"]
     assert main(["generate", PROMPT, *words, "--no-safety-checker"]) == 2
     assert asked == {

@@ -17,9 +17,9 @@ from sdlearn.diffusion import (
     draws_noise,
     fresh_scheduler,
     generators,
-    grid,
     pred_eps,
     randn,
+    solvers,
 )
 from sdlearn.diffusion.editing import begin_run
 from sdlearn.diffusion.schedulers import alpha_bars
@@ -139,7 +139,7 @@ def test_a_run_begun_in_the_middle_ends_clean(sd, name, strength):
 def test_pndm_of_diffusers_begun_in_the_middle_leaves_noise(sd, strength):
     """diffusers 0.42.1. If this fails it was mended, and the table above needs no exception."""
     left = []
-    for cls in (grid.PNDMScheduler, diffusers.PNDMScheduler):
+    for cls in (solvers.PNDMScheduler, diffusers.PNDMScheduler):
         scheduler = cls.from_config(build_scheduler("pndm", sd.scheduler).config)
         scheduler.set_timesteps(20)
         begin, latents = begin_run(scheduler, NOISE, 20, image_latents=X0, strength=strength)

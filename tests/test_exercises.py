@@ -16,13 +16,14 @@ import torch
 from PIL import Image
 from probe import reply_to
 
-from sdlearn import course, diffusion
+from sdlearn import course, diffusion, load
 from sdlearn.course import Exercise, OpenExercise, catalogue, checks, given
 from sdlearn.course.answers import feedback
 from sdlearn.course.comparing import difference, is_rounded
 from sdlearn.course.exercises import Mistakes
 from sdlearn.course.given import Given
 from sdlearn.course.words import shown
+from sdlearn.util.images import to_pil
 
 EXERCISES = catalogue.exercises()
 HINTS = ("one", "two", "three")
@@ -680,8 +681,21 @@ def test_parts_of_an_exercise_must_fit():
 
 
 def test_names_say_the_lesson_and_are_used_once():
-    names = [e.name for lesson in catalogue.LESSONS for e in catalogue.exercises(lesson).values()]
+    lessons = (*catalogue.LESSONS, *catalogue.UNNUMBERED)
+    names = [e.name for lesson in lessons for e in catalogue.exercises(lesson).values()]
     assert names == list(EXERCISES)
-    for lesson in catalogue.LESSONS:
+    for lesson in lessons:
         assert len(catalogue.exercises(lesson)) >= 3, lesson
         assert all(name.startswith(f"{lesson}.") for name in catalogue.exercises(lesson))
+
+
+@pytest.mark.slow
+def test_the_loop_of_lesson_05_draws_what_generate_draws():
+    """Byte for byte, as the lesson promises to those who keep theirs as `my_loop`."""
+    sd, prompt = load("tiny"), "a small purple boat on the right, on blue water, at night"
+    loop = EXERCISES["pipeline.guided"].right_answer()
+    texts = sd.encode_text(prompt), sd.encode_text("")
+    latents = loop(sd.init_latents([7]), *texts, list(range(999, 0, -50)), 3)
+    [mine] = to_pil(sd.decode(latents))
+    [target] = sd.generate(prompt, seeds=[7], num_steps=20, guidance_scale=3)
+    assert mine.tobytes() == target.tobytes()

@@ -14,7 +14,8 @@ from sdlearn.widgets import base, controls
 from sdlearn.widgets.base import LiveExplorer, PanelUpdate, Settings
 
 EXPLORERS = ["CfgExplorer", "DenoisingTheatre", "LatentPainter", "NoiseExplorer", "PromptMixer"]
-EXPLORERS += ["TokenExplorer"]
+EXPLORERS += ["SketchExplorer", "TokenExplorer"]
+WITH_STEPS = ("CfgExplorer", "DenoisingTheatre", "SketchExplorer")
 
 
 class Counter(LiveExplorer):
@@ -91,7 +92,7 @@ def test_an_update_may_be_forgotten_while_it_is_asked_for(counter: Counter):
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_closing_lets_go_of_the_model(name: str, tiny_folder: Path):
     sd = load(tiny_folder, device="cpu")
-    few = {"num_steps": 2} if name in ("CfgExplorer", "DenoisingTheatre") else {}
+    few = {"num_steps": 2} if name in WITH_STEPS else {}
     here = set(_widgets())
     explorer = getattr(widgets, name)(sd, **few)
     unet = weakref.ref(sd.unet)

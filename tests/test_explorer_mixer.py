@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 import traitlets
-from explorer_tools import at_work, done, same
+from explorer_tools import at_work, buttons, done, same
 
 from sdlearn import load
 from sdlearn.pipeline import Defaults
@@ -169,8 +169,7 @@ def test_many_quick_changes_end_on_the_last(explorer: PromptMixer, calls: list[i
 def test_a_strip_goes_from_one_end_to_the_other(explorer, button: str, name: str):
     explorer.mix = 0.0
     done(explorer)
-    pressed = {one.description: one for one in explorer.children[len(explorer.controls)].children}
-    pressed[f"strip of {button}"].click()
+    buttons(explorer)[f"strip of {button}"].click()
     done(explorer)
     html = explorer.panels["strip"].value
     places = ("0.00", "0.17", "0.33", "0.50", "0.67", "0.83", "1.00")
@@ -228,7 +227,7 @@ def test_bad_settings_are_refused(explorer: PromptMixer):
 
 
 def test_controls_and_settings_are_two_views_of_one_value(explorer: PromptMixer):
-    controls = dict(zip(explorer.controls, explorer.children, strict=False))
+    controls = explorer.controls
     assert all(control.description for control in controls.values())
     controls["mix"].value = 0.65
     explorer.way = "linear"

@@ -17,7 +17,7 @@ from PIL import Image
 from sdlearn import diffusion, load, viz
 from sdlearn.diffusion.seeds import randn
 from sdlearn.pipeline import to_pil
-from sdlearn.widgets import base
+from sdlearn.widgets import base, shared
 from sdlearn.widgets.noise import OWN, NoiseExplorer, chart_of, level_html, schedules_of
 from sdlearn.widgets.picker import to_square
 from sdlearn.world import render
@@ -182,14 +182,14 @@ def test_it_follows_a_slider_while_that_moves(explorer: NoiseExplorer):
 
 
 def test_the_sliders_range_is_the_models_and_it_reports_while_it_moves(explorer: NoiseExplorer):
-    slider = dict(zip(explorer.controls, explorer.children, strict=False))["t"]
+    slider = explorer.controls["t"]
     assert (slider.min, slider.max, slider.continuous_update) == (0, 999, True)
     slider.value = 77
     assert explorer.t == 77
 
 
 def test_every_control_has_a_label(explorer: NoiseExplorer):
-    labels = [control.description for control in [*explorer.children[:3], explorer.upload]]
+    labels = [control.description for control in [*explorer.controls.values(), explorer.upload]]
     assert labels == ["timestep t", "seed", "schedule", "your image"]
 
 
@@ -269,9 +269,17 @@ def test_the_numbers_of_a_level_by_hand():
     assert "no noise" in level_html(0, 1.0)
 
 
+def test_the_clean_image_stands_beside(explorer: NoiseExplorer):
+    explorer.t = 900
+    done(explorer)
+    assert 'alt="the clean image"' in explorer.panels["clean"].value
+    assert shared.png_of(CAT) in explorer.panels["clean"].value
+
+
 def test_where_nobody_can_click_it_is_one_picture_with_its_settings(explorer: NoiseExplorer):
     data, metadata = explorer._repr_mimebundle_()
-    assert f"t = 300, schedule: {OWN}, seed 7; noise on pixels" in data["text/plain"]
+    assert f"noise on pixels, t = 300, schedule: {OWN}, seed 7;" in data["text/plain"]
+    assert "the clean image; noise" in data["text/plain"]
     assert metadata["image/png"]["alt"] == data["text/plain"]
     assert [kind for kind in data if kind.startswith("image/")] == ["image/png"]
 

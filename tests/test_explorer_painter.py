@@ -9,7 +9,7 @@ from functools import reduce
 import pytest
 import torch
 import traitlets
-from explorer_tools import at_work, done, same
+from explorer_tools import at_work, buttons, done, same
 from PIL import Image
 
 from sdlearn import load, render, viz
@@ -36,15 +36,6 @@ def calls() -> Iterator[list[int]]:
     hook = decoder.register_forward_pre_hook(lambda *_: counted.append(1))
     yield counted
     hook.remove()
-
-
-def controls(explorer: LatentPainter) -> dict:
-    return dict(zip(STROKE, explorer.children, strict=False))
-
-
-def button(explorer: LatentPainter, label: str):
-    [found] = [b for b in explorer.children[len(STROKE)].children if b.description == label]
-    return found
 
 
 # The maths
@@ -140,14 +131,14 @@ def test_every_setting_reaches_the_picture(explorer: LatentPainter, name: str, v
     setattr(explorer, name, value)
     assert done(explorer)["strokes"] == (Stroke(**{**STROKE, name: value}),)
     assert not same(before, explorer.facts["image"])
-    assert controls(explorer)[name].value == value
+    assert explorer.controls[name].value == value
 
 
 def test_sliders_are_labelled_and_followed_while_they_move(explorer: LatentPainter):
-    for control in controls(explorer).values():
+    for control in explorer.controls.values():
         assert control.description
         assert control.continuous_update
-    controls(explorer)["amount"].value = 2.5
+    explorer.controls["amount"].value = 2.5
     assert explorer.amount == 2.5
     assert done(explorer)["strokes"][-1].amount == 2.5
 
@@ -183,7 +174,7 @@ def test_the_sentence_says_where_the_change_is(explorer: LatentPainter):
 
 def test_kept_strokes_add_up(explorer: LatentPainter):
     after_one = explorer.facts["image"]
-    button(explorer, "keep").click()
+    buttons(explorer)["keep"].click()
     assert same(done(explorer)["before"], after_one)
     assert same(explorer.facts["image"], after_one)
     assert (explorer.amount, explorer.strokes) == (0, (Stroke(**STROKE),))
@@ -209,7 +200,7 @@ def test_undo_takes_one_stroke_back_and_reset_all(explorer: LatentPainter):
     kept = done(explorer)["image"]
     explorer.amount = 3.0
     done(explorer)
-    button(explorer, "undo").click()  # first the present stroke
+    buttons(explorer)["undo"].click()  # first the present stroke
     assert same(done(explorer)["image"], kept)
     explorer.undo()
     assert same(done(explorer)["image"], original)
@@ -217,7 +208,7 @@ def test_undo_takes_one_stroke_back_and_reset_all(explorer: LatentPainter):
     assert done(explorer)["strokes"] == ()
     for explorer.amount in (1.0, 2.0):
         explorer.keep()
-    button(explorer, "reset").click()
+    buttons(explorer)["reset"].click()
     assert done(explorer)["strokes"] == explorer.strokes == ()
     assert same(explorer.facts["image"], original)
 
@@ -262,7 +253,7 @@ def test_what_is_no_picture_is_refused(explorer: LatentPainter):
 def upload(explorer: LatentPainter, name: str, data: bytes) -> None:
     now = datetime.now(timezone.utc)
     file = {"name": name, "type": "", "size": len(data), "last_modified": now}
-    button(explorer, "your image").value = ({**file, "content": memoryview(data)},)
+    buttons(explorer)["your image"].value = ({**file, "content": memoryview(data)},)
 
 
 def test_an_uploaded_picture_is_taken_and_the_strokes_are_gone(explorer: LatentPainter):
@@ -275,7 +266,7 @@ def test_an_uploaded_picture_is_taken_and_the_strokes_are_gone(explorer: LatentP
     assert same(explorer.image, blue)
     [expected] = to_pil(explorer.sd.decode(explorer.sd.encode_image(viz.to_tensor(blue))))
     assert same(explorer.facts["image"], expected)
-    assert button(explorer, "your image").value == ()
+    assert buttons(explorer)["your image"].value == ()
 
 
 def test_a_bad_upload_is_refused_and_the_picture_stays(explorer: LatentPainter):
@@ -351,7 +342,7 @@ def test_a_model_of_another_size(tiny_folder, monkeypatch: pytest.MonkeyPatch):
     made = LatentPainter(sd, size=8)
     assert made.facts["latents"].shape == (1, 4, 8, 8)
     assert made.facts["image"].size == (64, 64)
-    assert controls(made)["row"].max == 8
+    assert made.controls["row"].max == 8
 
 
 def test_a_still_shows_the_picture_before_and_after(explorer: LatentPainter):

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 import traitlets
-from explorer_tools import at_work, same
-from ipywidgets import ToggleButton
+from explorer_tools import at_work, buttons, same
 from PIL import Image
 
 from sdlearn import load
@@ -188,7 +187,7 @@ def test_slider_and_player_end_with_the_last_step(explorer, sd, scheduler: str, 
     explorer.scheduler = scheduler or OWN
     explorer.num_steps = 4
     assert len(done(explorer)["steps"]) == count
-    slider = explorer.children[explorer.settings.index("step")]
+    slider = explorer.controls["step"]
     assert slider.max == explorer.play.max == count
     explorer.step = count
     assert done(explorer)["index"] == count - 1
@@ -215,8 +214,7 @@ def test_play_moves_the_step_and_speed_the_interval(explorer: DenoisingTheatre):
 
 
 def test_a_button_with_a_name_starts_and_stops(explorer: DenoisingTheatre):
-    [button] = [w for w in explorer.children[-3].children if isinstance(w, ToggleButton)]
-    assert button.description == "play"
+    button = buttons(explorer)["play"]
     button.value = True
     assert explorer.play.playing
     assert button.description == "pause"
@@ -224,12 +222,30 @@ def test_a_button_with_a_name_starts_and_stops(explorer: DenoisingTheatre):
     assert (button.value, button.description) == (False, "play")
 
 
+def test_a_quick_end_stands_there_until_the_whole_run_is_finished(
+    sd: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shared, "QUICK_SECONDS", 60)
+    made = DenoisingTheatre(sd, prompt=PROMPT, num_steps=7)
+    ends: list[str] = []
+    made.panels["image"].observe(
+        lambda change: ends.extend(re.findall('alt="([^"]+)"', change["new"])), "value"
+    )
+    made.step = 3
+    done(made)
+    assert ends == []
+    made.guidance_scale = 5.0
+    done(made)
+    assert ends == ["finished: guidance 5, seed 7 (quick)", "finished: guidance 5, seed 7"]
+    made.close()
+
+
 def test_the_step_reports_while_its_slider_moves(explorer: DenoisingTheatre):
-    assert explorer.children[explorer.settings.index("step")].continuous_update
+    assert explorer.controls["step"].continuous_update
 
 
 def test_every_control_has_a_label(explorer: DenoisingTheatre):
-    for control in [*explorer.children[: len(explorer.controls)], explorer.speed]:
+    for control in [*explorer.controls.values(), explorer.speed]:
         assert control.description
 
 

@@ -533,6 +533,7 @@ def test_the_tree_travels_without_images_and_without_what_lessons_show(tmp_path:
     assert {str(cell.get("outputs", [])) for cell in cells} == {"[]"}
     assert (tmp_path / "gpu" / "sdlearn" / "weights" / "tiny" / "unet").is_dir()
     assert pack.size_of(tmp_path / "gpu" / "lessons") < 1_000_000
+    assert list((tmp_path / "gpu").rglob("*.png")) == []
     assert list((tmp_path / "gpu").rglob("__pycache__")) == []
 
 

@@ -23,19 +23,27 @@ from lesson_checks import (
     exercise_of,
     is_exercise,
     lesson_of,
+    minutes,
+    names,
     printed,
     report,
     watch,
 )
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
 from sdlearn import course
 from sdlearn.course import catalogue
+from sdlearn.course.kit.outline import with_extras
+from sdlearn.course.library import is_claim
 
-LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9]*.ipynb"))
+FOLDER = Path(__file__).parents[1] / "lessons"
+LESSONS = sorted(FOLDER.glob("[0-9]*.ipynb"))
+UNNUMBERED = [FOLDER / f"{name}.ipynb" for name in catalogue.UNNUMBERED]
 MOST_BYTES = 1_500_000
+MOST_MINUTES = {"start": 25, "tensors": 12}  # of the core of a lesson; of all others 45
+RUNNING = {"train": 2, "tensors": 0}  # minutes that the cells of a lesson run; of all others 1
 
 
 def read(path: Path) -> NotebookNode:
@@ -51,7 +59,7 @@ def images(cell: NotebookNode) -> list[NotebookNode]:
     return [o for o in cell.outputs if any(k.startswith("image/") for k in o.get("data", {}))]
 
 
-@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+@pytest.fixture(params=[*LESSONS, *UNNUMBERED], ids=lambda path: path.stem)
 def path(request) -> Path:
     return request.param
 
@@ -158,11 +166,11 @@ def test_exercises_are_stored_untouched_and_say_how_hard_they_are(lesson: Notebo
     for text, cell in zip(lesson.cells, lesson.cells[1:], strict=False):
         if is_exercise(cell):
             number = cell.id.removeprefix("turn-")
-            heading = rf"### Your turn {number} · (★+) · \d+ minutes?\n"
+            heading = rf"### Your turn {number} · (★+) · \d+ minutes?(?: \(extra\))?\n"
             assert text.id == f"{cell.id}-text"
             assert (found := re.match(heading, text.source)), cell.id
             stars.append(len(found[1]))
-            assert cell.source.startswith("# NBVAL_CHECK_OUTPUT\n")
+            assert cell.metadata.get("tags") == ["nbval-check-output"]
             assert printed(cell.outputs) == "Not yet tried.\n"
     assert stars == sorted(stars)
     assert len(set(stars)) > 1
@@ -184,6 +192,7 @@ def calls(tree: ast.Module) -> set[str]:
     return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_ends_with_its_self_check_as_a_text(path: Path, lesson: NotebookNode):
     name = lesson_of(path)
     [cell] = [c for c in code_cells(lesson) if "course.self_check(" in c.source]
@@ -192,7 +201,106 @@ def test_a_lesson_ends_with_its_self_check_as_a_text(path: Path, lesson: Noteboo
     assert dict(output.data) == {"text/plain": repr(course.self_check(name))}
 
 
+# Claims: what tests assert stands in cells of their own, which copies for learners do not have
+
+
+def test_asserts_stand_in_claims_and_nowhere_else(lesson: NotebookNode):
+    for cell in code_cells(lesson):
+        nodes = ast.walk(ast.parse(cell.source))
+        assert is_claim(cell) == any(isinstance(node, ast.Assert) for node in nodes), cell.id
+
+
+def test_claims_are_hidden_and_show_nothing(lesson: NotebookNode):
+    for cell in filter(is_claim, lesson.cells):
+        assert re.fullmatch(r"claims(-[a-z0-9]+)+", cell.id)
+        assert cell.metadata == {"jupyter": {"source_hidden": True}, "tags": ["claims"]}
+        assert cell.outputs == []
+
+
+def test_no_cell_needs_a_name_that_claims_give(lesson: NotebookNode):
+    given = {cell.id: names(cell) for cell in code_cells(lesson)}
+    for cell in filter(is_claim, lesson.cells):
+        others = (gives | takes for name, (gives, takes) in given.items() if name != cell.id)
+        assert not given[cell.id][0] & set().union(*others), cell.id
+
+
+def test_claims_hold_after_later_cells_as_well(lesson: NotebookNode):
+    """No later cell gives another value to a name in them. (An exercise gives `answer` alone.)"""
+    given = {cell.id: names(cell) for cell in code_cells(lesson)}
+    last = {name: place for place, (gives, _) in given.items() for name in gives}
+    now: dict[str, str] = {}
+    for cell in code_cells(lesson):
+        gives, takes = given[cell.id]
+        now |= dict.fromkeys(gives, cell.id)
+        if is_claim(cell):
+            assert {name: now[name] for name in takes} == {name: last[name] for name in takes}
+
+
+def test_tags_say_what_tests_do_and_nothing_else(lesson: NotebookNode):
+    tags = {tag for cell in lesson.cells for tag in cell.metadata.get("tags", [])}
+    assert tags == {"claims", "nbval-check-output"}
+    assert not [cell.id for cell in lesson.cells if "NBVAL" in cell.source]
+
+
+# Extras: sections that may wait; without them a lesson fits into its time
+
+
+def test_extras_are_folded_and_headings_begin_their_cells(lesson: NotebookNode):
+    for cell in lesson.cells:
+        if cell.cell_type == "markdown":
+            heading, _, text = cell.source.partition("\n")
+            is_extra = heading.startswith("#") and heading.endswith("(extra)")
+            assert cell.metadata == ({"jp-MarkdownHeadingCollapsed": True} if is_extra else {})
+            assert not re.search(r"^#+ ", text, re.MULTILINE), cell.id
+
+
+def test_the_core_fits_into_its_time_and_the_lesson_says_so(path: Path, lesson: NotebookNode):
+    name = lesson_of(path)
+    to_read, to_do = minutes(lesson, RUNNING.get(name, 1))
+    assert to_read + to_do <= MOST_MINUTES.get(name, 45)
+    said = re.search(r"\*\*Time:\*\* (\d+) minutes to read and (\d+) to do", lesson.cells[0].source)
+    assert said, "the first cell does not say how long the lesson takes"
+    for found, counted in zip(said.groups(), (to_read, to_do), strict=True):
+        assert int(found) % 5 == 0
+        assert abs(int(found) - counted) < 5
+
+
+def test_no_cell_needs_an_extra_that_was_left_out(lesson: NotebookNode):
+    """Not in the core, nor in another extra; and not only its value before an extra changed it."""
+    giver: dict[str, str] = {}  # of a name: the extra that gave it last, "" for the core
+    for cell, extra in with_extras(lesson.cells):
+        if cell.cell_type == "code":
+            gives, takes = names(cell)
+            assert {giver[name] for name in takes} <= {"", extra}, cell.id
+            giver |= dict.fromkeys(gives, extra)
+
+
 # The tools above
+
+
+def test_an_extra_ends_at_the_next_heading_of_its_level_or_above():
+    headings = ["## 1 (extra)", "### 2", "### 3 (extra)", "## 4", "### 5 (extra)", "### 6"]
+    cells = [cell for text in headings for cell in (new_markdown_cell(text), new_code_cell())]
+    inside = [
+        extra.strip("# ")[:1] for cell, extra in with_extras(cells) if cell.cell_type == "code"
+    ]
+    assert inside == ["1", "1", "1", "", "5", ""]
+
+
+def test_minutes_count_words_tasks_and_cells_of_the_core():
+    turn = "### Your turn 1 · ★ · 4 minutes\n\n" + "word " * 291
+    claims = new_code_cell("assert True", metadata={"tags": ["claims"]})
+    extra = [new_markdown_cell("### More (extra)"), new_markdown_cell("x " * 900), new_code_cell()]
+    cells = [new_markdown_cell(turn), new_code_cell("1"), claims, *extra]
+    assert minutes(new_notebook(cells=cells), running=1) == (2, 1 + 4 + 0.5)
+
+
+def test_names_that_a_cell_gives_and_takes_are_found():
+    source = """import torch
+total = sum(one for one in many)
+def shown(picture): return draw(picture, torch, text=[f"{size}" for size in sizes])"""
+    given = {"torch", "total", "shown"}
+    assert names(new_code_cell(source)) == (given, {"many", "draw", "sizes"})
 
 
 def test_the_network_is_refused_and_attempts_are_noted():

@@ -92,7 +92,7 @@ def test_names_sort_as_the_list_does_and_are_short_enough_for_any_disk(count: in
 def asked(**more: object) -> Namespace:
     """What is asked for on the command line, as far as an image remembers it."""
     how = {"negative": "", "steps": None, "guidance": None, "scheduler": None, "size": None}
-    how |= {"image": None, "strength": None, "mask": None}
+    how |= {"image": None, "strength": None, "mask": None, "exact": False}
     how |= {"dtype": None, "no_safety_checker": False, "model": "tiny", "force": False}
     return Namespace(**how | more)
 

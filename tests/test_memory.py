@@ -64,9 +64,9 @@ def test_memory_that_is_none(bad, error, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("bad", ["yes", 1, None])
-def test_compile_is_yes_or_no(bad):
-    with pytest.raises(TypeError, match=f"compile must be True or False; got {bad!r}"):
+@pytest.mark.parametrize("bad", ["yes", 1, 0])
+def test_compile_is_yes_or_no_or_where_it_is_ready(bad):
+    with pytest.raises(TypeError, match=f"compile must be True, False or None; got {bad!r}"):
         load(compile=bad)
 
 

@@ -16,6 +16,9 @@ ON_THE_CPU = RuntimeError(
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
     "tried to allocate 4398046511104 bytes. Error code 12 (Cannot allocate memory)"
 )
+IN_ONNX_RUNTIME = RuntimeError(
+    "ONNX Runtime: [ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : std::bad_alloc"
+)
 ON_CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
@@ -126,11 +129,18 @@ def test_on_mps_the_cache_is_emptied_too(monkeypatch):
     assert emptied == [True]
 
 
-def test_the_command_line_lets_the_sentence_through(folder, monkeypatch, capsys):
-    monkeypatch.setattr(
-        "diffusers.UNet2DConditionModel.forward", lambda *a, **k: raise_(ON_THE_CPU)
-    )
-    assert main(["generate", PROMPT, "--quiet", "--count", "2"]) == 2
+@pytest.mark.parametrize(
+    ("how", "part", "error"),
+    [
+        ([], "sdlearn.models.light.UNet.__call__", IN_ONNX_RUNTIME),
+        (["--exact"], "diffusers.UNet2DConditionModel.forward", ON_THE_CPU),
+    ],
+    ids=["engine", "exact"],
+)
+def test_the_command_line_lets_the_sentence_through(folder, monkeypatch, capsys, how, part, error):
+    monkeypatch.setattr(part, lambda *a, **k: raise_(error))
+    words = ["generate", PROMPT, "--quiet", "--count", "2", "--device", "cpu", *how]
+    assert main(words) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("sdlearn: not enough memory for 2 images of 128x128 pixels on cpu; try")
     assert list(folder.iterdir()) == []

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "sdlearn"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "diffusers", "transformers", "matplotlib", "numpy", "PIL", "ipywidgets"}
-HEAVY |= {"IPython", "jupyterlab"}
+HEAVY |= {"IPython", "jupyterlab", "onnxruntime"}
 
 # What each folder may import from, besides itself (`design`: one way between the folders).
 MAY_IMPORT: dict[str, set[str]] = {"util": set(), "world": {"util"}}
@@ -135,7 +135,7 @@ def test_constraints_hold_one_fitting_version_of_every_requirement(python: str):
 
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("lessons/*.md"), *ROOT.glob("benchmarks/*.md")]
-PAGES.append(PACKAGE / "weights" / "tiny" / "README.md")
+PAGES += PACKAGE.glob("weights/*/README.md")
 
 
 def blocks(language: str) -> list[str]:
@@ -244,19 +244,23 @@ def test_the_wheel_passes_its_own_doctor(installed: Path):
 @pytest.mark.slow
 def test_the_wheel_brings_the_lessons(installed: Path):
     run_installed(installed, "sdlearn", "lab", "--copy-only")
-    copies = {p.name: p.read_bytes() for p in installed.parent.glob("sdlearn-lessons/*.ipynb")}
-    lessons = {p.name: p.read_bytes() for p in (ROOT / "lessons").glob("*.ipynb")}
-    assert copies == lessons
-    assert "00_start_here.ipynb" in copies
+    copies, lessons = installed.parent / "sdlearn-lessons", ROOT / "lessons"
+    for pattern in ("*.ipynb", "*.md", "map/*.png"):
+        names = [path.name for path in lessons.glob(pattern)]
+        assert sorted(path.name for path in copies.glob(pattern)) == sorted(names) != []
+    copy, lesson = (folder / "00_start_here.ipynb" for folder in (copies, lessons))
+    assert len(copy.read_bytes()) < 0.1 * len(lesson.read_bytes())  # without outputs
 
 
 @pytest.mark.slow
 def test_the_wheel_is_small_and_typed_and_holds_no_rubbish(wheel: Path):
-    assert wheel.stat().st_size < 45e6
+    assert wheel.stat().st_size < 46e6
     names = zipfile.ZipFile(wheel).namelist()
     tiny = [f"sdlearn/weights/tiny/{file}" for file in ("README.md", "checksums.json")]
     assert {"sdlearn/py.typed", "sdlearn/_lessons/00_start_here.ipynb", *tiny} <= set(names)
-    parts = {n.split("/")[3] for n in names if n.endswith(".safetensors")}
+    weights = [n for n in names if n.endswith(".safetensors")]
+    assert {n.split("/")[2] for n in weights} == {"tiny", "adapters", "icons"}
+    parts = {n.split("/")[3] for n in weights if "/tiny/" in n}
     assert parts == {"clip", "judge", "text_encoder", "unet", "vae"}
     assert any(n.endswith(".dist-info/licenses/LICENSE") for n in names)
     assert [n for n in names if "checkpoints" in n or "__pycache__" in n] == []

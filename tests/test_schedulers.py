@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sdlearn.diffusion import schedulers
+from sdlearn.diffusion.ddim import DDIM
 from sdlearn.diffusion.schedulers import SCHEDULERS, alpha_bars, build_scheduler, fresh_scheduler
 from sdlearn.training.unet import build_scheduler as own_scheduler
 
@@ -76,6 +77,62 @@ def test_alpha_bar_is_what_the_solver_scales_by(cls, spacing):
         table = schedulers.alpha_bar_at(own, float(t))
         assert float(table) == pytest.approx(float(alpha_bar), abs=2e-3)
         fresh.step(ones, t, ones)
+
+
+CONFIG = {name: value for name, value in OWN.config.items() if name[0] != "_"}
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "sample", "v_prediction"])
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+@pytest.mark.parametrize("num_steps", [1, 2, 8, 20, 50, 250])
+def test_our_ddim_is_diffusers_bit_for_bit_where_that_is_right(kind, spacing, num_steps):
+    config = {**CONFIG, "prediction_type": kind, "timestep_spacing": spacing}
+    ours, theirs = DDIM(config), diffusers.DDIMScheduler(**config)
+    assert torch.equal(ours.alphas_cumprod, theirs.alphas_cumprod)
+    runs = []
+    for scheduler in (ours, theirs):
+        scheduler.set_timesteps(num_steps)
+        source = torch.Generator().manual_seed(num_steps)
+        latents = torch.randn(2, 4, 4, 4, generator=source)
+        for t in scheduler.timesteps:
+            output = torch.randn(latents.shape, generator=source)
+            x_t = scheduler.scale_model_input(latents, t)
+            latents = scheduler.step(output, t, x_t, return_dict=False)[0]
+        runs.append(latents)
+    assert torch.equal(ours.timesteps, theirs.timesteps)
+    assert torch.equal(*runs)
+
+
+@pytest.mark.parametrize("num_steps", [3, 7, 48, 61, 350, 400, 600, 999])
+def test_our_ddim_is_right_where_diffusers_is_not(num_steps):
+    own, wanted = DDIM(CONFIG), fresh_scheduler("ddim", OWN, num_steps)
+    fresh = fresh_scheduler(None, own, num_steps)
+    assert torch.equal(fresh.timesteps, wanted.timesteps)
+    assert schedulers.noise_left(own, num_steps) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rescale_betas_zero_snr", True),
+        ("trained_betas", [0.1, 0.2]),
+        ("clip_sample", True),
+        ("timestep_spacing", "linspace"),
+        ("beta_schedule", None),
+    ],
+)
+def test_our_ddim_refuses_what_only_diffusers_knows(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be .* here; got"):
+        DDIM({**CONFIG, field: value})
+
+
+def test_our_ddim_adds_no_noise():
+    own = fresh_scheduler(None, DDIM(CONFIG), 4)
+    ones = torch.ones(1, 4, 2, 2)
+    with pytest.raises(ValueError, match="eta must be 0, as this DDIM adds no noise; got 0.5"):
+        own.step(ones, own.timesteps[0], ones, eta=0.5)
+    with pytest.raises(ValueError, match="return_dict must be False"):
+        own.step(ones, own.timesteps[0], ones, return_dict=True)
 
 
 def test_pndm_and_heun_call_the_network_more_often():

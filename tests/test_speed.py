@@ -41,7 +41,8 @@ def test_from_the_shell_sdlearn_keeps_up_with_a_plain_diffusers_script(tmp_path:
     )
     cold, plain = (timing.median for timing in timings)
     print(f"\ncold, shell to PNG: sdlearn {cold:.2f} s, plain diffusers script {plain:.2f} s")
-    assert np.array_equal(np.asarray(Image.open(ours)), np.asarray(Image.open(theirs)))
+    apart = np.asarray(Image.open(ours), dtype=int) - np.asarray(Image.open(theirs))
+    assert abs(apart).max() <= 1  # ours is ONNX Runtime's
     assert cold < FAR_OFF * plain
 
 

@@ -18,8 +18,20 @@ from sdlearn.course.slips import REWRITES, SIGNS, slips
 from sdlearn.world import Scene, Thing, render
 
 EXERCISES = catalogue.exercises()
-CALLS_THE_MODEL = ("start.numbers", "clip.tokens", "unet.middle", "unet.late_map", "vae.cost")
-CALLS_THE_MODEL += ("pipeline.decode", "guidance.negative")
+CALLS_THE_MODEL = (
+    "start.numbers",
+    "clip.tokens",
+    "unet.middle",
+    "unet.late_map",
+    "vae.cost",
+    "pipeline.decode",
+    "guidance.negative",
+    "prompts.mix",
+    "prompts.sum",
+    "editing.image_to_image",
+    "pipeline.loop",
+    "pipeline.guided",
+)
 DRAWS = ("start.three", "start.boat", "guidance.hard")  # tried below, without drawing
 
 OF_ALL = [

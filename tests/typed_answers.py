@@ -13,7 +13,19 @@ PIXELS = "sd.vae.decode(latents / sd.vae.config.scaling_factor).sample"
 UNCOND = "sd.predict_noise(latents, t, sd.encode_text(''))"
 COND = "sd.predict_noise(latents, t, sd.encode_text(prompt))"
 AVOIDED = "sd.predict_noise(latents, t, sd.encode_text(negative))"
+SEEDED = "torch.Generator().manual_seed(seed)"
 CAR = 'token_positions(sd.tokenizer, prompt, "car")'
+SHARE = "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings) / len(readings)"
+PREDICTED = (
+    "empty = sd.predict_noise(latents, t, sd.encode_text(''))\n"
+    "texts = [sd.predict_noise(latents, t, sd.encode_text(p)) for p in prompts]\n"
+    "ways = [s * (text - empty) for s, text in zip(scales, texts)]\n"
+)
+LAST = "timesteps[-int(strength * len(timesteps)):]"
+KEPT = "(alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise)"
+FLOW_X0 = "((z - s * eps) / (1 - s))"
+ALONG = "(difference * towards).sum(dim=(1, 2, 3), keepdim=True)"
+SQUARE = "(towards * towards).sum(dim=(1, 2, 3), keepdim=True)"
 UNET, DECODER = 'large.parts["unet"].flops', 'large.parts["vae_decoder"].flops'
 
 
@@ -33,7 +45,94 @@ def skips(result: str, blocks: str = "[1]", t: int = 200, text: str = "cond") ->
     )
 
 
+def begun(left: str, t: str, end: str = "denoise(x_t, left)") -> str:
+    """Image to image from these timesteps on, with the noise of `t`."""
+    return (
+        f"left = {left}\nalpha_bar = alphas_cumprod[{t}]\n"
+        "x_t = alpha_bar**0.5 * latents + (1 - alpha_bar) ** 0.5 * noise\n"
+        f"return {end}"
+    )
+
+
+def loss_of(formula: str) -> str:
+    return f"x_t = alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise\nreturn {formula}"
+
+
+def guess_of(formula: str) -> str:
+    return f"far = ((x_t - alpha_bar**0.5 * points) ** 2).sum(dim=1)\nreturn {formula}"
+
+
+def apart(formula: str) -> str:
+    squares = "((drawn[:, None] - known) ** 2).mean(dim=(2, 3, 4))"
+    return f"apart = {squares} ** 0.5\nreturn {formula}"
+
+
+def loop(
+    step: str = "diffusion.ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])",
+    pairs: str = "zip(timesteps, [*timesteps[1:], 0])",
+    eps: str = "sd.predict_noise(x_t, t, cond)",
+) -> str:
+    return f"x_t = noise\nfor t, t_prev in {pairs}:\n    eps = {eps}\n    x_t = {step}\nreturn x_t"
+
+
+def guided(eps: str) -> str:
+    """The loop of two calls, whose answers `eps` puts together."""
+    u, c = (f"sd.predict_noise(x_t, t, {states})" for states in ("uncond", "cond"))
+    return loop(eps=f"(lambda u, c: {eps})({u}, {c})")
+
+
 TYPED: dict[str, tuple[tuple[str, str], ...]] = {
+    "tensors.crop": (
+        ("picture[:, :, 64:]", RIGHT),
+        ("picture[:, :, 64:128, :]", RIGHT),
+        ("picture[..., -64:, :]", RIGHT),
+        ("picture[:, :, :64]", "that is the upper half: rows are counted from the top"),
+        ("picture[:, :, :, 64:]", "that is the right half: axis 3 counts the columns"),
+        ("picture[:, :, 64:, 64:]", "that is a quarter of the picture: all columns are wanted"),
+        ("picture[:, :, 64]", "that is row 64 alone: with a colon behind it, 64:, all rows"),
+        ("picture[:, 64:]", "axis 1 counts the colours, and there are only three"),
+        ("picture[64:]", "axis 0 counts the pictures, and there is only one"),
+        ("picture[0, :, 64:]", "the 0 in front has taken away axis 0"),
+        ("picture[:, :, 65:]", "the shape (1, 3, 64, 128) is expected, yours is (1, 3, 63, 128)"),
+        ("picture[:, :, 32:96]", "the values are off by up to"),
+        ("64", "a tensor is expected, yours is a number"),
+    ),
+    "tensors.mix": (
+        ("(1 - share) * one + share * other", RIGHT),
+        ("one + share * (other - one)", RIGHT),
+        ("import torch\nreturn torch.lerp(one, other, share)", RIGHT),
+        ("mixed = one * (1 - share) + other * share\nreturn mixed", RIGHT),
+        ("share * one + (1 - share) * other", "with a share of 0 that gives all of `other`"),
+        ("(one + other) / 2", "that is half of each, whatever `share` is"),
+        ("one + other", "that is all of both: multiply each of them with its amount first"),
+        ("one + share * other", "`one` is there in full"),
+        ("(1 - share) * one + other", "`other` is there in full"),
+        ("share * one + share * other", "you take the share of both"),
+        ("1 - share * one + share * other", "brackets are missing around `1 - share`"),
+        ("(1 - share) * one - share * other", "you subtract where you should add"),
+        (
+            "share * other",
+            "with one = [0, 0.8], other = [1, 0.4] and share = 0.25 yours gives [0.25, 0.1], and "
+            "[0.25, 0.7] is right",
+        ),
+        ("(1 - share) * one + share * others", "`others` is not known"),
+        ("(1 - share) * one + share * other\n...", "write return in front of"),
+    ),
+    "tensors.colour": (
+        ("batch.mean(dim=(0, 2, 3))", RIGHT),
+        ("batch.mean((0, -2, -1))", RIGHT),
+        ("batch.mean(dim=0).mean(dim=(1, 2))", RIGHT),
+        ("[batch[:, i].mean() for i in range(3)]", RIGHT),
+        ("batch.mean(dim=(1, 2, 3))", "that is one number for each picture: keep axis 1"),
+        ("batch.mean(dim=1)", "what `dim` names is gone, and here the colours are"),
+        ("batch.mean()", "that is one number for everything"),
+        ("batch.mean(dim=0)", "that is the mean picture"),
+        ("batch.mean(dim=(2, 3))", "that is a colour for each picture: axis 0 is to go as well"),
+        ("batch.mean(dim=(0, 2, 3), keepdim=True)", "leave keepdim=True out"),
+        ("batch.sum(dim=(0, 2, 3))", "take the mean in place of the sum"),
+        ("batch.mean(dim=(0, 1, 2))", "the shape (3,) is expected, yours is (128,)"),
+        ("[0.43, 0.45, 0.50]", "give at least 3 decimals"),
+    ),
     "start.numbers": (
         ("6144", RIGHT),
         ("6144.0", RIGHT),
@@ -636,6 +735,88 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "[3, 0], and [2.2, 1.8] is right",
         ),
     ),
+    "pipeline.loop": (
+        (loop(), RIGHT),
+        (
+            "timesteps = [*timesteps, 0]\nfor i in range(len(timesteps) - 1):\n"
+            "    t, t_prev = timesteps[i], timesteps[i + 1]\n"
+            "    eps = sd.predict_noise(noise, t, cond)\n"
+            "    a, b = sd.scheduler.alphas_cumprod[t], sd.scheduler.alphas_cumprod[t_prev]\n"
+            "    x0 = (noise - (1 - a) ** 0.5 * eps) / a ** 0.5\n"
+            "    noise = b ** 0.5 * x0 + (1 - b) ** 0.5 * eps\nreturn noise",
+            RIGHT,
+        ),
+        (loop(pairs="zip(timesteps, timesteps[1:])"), "the last step is missing"),
+        (loop().replace("\nreturn", "\n    return"), "you return after the first step"),
+        (loop(pairs="zip(timesteps, [*timesteps[1:], -1])"), "a step of yours leads to more noise"),
+        (
+            loop(pairs="((t, t - 1000 // len(timesteps)) for t in timesteps)"),
+            "go down the list, and from its last timestep to 0",
+        ),
+        (
+            loop(pairs="((t, max(0, t - 1000 // len(timesteps))) for t in timesteps)"),
+            "not every list has strides of 1000 // its length",
+        ),
+        (
+            "for t, t_prev in zip(timesteps, [*timesteps[1:], 0]):\n"
+            "    eps = sd.predict_noise(noise, t, cond)\n"
+            "    x_t = diffusion.ddim_step(noise, eps, alphas_cumprod[t], alphas_cumprod[t_prev])\n"
+            "return x_t",
+            "every step of yours begins at the noise again",
+        ),
+        (loop(pairs="zip(timesteps, timesteps)"), "you stay where you are"),
+        (
+            loop(pairs="zip(timesteps[::-1], [*timesteps[::-1][1:], 0])"),
+            "a step of yours leads to more noise",
+        ),
+        (loop(step="x_t - eps"), "no scheduler subtracts the noise"),
+        (loop().replace("return x_t", "return x_t.clamp(-1, 1)"), "do not clamp"),
+    ),
+    "pipeline.guided": (
+        (guided("u + guidance_scale * (c - u)"), RIGHT),
+        (guided("diffusion.apply_guidance(u, c, guidance_scale)"), RIGHT),
+        (guided("(1 - guidance_scale) * u + guidance_scale * c"), RIGHT),
+        (guided("c"), "that is the loop without guidance, as at scale 1"),
+        (guided("u"), "the words have no say in yours"),
+        (guided("c + guidance_scale * (u - c)"), "the two predictions are swapped"),
+        (guided("u + guidance_scale * c"), "you add all of eps_cond"),
+        (guided("c + guidance_scale * (c - u)"), "you start at eps_cond, which is one too many"),
+        (guided("guidance_scale * (c - u)"), "the difference alone is not the noise"),
+        (guided("guidance_scale * c"), "guidance does not multiply the whole prediction"),
+        (guided("u - guidance_scale * (c - u)"), "you subtract where you should add"),
+    ),
+    "pipeline.noise": (
+        (f"torch.cat([torch.randn(1, 4, 16, 16, generator={SEEDED}) for seed in seeds])", RIGHT),
+        (f"torch.stack([torch.randn(4, 16, 16, generator={SEEDED}) for seed in seeds])", RIGHT),
+        (
+            "g = torch.Generator().manual_seed(seeds[0])\n"
+            "return torch.randn(len(seeds), 4, 16, 16, generator=g)",
+            "one generator goes on from picture to picture",
+        ),
+        (
+            "seed = seeds[0]\n"
+            f"return torch.cat([torch.randn(1, 4, 16, 16, generator={SEEDED}) for _ in seeds])",
+            "all pictures have the noise of the first seed",
+        ),
+        (
+            f"for seed in seeds:\n    noise = torch.randn(1, 4, 16, 16, generator={SEEDED})\n"
+            "return noise",
+            "only the last seed is left",
+        ),
+        (
+            f"torch.stack([torch.randn(1, 4, 16, 16, generator={SEEDED}) for seed in seeds])",
+            "torch.stack adds an axis",
+        ),
+        (
+            f"torch.cat([torch.rand(1, 4, 16, 16, generator={SEEDED}) for seed in seeds])",
+            "torch.rand draws evenly from 0 to 1",
+        ),
+        (
+            "torch.randn(len(seeds), 4, 16, 16)",
+            "your function gives another result at every call, as it draws new noise",
+        ),
+        ("sd.init_latents(seeds)", "and sd.init_latents made it: write its lines yourself"),
+    ),
     "pipeline.decode": (
         (
             "pixels = sd.vae.decode(latents / sd.vae.config.scaling_factor, return_dict=False)[0]\n"
@@ -812,6 +993,141 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (f"{AVOIDED}", "is right"),
     ),
+    "prompts.share": (
+        (
+            "right = [all(seen[n] == w for n, w in asked.items()) for seen in readings]\n"
+            "return sum(right) / len(right)",
+            RIGHT,
+        ),
+        (
+            "from statistics import fmean\n"
+            "return fmean(all(seen[n] == asked[n] for n in asked) for seen in readings)",
+            RIGHT,
+        ),
+        ("sum(asked.items() <= seen.items() for seen in readings) / len(readings)", RIGHT),
+        (
+            "right = [seen[n] == w for seen in readings for n, w in asked.items()]\n"
+            "return sum(right) / len(right)",
+            "that is the share of attributes",
+        ),
+        (
+            "right = [any(seen[n] == w for n, w in asked.items()) for seen in readings]\n"
+            "return sum(right) / len(right)",
+            "one right attribute is not enough",
+        ),
+        (
+            "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings)",
+            "that is how many pictures are right",
+        ),
+        (f"100 * {SHARE}", "that is per cent"),
+        (f"1 - {SHARE}", "that is the share of wrong pictures"),
+        (
+            "sum(seen == asked for seen in readings) / len(readings)",
+            "a reading holds more than was asked for",
+        ),
+        (
+            "sum(all(seen[n] == w for n, w in asked.items()) for seen in readings) / len(asked)",
+            "divide by the number of pictures",
+        ),
+        (
+            "for seen in readings:\n    print(all(seen[n] == w for n, w in asked.items()))",
+            "your function prints",
+        ),
+    ),
+    "prompts.known": (
+        ('"a red house on the sand, at night"', RIGHT),
+        ('"Red cottage. Beach. Night."', RIGHT),
+        ('"a house, red, in the desert, in the dark"', RIGHT),
+        (
+            '"a scarlet dwelling among the dunes once the stars are out"',
+            "no word in it is one that captions have for the subject, colour, ground and time.",
+        ),
+        (
+            '"a crimson house on the sand, at night"',
+            "no word in it is one that captions have for the colour.",
+        ),
+        (
+            '"an orange house on the sand, at sunset"',
+            "it says orange, but red is meant; it says sunset, but night is meant.",
+        ),
+        (
+            '"a red house and a white cat on the sand, at night"',
+            "it names two things, a house and a cat",
+        ),
+        ('["red", "house"]', "a sentence in quotes is expected, yours is a list"),
+    ),
+    "prompts.mix": (
+        ("(1 - share) * sd.encode_text(one) + share * sd.encode_text(other)", RIGHT),
+        ("diffusion.lerp(sd.encode_text(one), sd.encode_text(other), share)", RIGHT),
+        (
+            "first, second = sd.encode_text([one, other])\n"
+            "return (first + share * (second - first))[None]",
+            RIGHT,
+        ),
+        ("share * sd.encode_text(one) + (1 - share) * sd.encode_text(other)", "are swapped"),
+        ("sd.encode_text(one) + share * sd.encode_text(other)", "all of the first text is still"),
+        ("(sd.encode_text(one) + sd.encode_text(other)) / 2", "that is always halfway"),
+        ("sd.encode_text(one) + sd.encode_text(other)", "a sum is twice as large"),
+        ("sd.encode_text(one + ' and ' + other)", "you join the words to one prompt"),
+        ("sd.encode_text(one + other)", "you join the words to one prompt"),
+        ("sd.encode_text(one if share < 0.5 else other)", "you choose one of the two texts"),
+        ("(1 - share) * one + share * other", "the U-Net does not read text"),
+        (
+            "1 - share * sd.encode_text(one) + share * sd.encode_text(other)",
+            "brackets are missing around",
+        ),
+        (
+            "first, second = sd.encode_text([one, other])\nreturn first + share * (second - first)",
+            "there is an axis missing",
+        ),
+    ),
+    "prompts.sum": (
+        (
+            "start = sd.predict_noise(latents, t, sd.encode_text(''))\n"
+            "texts = [sd.predict_noise(latents, t, sd.encode_text(p)) for p in prompts]\n"
+            "return start + sum(s * (text - start) for s, text in zip(scales, texts))",
+            RIGHT,
+        ),
+        (f"{PREDICTED}return sum(ways)", "these are only the ways"),
+        (
+            f"{PREDICTED}return sum(empty + way for way in ways)",
+            "every text brings its own start",
+        ),
+        (f"{PREDICTED}return empty + sum(ways) / len(ways)", "you take the mean of the ways"),
+        (
+            f"{PREDICTED}return sum(s * text for s, text in zip(scales, texts))",
+            "you add whole predictions",
+        ),
+        (
+            f"{PREDICTED}return empty + sum(s * text for s, text in zip(scales, texts))",
+            "take the empty text's prediction away",
+        ),
+        (f"{PREDICTED}return empty - sum(ways)", "your differences point away"),
+        (
+            f"{PREDICTED}for way in ways:\n    eps = empty + way\nreturn eps",
+            "only the last text has a say",
+        ),
+        (
+            f"{PREDICTED}eps = empty\nfor way in ways:\n    eps = eps + way\n    return eps",
+            "only the first text has a say",
+        ),
+        (
+            f"{PREDICTED}text = sd.encode_text(', '.join(prompts))\n"
+            "return empty + scales[0] * (sd.predict_noise(latents, t, text) - empty)",
+            "you join the texts to one prompt",
+        ),
+        (
+            "state = sd.encode_text('')\n"
+            "texts = [sd.encode_text(p) for p in prompts]\n"
+            "state = state + sum(s * (text - state) for s, text in zip(scales, texts))\n"
+            "return sd.predict_noise(latents, t, state)",
+            "you add the states of the texts",
+        ),
+        (
+            "sum(sd.predict_noise(latents, t, p) for p in prompts)",
+            "the U-Net does not read text",
+        ),
+    ),
     "unet.middle": (
         (skips("((eps - sd.init_latents([7])) ** 2).mean()"), RIGHT),
         (skips("error(eps)"), RIGHT),
@@ -854,5 +1170,336 @@ TYPED: dict[str, tuple[tuple[str, str], ...]] = {
             "count tokens, not words",
         ),
         (f"word_maps(maps[:7], {CAR})", "yours is"),
+    ),
+    "editing.begin": (
+        ("599", RIGHT),
+        ("999 - 8 * 50", RIGHT),
+        ("list(range(999, 0, -50))[8]", RIGHT),
+        ("599.0", RIGHT),
+        ("600", "0.6 of 1000 is near, but the grid has 999, 949 and so on"),
+        ("399", "you left out 12 steps: strength is the share that is run"),
+        ("400", "not the one that is left out; and 400 is no step"),
+        ("999", "that is where strength 1 begins"),
+        ("649", "that is the last step that is left out: one further"),
+        ("549", "that is the second step that is run: one back"),
+        ("12", "so many steps are run: at which timestep does the first of them begin?"),
+        ("8", "so many steps are left out: at which timestep does the next one begin?"),
+        ("799", "799 is too large; from there 16 of the 20 steps would be run"),
+        ("'599'", "a number is expected, yours is a text: leave the quotes out"),
+    ),
+    "editing.image_to_image": (
+        (begun(LAST, "left[0]"), RIGHT),
+        (
+            "skipped = len(timesteps) - int(strength * len(timesteps))\n"
+            "left = timesteps[skipped:]\n"
+            "x_t = diffusion.add_noise(latents, noise, alphas_cumprod[left[0]])\n"
+            "return denoise(x_t, left)",
+            RIGHT,
+        ),
+        (f"denoise(latents, {LAST})", "there is noise, and there is none: add that of left[0]"),
+        (begun(LAST, "999"), "that is the noise of 999"),
+        (begun(LAST, "left[-1]"), "that is the noise of the last step"),
+        (begun("timesteps", "left[0]"), "so all steps are run: strength says which share of them"),
+        (
+            begun(LAST, "left[0]", "denoise(x_t, timesteps)"),
+            "the noise is right, but the loop runs all steps",
+        ),
+        (
+            begun("timesteps[:int(strength * len(timesteps))]", "left[0]"),
+            "you kept the first steps, the noisy ones",
+        ),
+        (
+            begun("timesteps[int(strength * len(timesteps)):]", "left[0]"),
+            "strength is the share that is run: you left that share out",
+        ),
+        (
+            "import math\n" + begun("timesteps[-math.ceil(strength * len(timesteps)):]", "left[0]"),
+            "where the steps do not come out even they are rounded down",
+        ),
+        (
+            f"left = {LAST}\nreturn denoise(strength * noise + (1 - strength) * latents, left)",
+            "strength is no share of noise",
+        ),
+        (f"denoise(noise, {LAST})", "that is noise alone: nothing of the picture is in it"),
+        (
+            f"left = {LAST}\nalpha_bar = alphas_cumprod[left[0]]\n"
+            "return denoise(alpha_bar**0.5 * noise + (1 - alpha_bar)**0.5 * latents, left)",
+            "you swapped the roots: sqrt(alpha_bar) belongs to the picture",
+        ),
+        (
+            f"left = {LAST}\nalpha_bar = alphas_cumprod[left[0]]\n"
+            "return denoise(latents + (1 - alpha_bar)**0.5 * noise, left)",
+            "the picture must fade as well",
+        ),
+        (f"denoise(latents + noise, {LAST})", "how much of picture and noise there is says alpha"),
+        (begun(LAST, "left[0]", "x_t"), "that is where the loop begins: now run it"),
+        (
+            f"left = {LAST}\nalpha_bar = alphas_cumprod[left[0]]\n"
+            "return denoise(alpha_bar * latents + (1 - alpha_bar) * noise, left)",
+            "the root of `alpha_bar` and `(1 - alpha_bar)` is missing",
+        ),
+        (
+            begun("timesteps[-strength * len(timesteps):]", "left[0]"),
+            "places are whole numbers: divide with `//`",
+        ),
+        (begun("[t for t in timesteps if t < 1]", "left[0]"), "an index points beyond the end"),
+    ),
+    "editing.keep": (
+        (f"mask * x_t + (1 - mask) * {KEPT}", RIGHT),
+        ("import torch\nreturn torch.where(mask > 0, x_t, " + KEPT + ")", RIGHT),
+        (
+            "kept = diffusion.add_noise(latents, noise, alpha_bar)\n"
+            "return kept + mask * (x_t - kept)",
+            RIGHT,
+        ),
+        (f"mask * {KEPT} + (1 - mask) * x_t", "the mask is the wrong way round"),
+        ("mask * x_t + (1 - mask) * latents", "what you put back is clean"),
+        ("mask * x_t + (1 - mask) * noise", "outside of the mask you keep noise only"),
+        ("mask * x_t", "outside of the mask nothing is left"),
+        (f"(1 - mask) * {KEPT}", "that is the part that is kept: add what is made anew"),
+        (KEPT, "so everything is the picture"),
+        (f"x_t + (1 - mask) * {KEPT}", "you add the picture to what stands there"),
+        (
+            "diffusion.add_noise(mask * x_t + (1 - mask) * latents, noise, alpha_bar)",
+            "x_t has its noise already: only the picture needs some",
+        ),
+        (
+            "mask * x_t + (1 - mask) * (alpha_bar * latents + (1 - alpha_bar) * noise)",
+            "the root of `alpha_bar` and `(1 - alpha_bar)` is missing",
+        ),
+        (f"mask * x_t + 1 - mask * {KEPT}", "brackets are missing around `1 - mask`"),
+        (f"mask * x_t - (1 - mask) * {KEPT}", "you subtract where you should add"),
+    ),
+    "editing.push": (
+        ("eps + scale * (1 - alpha_bar) ** 0.5 * gradient", RIGHT),
+        ("eps + gradient * scale * (1 - alpha_bar).sqrt()", RIGHT),
+        ("eps - scale * (1 - alpha_bar) ** 0.5 * gradient", "so the loss would grow"),
+        ("scale * (1 - alpha_bar) ** 0.5 * gradient", "that is the push alone: add it to eps"),
+        ("eps + scale * gradient", "the push must fade with the noise, as eps does"),
+        ("eps - scale * gradient", "the sign is wrong, and sqrt(1 - alpha_bar) is missing"),
+        ("eps + scale * alpha_bar**0.5 * gradient", "sqrt(alpha_bar) is the picture's share"),
+        ("eps + (1 - alpha_bar) ** 0.5 * gradient", "your push is the same at every scale"),
+        (
+            "(1 - scale) * eps + scale * (1 - alpha_bar) ** 0.5 * gradient",
+            "eps stays as it is: the push is added to all of it",
+        ),
+        ("eps + scale * (1 - alpha_bar) * gradient", "the root of `(1 - alpha_bar)` is missing"),
+        ("eps + scale * 1 - alpha_bar ** 0.5 * gradient", "brackets are missing around"),
+        (
+            "eps + 3 * scale * (1 - alpha_bar) ** 0.5 * gradient",
+            "with eps = [1, -1], gradient = [0.5, 1], alpha_bar = 0.64 and scale = 2 yours gives "
+            "[2.8, 2.6], and [1.6, 0.2] is right",
+        ),
+    ),
+    "editing.anagram": (
+        ("(upright(x_t) + turn(upside_down(turn(x_t, 2)), 2)) / 2", RIGHT),
+        ("(upright(x_t) + upside_down(x_t.flip(-1, -2)).flip(-1, -2)) / 2", RIGHT),
+        (
+            "import torch\nother = torch.rot90(upside_down(torch.rot90(x_t, 2, (-2, -1))), 2, "
+            "(-2, -1))\nreturn 0.5 * upright(x_t) + 0.5 * other",
+            RIGHT,
+        ),
+        ("(upright(x_t) + upside_down(turn(x_t, 2))) / 2", "lies upside down: turn it back"),
+        ("(upright(x_t) + upside_down(x_t)) / 2", "both predictions see the picture upright"),
+        (
+            "(upright(x_t) + turn(upside_down(x_t), 2)) / 2",
+            "you turned the answer, but not what it was asked about",
+        ),
+        ("upright(x_t) + turn(upside_down(turn(x_t, 2)), 2)", "that is twice as much noise"),
+        (
+            "upright(x_t) + turn(upside_down(turn(x_t, 2)), 2) / 2",
+            "brackets are missing: the sum is divided",
+        ),
+        ("turn(upside_down(turn(x_t, 2)), 2)", "that follows the second prompt alone"),
+        (
+            "(upright(x_t) + upside_down(x_t.flip(-2)).flip(-2)) / 2",
+            "you flip the rows only, which is a mirror image",
+        ),
+        (
+            "(upright(x_t) + turn(upside_down(turn(x_t, 1)), 1)) / 2",
+            "turn(x, 1) is a quarter turn: upside down is turn(x, 2)",
+        ),
+        (
+            "(upright(x_t) + turn(upside_down(turn(x_t, 1)), 3)) / 2",
+            "there and back is right, but that was a quarter turn",
+        ),
+        ("(upright + upside_down) / 2", "cannot be put together by `+`"),
+    ),
+    "train.step": (
+        (
+            "from sdlearn import diffusion\n"
+            "x_t = diffusion.add_noise(x0, noise, alpha_bar[:, 0])\n"
+            "return (noise - network(x_t, t)).square().mean()",
+            RIGHT,
+        ),
+        (loss_of("((network(x_t, t) - noise) ** 2).mean()"), RIGHT),
+        (loss_of("((network(x0, t) - noise) ** 2).mean()"), "was shown the clean points"),
+        (loss_of("((network(noise, t) - noise) ** 2).mean()"), "was shown the noise alone"),
+        (loss_of("((network(x_t, t) - x0) ** 2).mean()"), "you compared the guess with the points"),
+        (loss_of("((network(x_t, t) - x_t) ** 2).mean()"), "you compared the guess with what went"),
+        (loss_of("network(x_t, t)"), "that is the guess itself"),
+        ("((network(x0 + noise, t) - noise) ** 2).mean()", "the two were added at full strength"),
+        (
+            "x_t = alpha_bar**0.5 * noise + (1 - alpha_bar) ** 0.5 * x0\n"
+            "return ((network(x_t, t) - noise) ** 2).mean()",
+            "points and noise are swapped in the mixture",
+        ),
+        (loss_of("(network(x_t, t) - noise).abs().mean()"), "the mean of the absolute differences"),
+        (loss_of("((network(x_t, t) - noise) ** 2).sum()"), "the sum of the squares, which grows"),
+        (loss_of("(network(x_t, t) - noise).mean()"), "differences above and below 0 cancel"),
+    ),
+    "train.best_guess": (
+        (
+            "import torch\nfar = ((x_t - alpha_bar**0.5 * points) ** 2).sum(dim=1)\n"
+            "return torch.softmax(-far / (2 * (1 - alpha_bar)), 0) @ points",
+            RIGHT,
+        ),
+        ("points.mean(dim=0)", "that is the mean of all points alike"),
+        (guess_of("points[far.argmin()]"), "that is the likeliest point"),
+        (
+            "far = ((x_t - points) ** 2).sum(dim=1)\n"
+            "return (-far / (2 * (1 - alpha_bar))).softmax(dim=0) @ points",
+            "x_t lies around sqrt(alpha_bar) times its point",
+        ),
+        (guess_of("(-far / (1 - alpha_bar)).softmax(dim=0) @ points"), "it has a 2 below"),
+        (guess_of("(-far).softmax(dim=0) @ points"), "how wide the bell curve is has no say yet"),
+        (
+            guess_of("(far / (2 * (1 - alpha_bar))).softmax(dim=0) @ points"),
+            "the exponent needs a minus",
+        ),
+        (
+            guess_of("(-(far**0.5) / (2 * (1 - alpha_bar))).softmax(dim=0) @ points"),
+            "leave the root out",
+        ),
+        (
+            guess_of("alpha_bar**0.5 * ((-far / (2 * (1 - alpha_bar))).softmax(dim=0) @ points)"),
+            "that is the mean of the faded points",
+        ),
+        (guess_of("(-far / (2 * (1 - alpha_bar))).softmax(dim=0)"), "those are the shares"),
+        (
+            guess_of("(-far / (2 * (1 - alpha_bar))).exp() @ points"),
+            "the shares must add up to 1",
+        ),
+        (
+            "from sdlearn import diffusion\n"
+            "return diffusion.ideal_x0(x_t[None], points, alpha_bar)[0]",
+            "right, but diffusion.ideal_x0 made it",
+        ),
+    ),
+    "train.low_rank": (
+        ("weight + scale * up @ down", RIGHT),
+        ("weight + up @ down", "scale has no say yet"),
+        ("scale * up @ down", "that is what is added"),
+        ("scale * (weight + up @ down)", "scale multiplies the old weight as well"),
+        ("(1 - scale) * weight + scale * up @ down", "that fades the old weight out"),
+        ("weight * (scale * up @ down)", "you multiplied the two"),
+        ("weight - scale * up @ down", "you subtract where you should add"),
+    ),
+    "train.nearest": (
+        (
+            "import torch\nreturn torch.stack([((known - one) ** 2).mean(dim=(1, 2, 3)).min()"
+            " for one in drawn]).sqrt()",
+            RIGHT,
+        ),
+        (apart("apart"), "those are all distances"),
+        (apart("apart.mean(dim=1)"), "that is the mean distance"),
+        (apart("apart.max(dim=1).values"), "that is the farthest one"),
+        (apart("apart.min(dim=0).values"), "that is one for each known image"),
+        (apart("apart.argmin(dim=1)"), "those are the places of the nearest ones"),
+        (apart("apart.min()"), "that is one number for all"),
+        (
+            "(drawn[:, None] - known).abs().mean(dim=(2, 3, 4)).min(dim=1).values",
+            "that is a mean of absolute differences",
+        ),
+        (
+            "((drawn[:, None] - known) ** 2).sum(dim=(2, 3, 4)).sqrt().min(dim=1).values",
+            "you took the sum of the squares",
+        ),
+        (apart("(apart**2).min(dim=1).values"), "the root of `squares` is missing"),
+    ),
+    "train.skewed": (
+        ("2 / 3", RIGHT),
+        ("0.67", RIGHT),
+        ("1.0", "all nights are snow, but not all snow is night"),
+        ("1 / 3", "that is the share of nights among all icons"),
+        ("0.5", "that is the share of snow among all icons"),
+        ("0.25", "that is the share of snow by day"),
+        ("1 / 12", "that is night and snow together in the fair world"),
+        ("1 / 6", "that is the snow that is no night"),
+        ("0.6", "six are on snow, and 3.6 of these would be nights"),
+    ),
+    "real.gigabytes": (
+        ("[24, 12, 6]", RIGHT),
+        ("(24.0, 12.0, 6.0)", RIGHT),
+        ("[12 * b / 8 for b in (16, 8, 4)]", RIGHT),
+        ("[192, 96, 48]", "these are billions of bits: 8 bits are a byte"),
+        ("[48, 24, 12]", "that counts 16 bits as 4 bytes"),
+        ("[24e9, 12e9, 6e9]", "these are bytes: a GB is 1,000,000,000 of them"),
+        ("[2, 1, 0.5]", "these are the bytes of one parameter"),
+        ("[24, 12, 12]", "the first two are right: 4 bits are half a byte"),
+        ("[12e9 * b / 8 / 2**30 for b in (16, 8, 4)]", "these are GiB, 2**30 bytes each"),
+        ("[24, 12, 3]", "that would be 16, 8, 2 bits for each of 12 billion parameters"),
+        ("24", "a list is expected"),
+    ),
+    "real.flow_step": (
+        ("x0 = (z - s * eps) / (1 - s)\nreturn z + (s_next - s) * (eps - x0)", RIGHT),
+        (f"(1 - s_next) * {FLOW_X0} + s_next * eps", RIGHT),
+        ("z + (s_next - s) * (eps - z) / (1 - s)", RIGHT),
+        (f"z - (s_next - s) * (eps - {FLOW_X0})", "you walk towards the noise"),
+        (f"z + (s_next - s) * ({FLOW_X0} - eps)", "you walk towards the noise"),
+        (f"z + s_next * (eps - {FLOW_X0})", "the step is the way from s to s_next"),
+        (FLOW_X0, "that goes to the picture at once"),
+        ("z + (s_next - s) * eps", "you go along the noise alone"),
+        ("z + (s_next - s) * (eps - z)", "you took z for the picture"),
+        (f"eps - {FLOW_X0}", "that is the direction: go along it"),
+        ("z + s_next - s * (eps - (z - s * eps) / (1 - s))", "brackets are missing around"),
+    ),
+    "real.velocity": (
+        ("alpha_bar**0.5 * x_t - (1 - alpha_bar) ** 0.5 * v", RIGHT),
+        ("alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * v", RIGHT),
+        ("(x_t - (1 - alpha_bar) ** 0.5 * v) / alpha_bar**0.5", "the formula for predicted noise"),
+        ("alpha_bar * x_t - (1 - alpha_bar) * v", "the roots are missing"),
+        ("(1 - alpha_bar) ** 0.5 * x_t - alpha_bar**0.5 * v", "alpha and sigma are swapped"),
+        ("alpha_bar**0.5 * v - (1 - alpha_bar) ** 0.5 * x_t", "x_t and v are swapped"),
+        ("alpha_bar**0.5 * v + (1 - alpha_bar) ** 0.5 * x_t", "that is the noise"),
+        ("x_t - v", "each has its share"),
+        ("alpha_bar**0.5 * x_t + (1 - alpha_bar) ** 0.5 * v", "a sign is the other way round"),
+        ("alpha_bar**1/2 * x_t - (1 - alpha_bar) ** 1/2 * v", "you halve where a root is needed"),
+        ('diffusion.x0_of(v, x_t, alpha_bar, "v_prediction")', "but diffusion.x0_of made it"),
+    ),
+    "real.numbers": (
+        ("[12, 4096]", RIGHT),
+        ("(12, 64 * 64)", RIGHT),
+        ("[48, 4096]", "48 is for 4 channels"),
+        ("[64, 4096]", "64 is the ratio of the areas"),
+        ("[12, 16384]", "A token is a patch of 2 by 2 places"),
+        ("[12, 8192]", "A patch of 2 by 2 holds 4 places"),
+        ("[12, 64]", "64 is one side"),
+        ("[12, 262144]", "The patches are cut from the latent"),
+        ("[1024 * 1024 * 3, 128 * 128 * 16]", "these are the numbers of picture and latent"),
+        ("[12, 1000]", "1,000 tokens of 2 by 2 places would be a latent of 4,000 places"),
+    ),
+    "real.orthogonal": (
+        (f"difference - {ALONG} / {SQUARE} * towards", RIGHT),
+        (
+            "flat = towards.flatten(1)\n"
+            "share = (difference.flatten(1) * flat).sum(1) / (flat * flat).sum(1)\n"
+            "return difference - share.view(-1, 1, 1, 1) * towards",
+            RIGHT,
+        ),
+        (f"{ALONG} / {SQUARE} * towards", "that is the part along `towards`"),
+        (f"difference - {ALONG} * towards", "`towards` has a length of its own"),
+        (f"difference - {ALONG} / {SQUARE} ** 0.5 * towards", "divide by the square of the length"),
+        (
+            "difference - (difference * towards).sum() / (towards * towards).sum() * towards",
+            "you add up over the whole batch",
+        ),
+        ("difference - towards", "take away as much of `towards` as there is"),
+        (
+            f"difference - {ALONG} / (difference * difference).sum(dim=(1, 2, 3), keepdim=True)"
+            " * difference",
+            "you project the wrong way round",
+        ),
+        (f"difference + {ALONG} / {SQUARE} * towards", "a sign is the other way round: you add"),
     ),
 }

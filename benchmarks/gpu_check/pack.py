@@ -79,9 +79,9 @@ def _run(args: argparse.Namespace) -> int:
 def copy_tree(folder: Path) -> None:
     """Copy the code, and the lessons without what they show."""
     folder.mkdir(parents=True, exist_ok=True)
-    rubbish = shutil.ignore_patterns("__pycache__", ".*", "gpu_check.*")
+    left = shutil.ignore_patterns("__pycache__", ".*", "gpu_check.*", "*.png")
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, ignore=rubbish)
+        shutil.copytree(ROOT / name, folder / name, ignore=left)
     for name in FILES:
         shutil.copyfile(ROOT / name, folder / name)
     for path in (folder / "lessons").glob("*.ipynb"):

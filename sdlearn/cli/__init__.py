@@ -37,7 +37,7 @@ from ..util.out_of_memory import is_out_of_memory
 
 __all__ = ["COMMANDS", "entry", "main"]
 
-COMMANDS = ("generate", "lab", "explore", "doctor", "evaluate", "train")
+COMMANDS = ("generate", "lab", "explore", "doctor", "evaluate", "train", "kit")
 
 
 class _Parser(argparse.ArgumentParser):

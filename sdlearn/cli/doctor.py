@@ -200,7 +200,7 @@ def _image() -> Iterator[Finding]:
     from ..pipeline import load
 
     start = time.perf_counter()
-    sd = load("tiny")
+    sd = load("tiny", compile=None)
     [image] = sd.generate("a large red house on green grass", seeds=[7])
     seconds = time.perf_counter() - start
     contrast = int(np.ptp(np.asarray(image.convert("L"))))

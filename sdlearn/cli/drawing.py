@@ -122,14 +122,40 @@ def load_model(args: argparse.Namespace, device: Any = None) -> StableDiffusion:
     """The model that was asked for, on `device` where it is given."""
     from ..pipeline import load
 
-    return load(
+    device = args.device if device is None else device
+    return _load_light(args, device) or load(
         args.model,
-        device=args.device if device is None else device,
+        device=device,
         dtype=_dtype(args),
         memory=args.memory,
-        compile=args.compile,
+        compile=args.compile or (False if args.exact else None),
         safety_checker=False if args.no_safety_checker else None,
     )
+
+
+def _load_light(args: argparse.Namespace, device: Any) -> StableDiffusion | None:
+    """A model that can only draw and is loaded in less time; None where more was asked for."""
+    import torch
+
+    from ..models.defaults import defaults_of
+    from ..models.device import pick_device, pick_dtype
+    from ..models.light import load_light
+    from ..models.loading import find_folder
+    from ..pipeline import StableDiffusion
+
+    where = pick_device() if device is None else torch.device(device)
+    dtype = pick_dtype(_dtype(args), where)
+    if args.exact or args.image is not None or args.memory is not None:
+        return None
+    if where.type != "cpu" or dtype != torch.float32:
+        return None
+    folder = find_folder(args.model, dtype, checker=not args.no_safety_checker)
+    if (parts := load_light(folder)) is None:
+        return None
+    how: dict[str, Any] = {"device": where, "folder": folder, "defaults": defaults_of(folder)}
+    sd = StableDiffusion(args.model, **parts._asdict(), **how)
+    sides = args.size or sd.size or (1, 1)
+    return None if any(side // sd.vae_scale_factor % parts.unet.divisor for side in sides) else sd
 
 
 def batch_size(sd: StableDiffusion, args: argparse.Namespace) -> int:
@@ -214,6 +240,7 @@ def describe(job: Job, args: argparse.Namespace) -> dict[str, str]:
         "strength": "none" if args.strength is None else str(args.strength),
         "mask": str(args.mask or "none"),
         "dtype": args.dtype or "the device's usual",
+        "exact": "yes" if args.exact else "no",
         "safety_checker": "left out" if args.no_safety_checker else OWN,
         "model": args.model,
     }

@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", type=Path, metavar="FILE", help="write everything that was measured")
     add("--figures", type=Path, metavar="FOLDER", help="draw what was measured, as PNGs")
     add("--force", action="store_true", help="replace files that are there already")
+    add("--exact", action="store_true", help="draw with torch, not with ONNX Runtime on a CPU")
     add("--judge", type=Path, metavar="FOLDER", help="another judge than the shipped one")
     add("--quick", action="store_true", help="few prompts and few images: does it work at all?")
 
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
             chosen[field.name] = tuple(value) if isinstance(value, list) else value
     settings = Settings(**chosen)
     _check_paths(args)  # before the work, which may take an hour
-    report = evaluate(load(args.model), load_judge(args.judge), settings, progress=progress_bar)
+    sd = load(args.model, compile=False if args.exact else None)
+    report = evaluate(sd, load_judge(args.judge), settings, progress=progress_bar)
     print(format_report(report))
     if args.json is not None:
         with write_atomically(args.json) as partial:

@@ -1,8 +1,9 @@
 """Show an explorer, or all of them, as a page of its own.
 
 There is no code on the page: it is for a projector, or for whoever would rather not see a notebook.
-Without a name all explorers are on one page, each behind a tab. The page can be reached from this
-computer only and needs no network. Ctrl-C stops it.
+Without a name the page begins with a map of the pipeline, on which each part leads to its explorer;
+all of them are behind tabs. The page can be reached from this computer only and needs no network.
+Closing it gives its memory back. Ctrl-C stops the server.
 
 names:
   cfg       How hard do the words pull?
@@ -11,17 +12,24 @@ names:
   tokens    What does the model read, and where does it look?
   mixer     What lies between two prompts?
   painter   What is in a latent?
+  sketch    What does the model make of a drawing?
 
 examples:
   sdlearn explore
   sdlearn explore cfg
   sdlearn explore painter --no-browser --port 8900   open the printed address yourself
-  (put ?theme=dark behind the address for a dark page)
+  (put ?theme=dark behind the address for a dark page; ?guidance_scale=9 and the like for other
+  settings, which the button "code" of an explorer writes out)
 """
 
 # The page is a notebook of two cells that Voilà runs and shows without its code. It lies in a
 # temporary folder that is deleted with the server. `sdlearn lab` opens `explorers.ipynb`, which has
 # the same explorers in JupyterLab.
+#
+# Each page has a kernel of half a gigabyte, which has to end with the page. A page that is closed
+# or reloaded says so to the server. Where it cannot (the browser crashed, the page was still
+# loading), the kernel ends once no page has been connected to it for AWAY_SECONDS. A page that is
+# open keeps its kernel, however long nobody touches it.
 
 from __future__ import annotations
 
@@ -41,6 +49,8 @@ if TYPE_CHECKING:
     import ipywidgets
     import nbformat
 
+    from ..widgets.map import MapLink
+
 
 class Shown(NamedTuple):
     """An explorer of `sdlearn.widgets` and how it is announced."""
@@ -48,17 +58,29 @@ class Shown(NamedTuple):
     kind: str  # the name of its class
     title: str
     question: str
+    areas: tuple[str, ...]  # the parts of the map that lead to it
 
 
 EXPLORERS = {
-    "cfg": Shown("CfgExplorer", "guidance", "How hard do the words pull?"),
-    "theatre": Shown("DenoisingTheatre", "denoising", "How does an image come out of noise?"),
-    "noise": Shown("NoiseExplorer", "noise", "How much of an image is left under noise?"),
-    "tokens": Shown("TokenExplorer", "tokens", "What does the model read, and where does it look?"),
-    "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?"),
-    "painter": Shown("LatentPainter", "painter", "What is in a latent?"),
+    "cfg": Shown("CfgExplorer", "guidance", "How hard do the words pull?", ("guidance",)),
+    "theatre": Shown(
+        "DenoisingTheatre", "denoising", "How does an image come out of noise?", ("loop", "reverse")
+    ),
+    "noise": Shown(
+        "NoiseExplorer", "noise", "How much of an image is left under noise?", ("forward",)
+    ),
+    "tokens": Shown(
+        "TokenExplorer", "tokens", "What does the model read, and where does it look?", ("tokens",)
+    ),
+    "mixer": Shown("PromptMixer", "mixer", "What lies between two prompts?", ("states",)),
+    "painter": Shown("LatentPainter", "painter", "What is in a latent?", ("vae",)),
+    "sketch": Shown(
+        "SketchExplorer", "sketch", "What does the model make of a drawing?", ("start",)
+    ),
 }
+MAP, HOW = "map", "Which part do you want to explore?"  # the first tab
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 50
+AWAY_SECONDS, LOOK_SECONDS = 120, 15  # a browser connects again within seconds, also after a sleep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
             "--Voila.port_retries=0",
             f"--Voila.ip={HOST}",
             f"--Voila.connection_dir_root={folder}",
+            f"--MappingKernelManager.cull_idle_timeout={AWAY_SECONDS}",
+            f"--MappingKernelManager.cull_interval={LOOK_SECONDS}",
             "--Application.log_level=ERROR",
             f"--show_tracebacks={args.debug}",
         ]
@@ -102,8 +126,8 @@ def page(name: str | None = None) -> nbformat.NotebookNode:
     if name is None:
         title, source = "Explorers", "from sdlearn.cli.explore import tabs\n\ntabs()"
     else:
-        kind, _, title = EXPLORERS[name]
-        source = f"from sdlearn import widgets\n\nwidgets.{kind}()"
+        kind, _, title, _ = EXPLORERS[name]
+        source = f"from sdlearn import widgets\n\nwidgets.{kind}.from_address()"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(
         cells=[new_markdown_cell(f"# {title}"), new_code_cell(source)],
@@ -112,31 +136,53 @@ def page(name: str | None = None) -> nbformat.NotebookNode:
 
 
 def tabs() -> ipywidgets.Tab:
-    """All explorers, each behind a tab; it is made when its tab is opened for the first time."""
+    """The map and all explorers, each behind a tab; it is made when its tab is first opened."""
     import html
 
     import ipywidgets
 
     from .. import widgets
+    from ..widgets.map import map_html
 
-    boxes = [ipywidgets.VBox() for _ in EXPLORERS]
-    tab = ipywidgets.Tab(boxes, titles=[shown.title for shown in EXPLORERS.values()])
+    def make(name: str) -> Any:
+        if name == MAP:
+            return ipywidgets.HTML(map_html(map_links()))
+        return getattr(widgets, EXPLORERS[name].kind)()
+
+    names = [MAP, *EXPLORERS]
+    questions = [HOW, *(shown.question for shown in EXPLORERS.values())]
+    boxes = [ipywidgets.VBox() for _ in names]
+    tab = ipywidgets.Tab(boxes, titles=[MAP, *(shown.title for shown in EXPLORERS.values())])
 
     def fill(_change: Any = None) -> None:
-        box, shown = list(zip(boxes, EXPLORERS.values(), strict=True))[tab.selected_index]
-        if box.children:
+        index = tab.selected_index
+        if boxes[index].children:
             return
         try:
-            explorer = getattr(widgets, shown.kind)()
+            content = make(names[index])
         except Exception as error:  # otherwise it would stand in the log of the kernel only
             sentence = html.escape(str(error) or type(error).__name__)
-            explorer = ipywidgets.HTML(f'<p role="status">{sentence}</p>')
-        box.children = [ipywidgets.HTML(f"<h2>{html.escape(shown.question)}</h2>"), explorer]
+            content = ipywidgets.HTML(f'<p role="status">{sentence}</p>')
+        title = ipywidgets.HTML(f"<h2>{html.escape(questions[index])}</h2>")
+        boxes[index].children = [title, content]
 
     tab.observe(fill, "selected_index")
     tab.selected_index = 0
     fill()
     return tab
+
+
+def map_links() -> list[MapLink]:
+    """A link for each part of the map; our template of the page opens the tab of its `title`."""
+    from ..viz.pipeline_map import AREAS
+    from ..widgets.map import MapLink
+
+    found = {area: shown for shown in EXPLORERS.values() for area in shown.areas}
+    return [
+        MapLink(area, f"#{found[area].title}", found[area].title, found[area].question)
+        for area in AREAS  # in their order, a part after what it lies on
+        if area in found
+    ]
 
 
 def pick_port(wanted: int | None = None) -> int:
@@ -157,12 +203,29 @@ def pick_port(wanted: int | None = None) -> int:
 
 
 def _server(*, browser: bool) -> Any:
-    """A Voilà with our template, which prints its address and leaves no file behind."""
+    """A Voilà with our template, which prints its address and leaves no file or kernel behind."""
+    from datetime import datetime, timezone
+
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from voila.app import Voila
+
+    class Kernels(AsyncMappingKernelManager):
+        def notify_disconnect(self, kernel_id: str) -> None:
+            """Count a kernel's idle time from here: its last message may be long ago."""
+            super().notify_disconnect(kernel_id)
+            if kernel_id in self:
+                kernel: Any = self.get_kernel(kernel_id)
+                kernel.last_activity = datetime.now(timezone.utc)
+
+    def let_it_say_goodbye(handler: Any, **_page: Any) -> None:
+        """Give a page the cookie without which its last message is refused; Voilà forgets it."""
+        _ = handler.xsrf_token  # reading it sets it
 
     class Server(Voila):
         def initialize(self, argv: list[str] | None = None) -> None:
             super().initialize(argv)
+            self.voila_configuration.multi_kernel_manager_class = Kernels
+            self.voila_configuration.prelaunch_hook = let_it_say_goodbye
             closed = getattr(signal, "SIGHUP", None)  # the terminal was; no such thing on Windows
             if closed and signal.getsignal(closed) != signal.SIG_IGN:  # as under nohup
                 signal.signal(closed, self._handle_signal_stop)

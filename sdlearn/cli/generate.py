@@ -42,6 +42,12 @@ PROMPTS = """\
 a file with a prompt a line (# begins a comment, - is standard input); draws every prompt with every
 seed, continues where it was stopped, and splits the work between the processes of 'accelerate
 launch'"""
+EXACT = """\
+draw with torch, the same bits as diffusers; otherwise ONNX Runtime draws on a CPU where a model has
+graphs for it, as tiny has, and a pixel may differ by one level of 255"""
+COMPILE = """\
+make any model faster: on a CPU with ONNX Runtime, for which graphs are made once, on a GPU with
+torch.compile, after a slow first image"""
 UNSAFE = "for teachers: do not make images black that the model's safety checker flags"
 
 
@@ -73,11 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"also save {drawing.FRAMES} predictions on the way",
     )
     add("--quiet", action="store_true", help="no progress bar")
-    add = parser.add_argument_group("the machine").add_argument
+    machine = parser.add_argument_group("the machine")
+    add, engine = machine.add_argument, machine.add_mutually_exclusive_group().add_argument
     add("--device", metavar="NAME", help="cuda, mps or cpu (default: the first that is here)")
     add("--dtype", choices=checks.DTYPES, help="default: float16 on cuda, float32 elsewhere")
     add("--memory", metavar="8GB", help="what it may take on cuda (default: what is free there)")
-    add("--compile", action="store_true", help="later images faster, the first one much slower")
+    engine("--exact", action="store_true", help=EXACT)
+    engine("--compile", action="store_true", help=COMPILE)
     add("--no-safety-checker", action="store_true", help=UNSAFE)
 
 

@@ -1,13 +1,15 @@
 """Open the lessons in JupyterLab.
 
-In a checkout they are opened where they lie; otherwise they are copied to a folder first (default:
-sdlearn-lessons). Your work is safe: a lesson that you changed is never written over. Rename it to
-get a fresh copy beside it.
+They are copied to a folder first (default: sdlearn-lessons), without their outputs: you see what
+a cell shows after you have predicted it. Your work is safe: a lesson that you changed is never
+written over. Rename it to get a fresh copy beside it.
 
 examples:
   sdlearn lab
   sdlearn lab my-course                  copy to my-course and open it
+  sdlearn lab lessons                    in a clone, open the originals, to change them
   sdlearn lab --no-browser --port 8899   on another machine: open the printed address yourself
+  sdlearn lab --ip 0.0.0.0 --no-browser  in a container: whoever has the printed token gets in
   sdlearn lab my-course --copy-only      only copy, for a teacher who prepares a folder
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -28,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="where your copies of the lessons are")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--port", type=int, help="port to listen on (default: 8888 or the next)")
+    parser.add_argument(
+        "--ip", metavar="ADDRESS", help="address to listen on (default: from this computer only)"
+    )
     parser.add_argument("--copy-only", action="store_true", help="copy the lessons and stop")
 
 
@@ -38,16 +44,34 @@ def run(args: argparse.Namespace) -> int:
             f"JupyterLab is not installed beside sdlearn; run: {sys.executable} -m pip install "
             "jupyterlab ipywidgets"
         )
-    stay = course.in_checkout() and args.folder is None and not args.copy_only
-    folder = course.lessons_folder() if stay else args.folder or Path("sdlearn-lessons")
-    if not stay:
+    check_address(args.ip, args.port)
+    folder = args.folder or Path("sdlearn-lessons")
+    if folder.resolve() != course.lessons_folder().resolve():
         _tell(course.copy_lessons(folder), folder)
     if args.copy_only:
         return 0
-    return _become(command(folder, browser=not args.no_browser, port=args.port))
+    return _become(command(folder, browser=not args.no_browser, port=args.port, ip=args.ip))
 
 
-def command(folder: Path, *, browser: bool = True, port: int | None = None) -> list[str]:
+def check_address(ip: str | None, port: int | None) -> None:
+    """Raise `ValueError` for what Jupyter answers with a traceback or with another port."""
+    if port is not None and not 0 <= port <= 65535:
+        raise ValueError(f"port must lie in 0..65535; got {port}")
+    if ip is None:
+        return
+    try:
+        [(family, kind, _, _, address), *_] = socket.getaddrinfo(ip, 0, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            f"ip must be an address of this computer, or 0.0.0.0 for all of them; got {ip!r}"
+        ) from error
+
+
+def command(
+    folder: Path, *, browser: bool = True, port: int | None = None, ip: str | None = None
+) -> list[str]:
     """The command line that opens `folder`, at its first lesson, in JupyterLab."""
     words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
     if notebooks := course.lessons():
@@ -56,6 +80,8 @@ def command(folder: Path, *, browser: bool = True, port: int | None = None) -> l
         words.append("--no-browser")
     if port is not None:
         words.append(f"--port={port}")
+    if ip is not None:
+        words.append(f"--ip={ip}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         words.append("--allow-root")  # a container: Jupyter refuses to start there without it
     return words

@@ -1,23 +1,39 @@
 """The lessons: where they lie, which there are, and copying them to a folder of the learner's own.
 
-In a checkout the lessons stand beside the package; a wheel carries them inside it. A copy is never
-written over something that a learner changed: what was copied is remembered by its SHA-256 in
-`.sdlearn-copied.json`, so an old copy that nobody touched is refreshed and any other file is kept.
+In a checkout the lessons stand beside the package; a wheel carries them inside it. Copies of
+notebooks come without outputs, so that what a cell shows is seen after its prediction, and without
+what is for tests: nbval's tags, and cells that claim what was measured, for a claim need not hold
+once a learner has changed something. A copy is never written over something that a learner changed:
+what was copied is remembered by its SHA-256 in `.sdlearn-copied.json`, so an old copy that nobody
+touched is refreshed and any other file is kept.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..util.files import sha256, write_atomically
+from .results import RESULTS
 
-__all__ = ["Copied", "Lesson", "copy_lessons", "in_checkout", "lessons", "lessons_folder"]
+__all__ = [
+    "Copied",
+    "Lesson",
+    "copy_lessons",
+    "in_checkout",
+    "is_claim",
+    "lessons",
+    "lessons_folder",
+]
 
 PACKAGE = Path(__file__).parents[1]
 MANIFEST = ".sdlearn-copied.json"
+CLAIMS = "claims"  # the tag of cells that only assert
+FOR_NBVAL = "nbval-"  # how tags begin that say which outputs tests compare
 
 
 @dataclass(frozen=True)
@@ -82,10 +98,11 @@ def copy_lessons(target: Path) -> Copied:
     target.mkdir(parents=True, exist_ok=True)
     known = _read_manifest(target)
     for name in _files(source):
-        original = sha256(source / name)
+        content = _content(source / name)
+        original = hashlib.sha256(content).hexdigest()
         kind = _compare(target / name, original, known.get(name))
         if kind in ("new", "refreshed"):
-            _write(target / name, (source / name).read_bytes())
+            _write(target / name, content)
         if kind != "kept":
             known[name] = original
         getattr(copied, kind).append(name)
@@ -94,8 +111,8 @@ def copy_lessons(target: Path) -> Copied:
 
 
 def _compare(path: Path, original: str, known: str | None) -> str:
-    """The list of `Copied` that a file belongs to; `original` and `known` are the SHA-256 of the
-    lesson and of the last copy.
+    """The list of `Copied` that a file belongs to; `original` and `known` are the SHA-256 of what
+    is to be copied and of the last copy.
     """
     if not path.exists():
         return "new"
@@ -105,11 +122,32 @@ def _compare(path: Path, original: str, known: str | None) -> str:
     return "refreshed" if here == known else "kept"
 
 
+def is_claim(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell of a lesson asserts what others have shown, for tests and not for learners."""
+    return CLAIMS in cell["metadata"].get("tags", ())
+
+
+def _content(path: Path) -> bytes:
+    """What is copied of a file: all of it, but of a notebook no outputs and nothing for tests."""
+    if path.suffix != ".ipynb":
+        return path.read_bytes()
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["cells"] = [cell for cell in notebook["cells"] if not is_claim(cell)]
+    for cell in notebook["cells"]:
+        if tags := cell["metadata"].pop("tags", None):
+            kept = [tag for tag in tags if not tag.startswith(FOR_NBVAL)]
+            cell["metadata"] |= {"tags": kept} if kept else {}
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def _files(source: Path) -> Iterator[str]:
     """Every file below `source` that belongs to the course, as a relative path with slashes."""
+    others = (".", "__pycache__", RESULTS)
     for path in sorted(source.rglob("*")):
         parts = path.relative_to(source).parts
-        if path.is_file() and not any(p.startswith((".", "__pycache__")) for p in parts):
+        if path.is_file() and not any(part.startswith(others) for part in parts):
             yield "/".join(parts)
 
 

@@ -3,6 +3,7 @@
 equations      adding noise, and one step back (DDPM, DDIM)
 guidance       the two predictions, put together
 loop           from noise to clean latents, one `Step` after the other
+ideal          the best guess of all, where the data are known
 editing        runs that begin at an image, or keep a part of one
 schedulers     diffusers' solvers by the names people know
 seeds          the noise that a seed stands for
@@ -27,6 +28,7 @@ from .equations import (
     x0_of,
 )
 from .guidance import apply_guidance, check_guidance_scale, rescale_guidance
+from .ideal import ideal_eps, ideal_x0
 from .interpolation import angle, lerp, slerp
 from .loop import Step, denoise_steps, predict_with_guidance
 from .schedulers import SCHEDULERS, build_scheduler, draws_noise, fresh_scheduler
@@ -53,6 +55,8 @@ __all__ = [
     "eps_of",
     "fresh_scheduler",
     "generators",
+    "ideal_eps",
+    "ideal_x0",
     "lerp",
     "mask_of_latents",
     "posterior",

@@ -7,7 +7,7 @@
 
 All operations come in the order of diffusers' pipelines for both, so the latents are the same, bit
 for bit. Where diffusers 0.42.1 is wrong this is right: its PNDM, begun in the middle, runs one step
-behind from the third call on and leaves noise in the image (`grid.PNDMScheduler`).
+behind from the third call on and leaves noise in the image (`solvers.PNDMScheduler`).
 Letters: B images, h w latent.
 """
 

@@ -1,11 +1,11 @@
 """Schedulers by the names people know, built fresh for every run, with every field written out.
 
-The solvers are diffusers' own, with DDIM and PNDM as `grid` has them. Three more traps of diffusers
-are avoided here. A scheduler keeps state from one run to the next, so every run gets a new one.
-`from_config` and diffusers' pipeline fill in or change fields that were left to their defaults, so
-every field is given explicitly. And some combinations of options and step counts end in NaN or in
-noise, so each is first tried on a small tensor with perfect predictions, and refused if that does
-not lead to the clean latents.
+The solvers are diffusers' own, with DDIM and PNDM as `solvers` has them. Three more traps of
+diffusers are avoided here. A scheduler keeps state from one run to the next, so every run gets a
+new one. `from_config` and diffusers' pipeline fill in or change fields that were left to their
+defaults, so every field is given explicitly. And some combinations of options and step counts end
+in NaN or in noise, so each is first tried on a small tensor with perfect predictions, and refused
+if that does not lead to the clean latents.
 
 A model's folder may name more classes (`CLASSES`).
 
@@ -40,6 +40,7 @@ import torch
 from torch import Generator, Tensor
 
 from .equations import PREDICTION_TYPES, pred_eps, velocity
+from .grid import drop_step_past_the_end
 from .seeds import generators, randn
 
 MOST_LEFT = 0.2  # standard deviation of the noise; a good run leaves 0.03 or less
@@ -155,12 +156,12 @@ def build_scheduler(name: str, like: Scheduler) -> Scheduler:
 
 
 def _class_of(name: str) -> Any:
-    """The class of that name in `grid` if there is one, otherwise diffusers'."""
+    """The class of that name in `solvers` if there is one, otherwise diffusers'."""
     import diffusers
 
-    from . import grid
+    from . import solvers
 
-    return getattr(grid if name in grid.__all__ else diffusers, name)
+    return getattr(solvers if name in solvers.__all__ else diffusers, name)
 
 
 def fresh_scheduler(
@@ -207,8 +208,6 @@ def fresh_scheduler(
 
 
 def _set_timesteps(scheduler: Scheduler, num_steps: int, device: Any = "cpu") -> None:
-    from .grid import drop_step_past_the_end
-
     scheduler.set_timesteps(num_steps, device=device)
     drop_step_past_the_end(scheduler)
 

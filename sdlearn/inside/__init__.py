@@ -5,6 +5,9 @@ from .anatomy import Anatomy, Part, anatomy, pixel_unet
 from .anatomy_figure import anatomy_figure
 from .architecture import ARCHITECTURES, SD15
 from .attention import AttentionMap, record_attention, token_positions, word_maps
+from .attention_figure import attention_figure
+from .trace import trace
+from .unet_figure import unet_figure
 
 __all__ = [
     "ARCHITECTURES",
@@ -14,9 +17,12 @@ __all__ = [
     "AttentionMap",
     "anatomy",
     "anatomy_figure",
+    "attention_figure",
     "pixel_unet",
     "record_attention",
     "token_positions",
+    "trace",
+    "unet_figure",
     "with_fixed_timestep",
     "without_skips",
     "word_maps",

@@ -25,7 +25,27 @@ from ..util.checks import check_number
 from .lora_files import LowRank, read_lora
 from .tokenizing import continuation
 
-__all__ = ["add_lora", "add_token", "check_weight", "remove_loras", "set_weights"]
+__all__ = [
+    "add_lora",
+    "add_token",
+    "check_weight",
+    "remove_loras",
+    "set_weights",
+    "shipped_adapter",
+]
+
+SHIPPED = Path(__file__).parents[1] / "weights" / "adapters"  # made by `sdlearn train lora`
+
+
+def shipped_adapter(name: str) -> Path:
+    """The file of an adapter of the tiny model that comes with sdlearn, such as "snowman-lora".
+
+    Raises `ValueError` with the names that there are for any other.
+    """
+    known = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
+    if name not in known:
+        raise ValueError(f"name must be one of {', '.join(known) or 'none'}; got {name!r}")
+    return SHIPPED / f"{name}.safetensors"
 
 
 def check_weight(weight: float, name: str = "weight") -> float:

@@ -1,54 +1,47 @@
-"""Faster calls of the two networks that take most of the time: the U-Net and the VAE's decoder.
+"""Faster calls of the networks, by another engine than torch's own.
 
 On a GPU, torch.compile generates new code. It is much faster, but takes a minute or more for the
 first image of each size and number, and rounds differently: an image may differ by a grey level.
 Code that watches or changes layers (`sdlearn.inside`) runs the plain model (`as_written`).
 
-On the CPU, the operations of a call are recorded and replayed (`playback`). That gives the same
-bits, takes a second for the first image and needs no C++ compiler. The tiny model becomes a quarter
-faster; a large model gains little, because Python takes only a small part of its time.
-
-Where the time of an image goes, in ms: tiny model, 20 steps, guidance 3, fp32, two CPU cores,
-measured by `python -m benchmarks --profile`, with and without `--compile`:
-
-    stage                     plain   compiled
-    text encoder                  4          4
-    U-Net, 20 calls             397        291   of a call's 20: convolutions 9, linear layers 3,
-    guidance and scheduler        5          6   attention 1, norms 1; Python and torch around
-    VAE decoder                  15         14   them 5, which compiling takes away, and keys and
-    the rest                      2          2   values of the text 0.5, which it keeps
-    together                    423        317
-
-What remains is the work of torch's kernels, at a quarter of what the cores can do. We tried
-channels_last and packing the convolutions' weights for oneDNN in advance, without gain. Inductor's
-packing makes them a third faster, but rounds differently.
+On the CPU, ONNX Runtime runs text encoder, U-Net and decoder in float32 (`engine`). It rounds
+differently, too. The graphs of the tiny model lie beside its weights; those of other models are
+made at the first time, with the extra "onnx" (`graphs`). The engine has the weights in a form of
+its own, so they take their memory twice. The command line and the explorers ask for it only where
+nothing is left to be made: `compile=None`.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from .playback import Playback
+from .engine import Engine
+from .graphs import FOLDERS, find_graph, network_of, ready_graph
 
-__all__ = ["as_written", "check_compile", "compile_parts"]
-
-
-def check_compile(wanted: bool) -> None:
-    """Raise `TypeError` for a `compile` that is neither True nor False."""
-    if not isinstance(wanted, bool):
-        raise TypeError(f"compile must be True or False; got {wanted!r}")
+__all__ = ["as_written", "check_compile", "compile_if_ready", "compile_parts"]
 
 
-def compile_parts(unet: Any, vae: Any, device: torch.device, offload: str) -> None:
-    """Make both faster in place; the compiling happens at the first call.
+def check_compile(wanted: bool | None) -> None:
+    """Raise `TypeError` for a `compile` that is neither True nor False nor None."""
+    if not (wanted is None or isinstance(wanted, bool)):
+        raise TypeError(f"compile must be True, False or None; got {wanted!r}")
 
-    Raises `ValueError` when weights are moved to the device and back (`MemoryPlan.offload`), as
-    compiled code needs them to stay in place.
+
+def compile_parts(
+    parts: Mapping[str, Any], folder: Path, device: torch.device, offload: str
+) -> None:
+    """Make "text_encoder", "unet" and "vae" of the model in `folder` faster in place.
+
+    Where that is not possible on the CPU, a sentence on stderr says why, and torch runs the part as
+    it is written. Raises `ValueError` when weights are moved to the device and back
+    (`MemoryPlan.offload`), as compiled code needs them to stay in place.
     """
     if offload != "none":
         raise ValueError(
@@ -56,11 +49,50 @@ def compile_parts(unet: Any, vae: Any, device: torch.device, offload: str) -> No
             "give more memory, or leave compile out"
         )
     if device.type == "cpu":
-        unet.forward = Playback(unet, steady="encoder_hidden_states")
-        vae.decoder.forward = Playback(vae.decoder)
+        try:
+            _require_engine(parts)
+            _use_engine(parts, {p: find_graph(p, parts[h], folder) for p, h in FOLDERS.items()})
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            print(f"sdlearn: compile=True leaves this model to torch: {reason}", file=sys.stderr)
     else:
-        unet.compile()
-        vae.decoder.compile()
+        parts["unet"].compile()
+        parts["vae"].decoder.compile()
+
+
+def compile_if_ready(parts: Mapping[str, Any], folder: Path, device: torch.device) -> None:
+    """Make the parts faster in place where that takes no time: on a CPU, with graphs that exist.
+
+    Elsewhere nothing happens, and nothing is said.
+    """
+    try:
+        if device.type == "cpu":
+            _require_engine(parts)
+            ready = {part: ready_graph(part, parts[h], folder) for part, h in FOLDERS.items()}
+            graphs = {part: graph for part, graph in ready.items() if graph is not None}
+            if len(graphs) == len(FOLDERS):
+                _use_engine(parts, graphs)
+    except (ImportError, RuntimeError):
+        return
+
+
+def _require_engine(parts: Mapping[str, Any]) -> None:
+    """Raise `ImportError` or `RuntimeError` where ONNX Runtime cannot run the parts."""
+    import onnxruntime  # noqa: F401
+
+    if parts["unet"].dtype != torch.float32:
+        raise RuntimeError(f"on a CPU it wants float32, and this is {parts['unet'].dtype}")
+    if parts["unet"].config.time_cond_proj_dim:
+        raise RuntimeError("a distilled U-Net has one input more than our graphs")
+
+
+def _use_engine(parts: Mapping[str, Any], graphs: Mapping[str, Path]) -> None:
+    """Let ONNX Runtime run all three networks."""
+    for part, graph in graphs.items():
+        model = parts[FOLDERS[part]]
+        levels = len(model.config.block_out_channels) if part == "unet" else 1
+        network = network_of(part, model)
+        network.forward = Engine(network, part, graph, factor=2 ** (levels - 1))
 
 
 _eager_lock = threading.Lock()

@@ -2,7 +2,7 @@
 
 `diffusers.StableDiffusionPipeline.from_pretrained(folder)` loads the result as it is, with older
 libraries, too (`for_every_stack`). Beside the standard parts lie `clip/` (both towers, for the
-lessons), `judge/` and `checksums.json`.
+lessons), `judge/` and `checksums.json`, and after `export_graphs` also `graphs/`, for ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, CLIPTokenizer
 
 from ..evaluation.judge import Judge, save_judge
 from ..models.defaults import write_defaults
+from ..models.graphs import FOLDERS, GRAPHS, export_graph, name_for
+from ..models.loading import load_parts
 from ..util.files import copy_mode_to_weights, sha256
 from .unet import build_scheduler
 
 README = "README.md"  # written by hand, not part of what training makes
+OF_READING = ("_name_or_path", "is_local", "local_files_only")  # fields of configs
 
 
 def export(
@@ -54,10 +58,29 @@ def export(
     copy_mode_to_weights(building, building / "model_index.json")
     if (folder / README).exists():
         shutil.copy2(folder / README, building)
-    _forget_where_it_was_made(building)
+    if (folder / GRAPHS).is_dir():  # new weights of the same shapes fit them
+        shutil.copytree(folder / GRAPHS, building / GRAPHS)
+    _forget_where_it_was_read(building)
     write_json(building / "checksums.json", checksums(building))
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)
+
+
+def export_graphs(folder: Path) -> None:
+    """Write the graphs of the model in `folder` that `load(folder, compile=True)` runs.
+
+    They replace those that are there. Raises `ImportError` without the extra "onnx".
+    """
+    parts = load_parts(folder, torch.float32)
+    made = {}
+    for part, home in FOLDERS.items():
+        model = getattr(parts, home)
+        made[name_for(part, model, folder)] = export_graph(part, model)
+    shutil.rmtree(folder / GRAPHS, ignore_errors=True)
+    (folder / GRAPHS).mkdir()
+    for name, graph in made.items():
+        (folder / GRAPHS / name).write_bytes(graph)
+    write_json(folder / "checksums.json", checksums(folder))
 
 
 def for_every_stack(folder: Path) -> None:
@@ -92,12 +115,16 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _forget_where_it_was_made(folder: Path) -> None:
-    """diffusers notes in a config the folder that the part was read from; it says nothing here."""
-    for path in folder.glob("*/config.json"):
+def _forget_where_it_was_read(folder: Path) -> None:
+    """Libraries note in a config where and how the part was read, which says nothing here.
+
+    The same model, exported in another place or without a network, then has the same files.
+    """
+    for path in folder.glob("*/*config.json"):
         config = json.loads(path.read_text(encoding="utf-8"))
-        if config.pop("_name_or_path", None) is not None:
-            write_json(path, config)
+        kept = {name: value for name, value in config.items() if name not in OF_READING}
+        if kept != config:
+            write_json(path, kept)
 
 
 def checksums(folder: Path) -> dict[str, str]:

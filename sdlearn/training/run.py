@@ -7,7 +7,6 @@ clone, and everything in it can be made again by `sdlearn train all`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -19,14 +18,16 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPModel
 
+from ..util.files import cache_folder
 from ..util.processes import this_process
-from . import clip, judge, unet, vae
+from . import adapters, clip, icons, judge, unet, vae
 from .data import RenderedImages
 from .loop import Batch, TrainingConfig, train_model
 
 LOG_EVERY = 20  # steps
 PARTS = {"vae": vae.CONFIG, "decoder": vae.DECODER_CONFIG, "clip": clip.CONFIG}
-PARTS |= {"judge": judge.CONFIG, "unet": unet.CONFIG}
+PARTS |= {"judge": judge.CONFIG, "unet": unet.CONFIG, "icons": icons.CONFIG}
+PARTS |= {"lora": adapters.LORA_CONFIG, "textual-inversion": adapters.WORD_CONFIG}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _load(kind: type[Part], folder: Path) -> Part:
 
 def default_folder() -> Path:
     """`$XDG_CACHE_HOME/sdlearn/training`, by default under the home folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sdlearn" / "training"
+    return cache_folder("training")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and checksums."""
+"""Files that are written completely or not at all, checksums, and the user's cache."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def cache_folder(name: str) -> Path:
+    """`$XDG_CACHE_HOME/sdlearn/NAME`, by default under the home folder; it may not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sdlearn" / name
 
 
 def partial_path(path: Path) -> Path:

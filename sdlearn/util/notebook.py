@@ -26,3 +26,8 @@ def is_interactive() -> bool:
         return True
     request = kernel.get_parent("shell") or {}
     return bool(request.get("content", {}).get("allow_stdin", True))
+
+
+def is_saved() -> bool:
+    """Whether what a cell shows may be saved with its notebook. A page of Voilà saves nothing."""
+    return "VOILA_BASE_URL" not in os.environ

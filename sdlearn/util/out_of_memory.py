@@ -1,7 +1,8 @@
 """When memory runs out: one sentence that says what was asked for and what to try instead.
 
-torch raises a class of its own on cuda, and a plain `RuntimeError` on the CPU. Both become a
-`MemoryError` here. How a model gets by with less memory is in `sdlearn.models.memory`.
+torch raises a class of its own on cuda, and a plain `RuntimeError` on the CPU, as `models.engine`
+does for ONNX Runtime. They become a `MemoryError` here. How a model gets by with less memory is in
+`sdlearn.models.memory`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ WORDS = (
     "CUBLAS_STATUS_NOT_INITIALIZED",  # the same in its first call
     "CUDNN_STATUS_ALLOC_FAILED",
     "unable to find an engine to execute this computation",  # cuDNN, likewise
+    "bad_alloc",  # ONNX Runtime
+    "bad allocation",  # ONNX Runtime on Windows
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is what torch raises when no memory is left."""
+    """Whether `error` is what torch or ONNX Runtime raises when no memory is left."""
     return any(word in str(error) for word in WORDS)
 
 

@@ -12,11 +12,15 @@ from .charts import bars, curves
 from .figure import PALETTE, Sheet
 from .images import channels, filmstrip, grid, heatmap, show
 from .matrix import matrix
+from .pipeline_map import Trace, pipeline_map
+from .plane import Panel, plane
 from .tokens import tokens
 
 __all__ = [
     "PALETTE",
+    "Panel",
     "Sheet",
+    "Trace",
     "bars",
     "channels",
     "curves",
@@ -24,6 +28,8 @@ __all__ = [
     "grid",
     "heatmap",
     "matrix",
+    "pipeline_map",
+    "plane",
     "show",
     "to_tensor",
     "tokens",

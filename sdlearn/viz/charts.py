@@ -1,6 +1,7 @@
 """Charts: curves over an axis, each named where it ends, and horizontal bars with their numbers.
 
 Curves are told apart by colour and by line style. `marks` are vertical dashed lines with a name.
+`guesses` are hollow diamonds: what somebody predicted, beside what was measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ LEAST = (120, 80)  # pixels of a page, or there is nothing to see of a chart
 BAR_PITCH = 34  # pixels from one bar to the next
 BAR_WIDTH, BAR_FRAME = 560, 68  # the page, and what of it is above and below the bars
 NAME_WIDTH = 190  # pixels of a bar's name, in lines
+GUESS = "◇ your guess"
 
 
 def curves(
@@ -42,6 +44,7 @@ def curves(
     title: str = "",
     log: str = "",
     marks: Mapping[str, float] | None = None,
+    guesses: Mapping[str, Mapping[float, float]] | None = None,
     limits: Pair | None = None,
     size: Pair = (560, 300),
     alt: str | None = None,
@@ -51,22 +54,27 @@ def curves(
 
     `x` is one sequence of numbers for all, or a mapping with one for each name in `series`. `log`
     names the axes that are logarithmic: "", "x", "y" or "xy". `marks` are vertical dashed lines,
-    name → place. `limits` of the y axis are (low, high); `size` is in pixels of the screen. On an
-    `ax` of your own, names stand in a legend and `size` has no effect.
+    name → place. `guesses` of a curve, its name → {x: y}, are drawn in its colour. `limits` of the
+    y axis are (low, high), and a guess beyond them stands at the edge; `size` is in pixels of the
+    screen. On an `ax` of your own, names stand in a legend and `size` has no effect.
 
     Raises `ValueError` when numbers are missing, not finite, of different lengths, or not above
-    0 on a logarithmic axis.
+    0 on a logarithmic axis, and for guesses of a curve that is not there.
     """
     lines = _pair(x, series)
     places = _check_marks(marks)
+    points = _guessed_points(guesses or {}, lines)
     limits = None if limits is None else check_limits(limits)
     _check_log(log, lines, places, limits)
-    alt = alt or _describe_curves(lines, xlabel, ylabel, places)
+    told = {f"{name} at {format_number(x)}": y for name, x, y in points}
+    alt = alt or _describe_curves(lines, xlabel, ylabel, places) + _describe_guesses(told)
     own = ax is not None
     ax = _dressed(ax or _new_axes(size, alt), "y")
     _draw_curves(ax, lines, log, limits)
     _draw_marks(ax, places)
-    ax.set_xlabel(xlabel, **LARGE)
+    for name, at, guess in points:
+        _draw_guess(ax, at, _within(guess, ax.get_ylim()), COLOURS[list(lines).index(name)])
+    ax.set_xlabel(_with_guess(xlabel, bool(points)), **LARGE)
     ax.set_ylabel(ylabel, **LARGE)
     if own:
         ax.set_title(title, **LARGE)
@@ -88,6 +96,7 @@ def bars(
     xlabel: str,
     limits: Pair | None = None,
     marks: Mapping[str, float] | None = None,
+    guesses: Mapping[str, float] | None = None,
     size: Pair | None = None,
     alt: str | None = None,
     ax: Axes | None = None,
@@ -95,18 +104,24 @@ def bars(
     """Horizontal bars from 0, in order from the top, each with its name and its number.
 
     `limits` of the value axis are (low, high) and hold 0, all values and all marks. `marks` are
-    vertical dashed lines, name → place. `size` is in pixels of the screen, by default as high as
-    the bars need; on an `ax` of your own it has no effect.
+    vertical dashed lines, name → place. `guesses` are predictions of some of the bars, by their
+    names; beyond the limits they stand at the edge. `size` is in pixels of the screen, by default
+    as high as the bars need; on an `ax` of your own it has no effect.
 
-    Raises `ValueError` for values that are not finite or beyond the limits.
+    Raises `ValueError` for values that are not finite or beyond the limits, and for guesses of a
+    bar that is not there.
     """
     if not isinstance(values, Mapping) or not values:
         raise ValueError(f"values must map at least one name to a number; got {values!r}")
     numbers = [float(to_numbers(v, f"values[{n!r}]", (0,))) for n, v in values.items()]
     places = _check_marks(marks)
-    limits = _bar_limits([0.0, *numbers, *places.values()], limits)
+    guessed = dict(_check_guesses(guesses or {}, "guesses"))
+    _check_names(guessed, values)
+    beyond = () if limits else guessed.values()
+    limits = _bar_limits([0.0, *numbers, *places.values(), *beyond], limits)
     listed = "; ".join(f"{n}: {format_number(x)}" for n, x in zip(values, numbers, strict=True))
-    alt = alt or " ".join([f"{xlabel}. {listed}.", *_describe_marks(places)])
+    described = " ".join([f"{xlabel}. {listed}.", *_describe_marks(places)])
+    alt = alt or described + _describe_guesses(guessed)
     names = [wrap(str(name), NAME_WIDTH) for name in values]
     own = ax is not None
     if size is None:
@@ -116,7 +131,9 @@ def bars(
     _draw_bars(ax, names, numbers)
     _draw_marks(ax, places)
     ax.set_xlim(limits)
-    ax.set_xlabel(xlabel, **LARGE)
+    for name, guess in guessed.items():
+        _draw_guess(ax, _within(guess, limits), list(values).index(name), COLOURS[1])
+    ax.set_xlabel(_with_guess(xlabel, bool(guessed)), **LARGE)
     if not own:
         _name_marks(ax, places)
     return figure_of(ax)
@@ -125,7 +142,7 @@ def bars(
 def _new_axes(size: Pair, alt: str) -> Axes:
     if size[0] < LEAST[0] or size[1] < LEAST[1]:
         raise ValueError(f"size must leave room for a chart beside its texts; got {size}")
-    return Sheet(*size, alt, few_colours=True).add_subplot()
+    return Sheet(*size, alt, colours=256).add_subplot()
 
 
 def _dressed(ax: Axes, grid: Literal["x", "y"]) -> Axes:
@@ -182,6 +199,20 @@ def _draw_bars(ax: Axes, names: list[str], numbers: list[float]) -> None:
 def _draw_marks(ax: Axes, marks: dict[str, float]) -> None:
     for name, x in marks.items():
         ax.axvline(x, label=name, color=FAINT, lw=1.2, ls=(0, (4, 3)), clip_on=False)
+
+
+def _draw_guess(ax: Axes, x: float, y: float, colour: str) -> None:
+    style: Any = {"ms": 9, "mfc": "none", "mec": colour, "mew": 2, "clip_on": False, "zorder": 5}
+    ax.plot(x, y, "D", **style)
+
+
+def _with_guess(label: str, has_guesses: bool) -> str:
+    """The label of an axis, which also says what the diamonds are."""
+    return f"{label}   {GUESS}" if has_guesses else label
+
+
+def _within(value: float, limits: Pair) -> float:
+    return min(max(value, min(limits)), max(limits))
 
 
 def _name_marks(ax: Axes, marks: dict[str, float]) -> None:
@@ -284,6 +315,31 @@ def _check_marks(marks: Mapping[str, float] | None) -> dict[str, float]:
     return {str(name): float(to_numbers(x, f"marks[{name!r}]", (0,))) for name, x in pairs}
 
 
+def _check_guesses(guesses: Mapping[Any, float], name: str) -> list[tuple[Any, float]]:
+    """What each guess is of, and its number; raises `ValueError` where there is none."""
+    if not isinstance(guesses, Mapping):
+        raise ValueError(f"{name} must map what is guessed to numbers; got {guesses!r}")
+    return [(of, float(to_numbers(x, f"{name}[{of!r}]", (0,)))) for of, x in guesses.items()]
+
+
+def _guessed_points(
+    guesses: Mapping[str, Mapping[float, float]], lines: Mapping[str, Curve]
+) -> list[tuple[str, float, float]]:
+    """The curve, x and y of each guess."""
+    _check_names(guesses, lines)
+    return [
+        (name, x, y)
+        for name, pairs in guesses.items()
+        for x, y in _check_guesses(pairs, f"guesses[{name!r}]")
+    ]
+
+
+def _check_names(guesses: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
+    for name in guesses:
+        if name not in shown:
+            raise ValueError(f"guesses must be of {', '.join(map(str, shown))}; got {name!r}")
+
+
 def _bar_limits(shown: list[float], limits: Pair | None) -> Pair:
     low, high = min(shown), max(shown)
     if limits is None:
@@ -315,3 +371,9 @@ def _describe_marks(marks: dict[str, float]) -> list[str]:
     """For an alternative text: one sentence on the marks, or none."""
     listed = "; ".join(f"{name} at {format_number(x)}" for name, x in marks.items())
     return [f"Marked: {listed}."] if marks else []
+
+
+def _describe_guesses(guesses: Mapping[Any, float]) -> str:
+    """For an alternative text: one more sentence on the guesses, or nothing."""
+    listed = "; ".join(f"{name}: {format_number(x)}" for name, x in guesses.items())
+    return f" Your guesses: {listed}." if guesses else ""

@@ -42,15 +42,24 @@ class Sheet(Figure):
     """A `Figure` of `width` x `height` that a notebook shows as one PNG with `alt` text.
 
     Draw on it as on any other: `ax = Sheet(600, 300, alt="...").add_subplot()`. Pyplot does not
-    know of it, so it is shown once and needs no closing. A chart, with `few_colours`, is stored
-    with a palette, which takes half of the bytes and changes no more than the edges of letters.
+    know of it, so it is shown once and needs no closing. With `colours`, at most 256, it is stored
+    with a palette of so many, which takes half of the bytes; of a chart, it changes no more than
+    the edges of letters.
     """
 
-    def __init__(self, width: float, height: float, alt: str, *, few_colours: bool = False) -> None:
+    def __init__(
+        self,
+        width: float,
+        height: float,
+        alt: str,
+        *,
+        colours: int | None = None,
+        paper: str = "white",
+    ) -> None:
         inches = (width / SCREEN_DPI, height / SCREEN_DPI)
-        super().__init__(figsize=inches, dpi=SHARPNESS * SCREEN_DPI, facecolor="white")
+        super().__init__(figsize=inches, dpi=SHARPNESS * SCREEN_DPI, facecolor=paper)
         self.alt = alt
-        self.few_colours = few_colours
+        self.colours = colours
 
     def fit_cells(self, columns: int, width: float, height: float, *, gap: float = GAP) -> Sheet:
         """Resize the page until its subplots, in rows of `columns`, have this size; return it.
@@ -75,12 +84,13 @@ class Sheet(Figure):
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, str], dict[str, dict[str, object]]]:
+    ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         canvas = FigureCanvasAgg(self)
         canvas.draw()
         image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])  # no alpha: smaller
-        if self.few_colours:
-            image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        if self.colours:
+            how = Image.Quantize.MEDIANCUT
+            image = image.quantize(self.colours, how, dither=Image.Dither.NONE)
         note, file = PngInfo(), io.BytesIO()
         note.add_text("Description", self.alt)
         image.save(file, format="PNG", optimize=True, pnginfo=note)

@@ -9,6 +9,7 @@ from .mixer import PromptMixer
 from .noise import NoiseExplorer
 from .painter import LatentPainter
 from .picker import ImagePicker
+from .sketch import SketchExplorer
 from .theatre import DenoisingTheatre
 from .tokens import TokenExplorer
 
@@ -18,6 +19,7 @@ denoising_theatre = DenoisingTheatre
 latent_painter = LatentPainter
 noise_explorer = NoiseExplorer
 prompt_mixer = PromptMixer
+sketch_explorer = SketchExplorer
 token_explorer = TokenExplorer
 
 __all__ = [
@@ -28,11 +30,13 @@ __all__ = [
     "LatentPainter",
     "NoiseExplorer",
     "PromptMixer",
+    "SketchExplorer",
     "TokenExplorer",
     "cfg_explorer",
     "denoising_theatre",
     "latent_painter",
     "noise_explorer",
     "prompt_mixer",
+    "sketch_explorer",
     "token_explorer",
 ]

@@ -4,8 +4,8 @@
         seed = controls.seed(7)
         t = controls.whole("timestep t", 0, 999, value=300)
 
-Every control has a label and can be used with the keyboard. Sliders and texts report when they are
-let go of or entered, with `live` also while they move.
+Every control has a label and can be used with the keyboard. Texts report when they are
+entered, sliders when they are let go of, with `live` also while they move.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ __all__ = ["another_seed", "button", "choice", "decimal", "hidden", "seed", "tex
 Trait = TypeVar("Trait", bound="traitlets.TraitType[Any, Any]")
 
 HIGHEST_SEED = 2**31 - 1
-WIDE = "min(100%, 640px)"  # for a projector
-LABEL = {"description_width": "130px"}
+WIDTH = "auto"  # of the column of controls
+LABEL = {"description_width": "8em"}  # in letters: a presenter's are larger
+TEXT_LABEL = {"description_width": "9em"}
 PROMPT_HINT = "such as: a cat in the rain, as a watercolour; then Enter"
 
 
-def _setting(trait: Trait, kind: Any, label: str, width: str, **options: Any) -> Trait:
+def _setting(trait: Trait, kind: Any, label: str, **options: Any) -> Trait:
     """The trait, with a function that makes its control."""
-    layout = {"width": width}
-    return trait.tag(control=lambda: kind(description=label, style=LABEL, layout=layout, **options))
+    options = {"style": LABEL, "layout": {"width": WIDTH}, **options}
+    return trait.tag(control=lambda: kind(description=label, **options))
 
 
 def hidden(trait: Trait) -> Trait:
@@ -43,7 +44,8 @@ def text(
 ) -> traitlets.Unicode[str, str | bytes]:
     """A line of text, which counts when Enter is pressed or the box is left."""
     trait = traitlets.Unicode(value)
-    return _setting(trait, widgets.Text, label, WIDE, placeholder=hint, continuous_update=False)
+    options = {"placeholder": hint, "continuous_update": False, "style": TEXT_LABEL}
+    return _setting(trait, widgets.Text, label, **options)
 
 
 def whole(
@@ -55,30 +57,30 @@ def whole(
     """
     trait = traitlets.Int(low if value is None else value, min=low, max=high)
     top = low + 1 if high is None else high
-    options = {"value": low, "min": low, "max": top, "continuous_update": live}
-    return _setting(trait, widgets.IntSlider, label, WIDE, **options)
+    options = {"value": low, "min": low, "max": top, "continuous_update": live, "style": {}}
+    return _setting(trait, widgets.IntSlider, label, **options)
 
 
 def decimal(
     label: str, low: float, high: float, step: float, *, value: float = 0.0, live: bool = False
 ) -> traitlets.Float[float, float]:
     """A slider over decimal numbers."""
-    options: dict[str, Any] = {"value": low, "min": low, "max": high, "step": step}
+    options: dict[str, Any] = {"value": low, "min": low, "max": high, "step": step, "style": {}}
     options |= {"continuous_update": live, "readout_format": ".2f" if step < 0.1 else ".1f"}
     trait = traitlets.Float(value, min=low, max=high)
-    return _setting(trait, widgets.FloatSlider, label, WIDE, **options)
+    return _setting(trait, widgets.FloatSlider, label, **options)
 
 
 def choice(label: str, options: Sequence[str]) -> traitlets.Enum[str]:
     """One of several words, from a menu; the first one at the beginning."""
     trait = traitlets.Enum(options, options[0])
-    return _setting(trait, widgets.Dropdown, label, "320px", options=options)
+    return _setting(trait, widgets.Dropdown, label, options=options)
 
 
 def seed(value: int, label: str = "seed") -> traitlets.Int[int, int]:
     """A box for a seed, a whole number from 0."""
     trait = traitlets.Int(value, min=0, max=HIGHEST_SEED)
-    return _setting(trait, widgets.BoundedIntText, label, "260px", min=0, max=HIGHEST_SEED)
+    return _setting(trait, widgets.BoundedIntText, label, min=0, max=HIGHEST_SEED)
 
 
 def button(label: str, tooltip: str, action: Callable[[], Any]) -> widgets.Button:

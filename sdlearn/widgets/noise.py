@@ -23,12 +23,14 @@ from ..diffusion.seeds import randn
 from ..pipeline import to_pil
 from ..world import Scene, Thing
 from . import controls, shared
+from . import page as layout
 from .base import PanelUpdate, Settings
 from .shared import OWN, first_image, image_html
 
 __all__ = ["NoiseExplorer"]
 
 WIDTH = 256  # pixels of the screen for an image
+HALFWAY_SHARES = (75, 50, 25, 5)  # per cent
 CHART_SIZE = (400, 260)
 SNR_LIMITS = (1e-4, 1e5)  # the cosine ends at 1e-9, where there is nothing to see
 
@@ -42,8 +44,13 @@ class NoiseExplorer(shared.ImageExplorer):
     "alpha_bar" and "snr"; "title". Panels are updated also while the slider moves.
     """
 
-    PANELS = ("pixels", "latents", "numbers", "alpha_bar", "snr")
+    PANELS = ("clean", "pixels", "latents", "numbers", "alpha_bar", "snr")
     SCENE = Scene((Thing("cat", "white", position="right"),), time="sunset", sky="rainbow")
+    QUESTION = (
+        "Half of the timesteps are over. About how much of the variance is then still image, with "
+        "this schedule?"
+    )
+    CHOICES = tuple(f"{share} %" for share in HALFWAY_SHARES)
 
     t = controls.whole("timestep t", 0, value=300, live=True)
     seed = controls.seed(7)
@@ -57,6 +64,10 @@ class NoiseExplorer(shared.ImageExplorer):
 
     def buttons(self) -> list[widgets.Widget]:
         return [self.upload, controls.another_seed(self)]
+
+    def page(self) -> list[widgets.Widget]:
+        clean, pixels, latents, numbers, alpha_bar, snr_chart = self.panels.values()
+        return [layout.main(pixels), layout.side(clean, latents), numbers, alpha_bar, snr_chart]
 
     def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
         levels = self._schedules[settings.schedule]
@@ -74,8 +85,19 @@ class NoiseExplorer(shared.ImageExplorer):
 
     def figure(self) -> Figure:
         names = ("image", "noised_pixels", "noised_latents")
-        titles = [self.facts["title"], "noise on pixels", "noise on latents, decoded"]
+        now = self.facts["title"]
+        titles = ["the clean image", f"noise on pixels, {now}", "noise on latents, decoded"]
         return viz.show([self.facts[name] for name in names], titles, size=256)
+
+    def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Look up how much is left halfway, and show the images of that timestep."""
+        half = len(self._schedules[settings.schedule]) // 2
+        yield from self.updates(Settings(**{**vars(settings), "t": half}))
+        left = 100 * float(self._schedules[settings.schedule][half])
+        nearest = min(HALFWAY_SHARES, key=lambda share: abs(share - left))
+        told = f"At t = {half}, alpha_bar is {left / 100:.3f}: "
+        told += f"{left:.1f} % of the variance is image."
+        yield PanelUpdate(facts={"right": (f"{nearest} %",), "told": told})
 
     def _on_pixels(self, settings: Settings, alpha_bar: Tensor) -> PanelUpdate:
         """What is quick: the noised pixels, the numbers, and the charts once they are drawn."""
@@ -84,6 +106,7 @@ class NoiseExplorer(shared.ImageExplorer):
         x_t = add_noise(x0, randn(x0.shape[1:], [settings.seed]), alpha_bar)
         [noised] = to_pil((x_t / 2 + 0.5).clamp(0, 1))  # what leaves the range is cut off
         panels = {
+            "clean": image_html(image, "the clean image", WIDTH),
             "pixels": image_html(noised, f"noise on pixels, t = {settings.t}", WIDTH),
             "numbers": level_html(settings.t, float(alpha_bar)),
         }
@@ -136,7 +159,8 @@ class Chart:
         marks = "".join(f'<div style="{place}; {mark}"></div>' for mark in (line, ring))
         width = CHART_SIZE[0]
         box = f"position: relative; line-height: 0; width: {width}px; max-width: 100%; margin: 4px"
-        return f'<div style="{box}">{shared.image_tag(self.png, alt, width)}{marks}</div>'
+        tag = shared.image_tag(self.png, alt, width)
+        return f'<div class="sdlearn-chart" style="{box}">{tag}{marks}</div>'
 
 
 @lru_cache(maxsize=4)

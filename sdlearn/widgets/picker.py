@@ -75,7 +75,7 @@ def upload_button(
 
     `take` gets the image and the file's name, `refuse` one sentence for a file that is none.
     """
-    upload = widgets.FileUpload(accept="image/*", description=label)
+    upload = widgets.FileUpload(accept="image/*", description=label, layout={"width": "auto"})
 
     def receive(change: Any) -> None:
         for file in change["new"]:  # one, or none when the button was emptied

@@ -12,7 +12,7 @@ import io
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from .. import viz
+from ..diffusion.editing import count_calls
 from ..diffusion.schedulers import SCHEDULERS, alpha_bars, fresh_scheduler
 from ..models.tokenizing import token_ids
 from ..pipeline import StableDiffusion, Step, to_pil
@@ -33,8 +34,9 @@ from ..world import Scene, render
 from . import controls
 from .base import LiveExplorer, PanelUpdate, Settings
 from .picker import to_square, upload_button
+from .sharing import download_html, gif
 
-__all__ = ["Generation", "ImageExplorer", "SheetExplorer"]
+__all__ = ["FilmExplorer", "Generation", "ImageExplorer", "QuickExplorer", "SheetExplorer"]
 
 PROMPT = "a large red house on the left, on green grass, at sunset, under a rainbow"
 OWN = "the model's own"  # scheduler or schedule; a menu shows nothing at all for None
@@ -42,6 +44,8 @@ SCHEDULER_CHOICES = (OWN, *SCHEDULERS)
 IMAGE_WIDTH, THUMBNAIL = 384, 128  # pixels of the screen; the tiny model's images have 128
 PREVIEW_EVERY = 0.5  # seconds; an image that is finished sooner needs no preview
 PREVIEW_SHARE = 4  # a preview takes at most a fifth of the time
+QUICK_STEPS, QUICK_SCHEDULER = 5, "ddim"  # of an image that follows a moving slider
+QUICK_SECONDS, MOST_SLOW_RUNS = 0.5, 2  # a model that takes longer twice has no such images
 STATUS_EVERY = 0.25  # seconds; every message takes time from the work
 SIGNED, SIGNED_LIMIT = colormaps["PuOr"], 3.0  # as in `viz.channels`: white is 0
 
@@ -72,9 +76,10 @@ def image_html(image: Image.Image, title: str, width: int = IMAGE_WIDTH) -> str:
 
 
 def figure_html(figure: Any) -> str:
-    """A figure of `sdlearn.viz`, with its alternative text."""
+    """A figure of `sdlearn.viz`, with its alternative text; dark on a dark page."""
     data, metadata = figure._repr_mimebundle_()
-    return image_tag(data["image/png"], data["text/plain"], metadata["image/png"]["width"])
+    tag = image_tag(data["image/png"], data["text/plain"], metadata["image/png"]["width"])
+    return f'<div class="sdlearn-chart">{tag}</div>'
 
 
 def row_html(images: Iterable[str], columns: int, width: int) -> str:
@@ -133,10 +138,24 @@ def first_image(sd: StableDiffusion, latents: Tensor) -> Image.Image:
     return to_pil(sd.decode(latents[:1]))[0]
 
 
-def levels_of(sd: StableDiffusion, num_steps: int, scheduler: str) -> list[Tensor]:
-    """alpha_bar of each step of a run; some schedulers take more steps than `num_steps`."""
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Root mean square difference of two images' pixels, 0..1."""
+    if one.size != other.size:
+        other = other.resize(one.size)
+    return float((viz.to_tensor(one) - viz.to_tensor(other)).square().mean().sqrt())
+
+
+def levels_of(
+    sd: StableDiffusion, num_steps: int, scheduler: str, strength: float = 1.0
+) -> list[Tensor]:
+    """alpha_bar of each step of a run; some schedulers take more steps than `num_steps`.
+
+    With a `strength` below 1, that of the last steps, which are those that are run.
+    """
     name = None if scheduler == OWN else scheduler
-    return list(alpha_bars(fresh_scheduler(name, sd.scheduler, num_steps, sd.device)))
+    fresh = fresh_scheduler(name, sd.scheduler, num_steps, sd.device)
+    count = count_calls(fresh, num_steps, strength)
+    return list(alpha_bars(fresh))[len(fresh.timesteps) - count :]
 
 
 @dataclass
@@ -168,10 +187,10 @@ class Generation:
                 said, status = now, f"step {step.index + 1} of {len(self.levels)}"
             yield PanelUpdate(panels, status)
 
-    def preview_html(self, step: Step) -> str:
+    def preview_html(self, step: Step, width: int = IMAGE_WIDTH) -> str:
         """pred_x0 of a step, decoded."""
         title = f"step {step.index + 1} of {len(self.levels)}: a preview"
-        return image_html(first_image(self.sd, step.pred_x0), title)
+        return image_html(first_image(self.sd, step.pred_x0), title, width)
 
     def cached(self, key: int, make: Callable[[], Any]) -> Any:
         """What `make` returned the first time."""
@@ -179,9 +198,14 @@ class Generation:
             self.cache[key] = make()
         return self.cache[key]
 
+    @property
+    def latents(self) -> Tensor:
+        """The finished latents, (1, 4, h, w)."""
+        return self.steps[-1].next_latents
+
     def image(self) -> Image.Image:
         """The finished image."""
-        return first_image(self.sd, self.steps[-1].next_latents)
+        return first_image(self.sd, self.latents)
 
 
 def start_generation(
@@ -190,12 +214,15 @@ def start_generation(
     *,
     cond: Tensor | None = None,
     latents: Tensor | None = None,
+    image_latents: Tensor | None = None,
+    strength: float = 1.0,
 ) -> Generation:
     """A generation of which no step has been taken yet.
 
     The `settings` are `prompt`, `seed`, `num_steps`, `guidance_scale`, and where an explorer has
     them `negative_prompt` and `scheduler`. `cond` (1, 77, D) replaces the text states of the
-    prompt, `latents` (1, 4, h, w) the noise of the seed.
+    prompt, `latents` (1, 4, h, w) the noise of the seed. With `image_latents` (1, 4, h, w) it is
+    image to image of that `strength`.
     """
     scheduler, notes = getattr(settings, "scheduler", OWN), ["", ""]
     if cond is None:
@@ -209,8 +236,10 @@ def start_generation(
         guidance_scale=settings.guidance_scale,
         scheduler=None if scheduler == OWN else scheduler,
         seeds=[settings.seed],
+        image_latents=image_latents,
+        strength=None if image_latents is None else strength,
     )
-    levels = levels_of(sd, settings.num_steps, scheduler)
+    levels = levels_of(sd, settings.num_steps, scheduler, strength)
     return Generation(sd, steps, levels, "; ".join(filter(None, notes)))
 
 
@@ -219,14 +248,92 @@ def without(settings: Settings, *names: str) -> tuple[tuple[str, Any], ...]:
     return tuple(item for item in vars(settings).items() if item[0] not in names)
 
 
-class SheetExplorer(LiveExplorer):
-    """The base of explorers that can fill a panel with images of other settings."""
+def short(settings: Settings) -> Settings:
+    """The same settings for a short run."""
+    few = {"num_steps": QUICK_STEPS, "scheduler": QUICK_SCHEDULER}
+    return Settings(**{**vars(settings), **few})
+
+
+class QuickExplorer(LiveExplorer):
+    """The base of explorers of a generation, which can show the image of a short run meanwhile."""
+
+    _slow_runs = 0  # how many short runs in a row took too long
 
     def start(self, settings: Settings) -> Generation:
         """Begin a generation with these settings."""
         return start_generation(self.sd, settings)
 
-    def remark(self, settings: Settings, image: Image.Image) -> str:
+    def quick_run(self, settings: Settings) -> Generation | None:
+        """A short run; None where it has no step, or the model is slow."""
+        if self._slow_runs >= MOST_SLOW_RUNS or settings.num_steps <= QUICK_STEPS:
+            return None
+        generation = self.start(short(settings))
+        end: float | None = None
+        for step in generation.remaining:
+            generation.steps.append(step)
+            end = end or time.monotonic() + QUICK_SECONDS  # the first step may make an engine
+            if time.monotonic() > end:
+                self._slow_runs += 1
+                return None
+        self._slow_runs = 0
+        return generation if generation.steps else None
+
+
+class FilmExplorer(QuickExplorer):
+    """The base of explorers with images that make a film: `film` holds (caption, image)."""
+
+    FILM = "strip"  # what it is called on the page, and its file
+
+    @property
+    def film(self) -> Sequence[tuple[str, Image.Image]]:
+        """The images in order, each with its caption; none before there are any."""
+        raise NotImplementedError
+
+    def gif(self) -> bytes:
+        """The film as a GIF. Raises `ValueError` where there is none yet."""
+        if not (film := list(self.film)):
+            raise ValueError(f"there is no {self.FILM} yet: make one first")
+        return gif([image for _, image in film], [caption for caption, _ in film])
+
+    def show_gif(self) -> None:
+        """Show a link that stores the GIF."""
+        try:
+            link = download_html(self.gif(), f"{self.FILM}.gif", f"store the {self.FILM} as a GIF")
+        except ValueError as error:
+            self.set_status(str(error))
+        else:
+            self.taken_away.value = link
+
+    def gif_button(self) -> Any:
+        """The button for `show_gif`."""
+        return controls.button("GIF", f"The {self.FILM} as an animated image", self.show_gif)
+
+
+class SheetExplorer(FilmExplorer):
+    """The base of explorers of one image, which can fill a panel with images of other settings.
+
+    While a slider moves, the image is that of a short run.
+    """
+
+    def title_of(self, settings: Settings) -> str:
+        """The settings in a line."""
+        raise NotImplementedError
+
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """The image of a short run."""
+        if (run := self.quick_run(settings)) is None:
+            return None
+        title = f"{self.title_of(short(settings))} (quick)"
+        return PanelUpdate({"image": image_html(run.image(), title)}, status=None)
+
+    _sheet: Sequence[tuple[str, Image.Image]] = ()  # the last one that was finished
+
+    @property
+    def film(self) -> Sequence[tuple[str, Image.Image]]:
+        """The images of the last sheet."""
+        return self._sheet
+
+    def remark(self, settings: Settings, latents: Tensor, image: Image.Image) -> str:
         """What an image's caption says beside its settings."""
         return ""
 
@@ -234,17 +341,28 @@ class SheetExplorer(LiveExplorer):
         self, panel: str, columns: int, variants: dict[str, dict[str, Any]]
     ) -> Iterator[PanelUpdate]:
         """A job that fills `panel` with small images: `variants` maps captions to settings."""
-        yield from self._updates_or_seen()  # the image above may not be finished
         present, images = self.current_settings(), []
+        film: list[tuple[str, Image.Image]] = []
         for number, (caption, changes) in enumerate(variants.items(), 1):
             settings = Settings(**{**vars(present), **changes})
-            generation = self.start(settings)
-            for step in generation.remaining:
-                generation.steps.append(step)
-                yield PanelUpdate(status=f"image {number} of {len(variants)}")
-            image = generation.image()
-            images.append(image_html(image, caption + self.remark(settings, image), THUMBNAIL))
+            run = yield from self.drawn(settings, f"image {number} of {len(variants)}")
+            image = run.image()
+            caption += self.remark(settings, run.latents, image)
+            images.append(image_html(image, caption, THUMBNAIL))
+            film.append((caption, image))
             yield PanelUpdate({panel: row_html(images, columns, THUMBNAIL)})
+        self._sheet = film
+        yield from self._updates_or_seen()  # the image above may not be finished
+
+    def drawn(
+        self, settings: Settings, status: str | None = None
+    ) -> Generator[PanelUpdate, None, Generation]:
+        """Run another generation than that of the page, a step for each `next`; it is returned."""
+        generation = self.start(settings)
+        for step in generation.remaining:
+            generation.steps.append(step)
+            yield PanelUpdate(status=status)
+        return generation
 
 
 # An image of the reader
@@ -256,16 +374,20 @@ class ImageExplorer(LiveExplorer):
     `image` takes any PIL image and holds its middle, RGB, at the model's size.
     """
 
-    SCENE: Scene  # the image at the beginning
+    SCENE: Scene  # of the image at the beginning
 
     image = controls.hidden(traitlets.Any())
 
     def prepare(self) -> None:
         self.encoded = lru_cache(maxsize=4)(self._encode)
-        self.image = render(self.SCENE)
+        self.image = self.opening()
         self.upload = upload_button(
             "your image", self.sd.image_size, self._receive, self.set_status
         )
+
+    def opening(self) -> Image.Image:
+        """The image at the beginning."""
+        return render(self.SCENE)
 
     @traitlets.validate("image")
     def _to_square(self, proposal: Any) -> Image.Image:

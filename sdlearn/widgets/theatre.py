@@ -23,9 +23,10 @@ from .. import viz
 from ..diffusion.equations import add_noise
 from ..pipeline import Step, to_pil
 from . import controls, shared
-from .base import LiveExplorer, PanelUpdate, Settings
+from . import page as layout
+from .base import PanelUpdate, Settings
 from .noise import level_html
-from .shared import Generation, image_html
+from .shared import Generation, distance, image_html
 
 __all__ = ["DenoisingTheatre"]
 
@@ -35,7 +36,7 @@ FINISHED = -1  # beside the steps in `Generation.cache`
 SPEEDS = {"slow": 1000, "normal": 400, "fast": 150}  # milliseconds for a step
 
 
-class DenoisingTheatre(LiveExplorer):
+class DenoisingTheatre(shared.FilmExplorer):
     """A generation step by step.
 
     Settings: `prompt`; `guidance_scale` (0..20); `num_steps` (1..50); `scheduler` (a name in
@@ -47,9 +48,15 @@ class DenoisingTheatre(LiveExplorer):
     """
 
     PANELS = ("x_t", "eps", "pred_x0", "image", "numbers")
+    FILM = "film"
+    QUESTION = (
+        "pred_x0 is the image that the model expects at the end. In which part of the steps has it "
+        "come more than half of the way to the image that comes out?"
+    )
+    CHOICES = ("the first quarter", "the second", "the third", "the last")
 
     prompt = controls.text("prompt", shared.PROMPT)
-    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5)
+    guidance_scale = controls.decimal("guidance scale", 0, 20, 0.5, live=True)
     num_steps = controls.whole("steps", 1, 50)
     scheduler = controls.choice("scheduler", shared.SCHEDULER_CHOICES)
     seed = controls.seed(7)
@@ -57,15 +64,39 @@ class DenoisingTheatre(LiveExplorer):
 
     def prepare(self) -> None:
         self._generation = lru_cache(maxsize=GENERATIONS_KEPT)(self._start)
+        self._shown: tuple | None = None  # settings of the last run
+        self._quick: tuple | None = None  # and of the last quick image
         self.play = widgets.Play(min=1, layout={"display": "none"})
-        self.speed = widgets.Dropdown(description="speed", options=SPEEDS, value=SPEEDS["normal"])
+        self.speed = widgets.Dropdown(
+            description="speed",
+            options=SPEEDS,
+            value=SPEEDS["normal"],
+            style={"description_width": "auto"},
+            layout={"width": "auto"},
+        )
         traitlets.link((self.speed, "value"), (self.play, "interval"))
         self.num_steps = self.sd.defaults.num_steps
         self._count_steps()
 
     def buttons(self) -> list[widgets.Widget]:
         traitlets.link((self, "step"), (self.play, "value"))
-        return [play_button(self.play), self.speed, controls.another_seed(self), self.play]
+        another = controls.another_seed(self)
+        return [play_button(self.play), self.speed, another, self.gif_button(), self.play]
+
+    def page(self) -> list[widgets.Widget]:
+        x_t, eps, pred_x0, image, numbers = self.panels.values()
+        return [layout.main(x_t), layout.side(pred_x0, image), layout.side(eps), numbers]
+
+    @property
+    def film(self) -> list[tuple[str, Image.Image]]:
+        """x_t of all steps that are drawn, decoded."""
+        generation = self._generation(shared.without(self.current_settings(), "step"))
+        drawn = range(len(generation.steps))
+        return [
+            (f"step {i + 1} of {len(drawn)}", generation.cache[i].facts["x_t"])
+            for i in drawn
+            if i in generation.cache
+        ]
 
     @traitlets.observe("num_steps", "scheduler")
     def _count_steps(self, _change: Any = None) -> None:
@@ -77,15 +108,28 @@ class DenoisingTheatre(LiveExplorer):
         self.controls["step"].max = self.play.max = count
         self.step = min(self.step, count)
 
+    def quick(self, settings: Settings) -> PanelUpdate | None:
+        """The finished image of a short run, unless only `step` has changed."""
+        key = shared.without(settings, "step")
+        if key == self._shown or (run := self.quick_run(settings)) is None:
+            return None
+        self._quick = key
+        title = f"finished: {title_of(settings)} (quick)"
+        return PanelUpdate({"image": image_html(run.image(), title, WIDTH)}, status=None)
+
     def updates(self, settings: Settings) -> Iterator[PanelUpdate]:
-        generation = self._generation(shared.without(settings, "step"))
+        key = self._shown = shared.without(settings, "step")
+        generation = self._generation(key)
         count = len(generation.levels)
         if settings.step > count:
             raise ValueError(f"step must lie in 1..{count}; got {settings.step}")
-        waiting = image_html(Image.new("RGB", (1, 1), "grey"), "finished: not yet", WIDTH)
+        waiting = {}
+        if key != self._quick:  # otherwise the quick image stands there
+            grey = Image.new("RGB", (1, 1), "grey")
+            waiting["image"] = image_html(grey, "finished: not yet", WIDTH)
         try:
             yield from generation.finish(
-                lambda step: step_update(generation, step.index).panels | {"image": waiting}
+                lambda step: step_update(generation, step.index).panels | waiting
             )
         except Exception:
             self._generation.cache_clear()  # it cannot be resumed
@@ -94,13 +138,26 @@ class DenoisingTheatre(LiveExplorer):
         yield step_update(generation, settings.step - 1)
         yield from draw_all(generation, settings.step)
 
+    def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Draw all steps and measure how far each pred_x0 is from the finished image."""
+        yield from self.updates(settings)
+        generation = self._generation(shared.without(settings, "step"))
+        count, end = len(generation.steps), generation.cache[FINISHED]
+        far = [distance(step_update(generation, i).facts["pred_x0"], end) for i in range(count)]
+        half = next((i for i, gap in enumerate(far) if gap < far[0] / 2), count - 1)
+        told = (
+            f"From step {half + 1} of {count} on, its pixels are less than half as far from the "
+            f"finished image as at step 1: {far[half]:.3f} against {far[0]:.3f}, root mean square."
+        )
+        yield PanelUpdate(facts={"right": (self.CHOICES[4 * half // count],), "told": told})
+
     def figure(self) -> Figure:
         where = f"step {self.facts['index'] + 1} of {len(self.facts['steps'])}"
         titles = [f"pred_x0, decoded, {where}", self.facts["title"]]
         return viz.show([self.facts["pred_x0"], self.facts["image"]], titles, size=128)
 
     def _start(self, items: tuple[tuple[str, Any], ...]) -> Generation:
-        return shared.start_generation(self.sd, Settings(**dict(items)))
+        return self.start(Settings(**dict(items)))
 
 
 def play_button(play: widgets.Play) -> widgets.ToggleButton:

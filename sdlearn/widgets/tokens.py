@@ -28,6 +28,7 @@ from ..inside.attention import AttentionMap, record_attention, word_maps
 from ..pipeline import StableDiffusion, Step
 from ..viz.images import laid_over, peak_region
 from . import controls, shared
+from . import page as layout
 from .base import LiveExplorer, PanelUpdate, Settings
 from .shared import Generation, image_html
 from .words import Reading, Word, WordTable, main_word, read
@@ -57,6 +58,11 @@ class TokenExplorer(LiveExplorer):
     """
 
     PANELS = ("tokens", "attention", "nearest", "states")
+    QUESTION = (
+        "The U-Net spreads its attention over 77 places. Which of these get the most of it, over "
+        "all steps?"
+    )
+    CHOICES = ("the words of the prompt", "the begin mark", "the end mark and the padding")
 
     prompt = controls.text("prompt", shared.PROMPT)
     word = traitlets.Unicode("house").tag(control=lambda: word_buttons())
@@ -70,10 +76,13 @@ class TokenExplorer(LiveExplorer):
         self._generation = lru_cache(maxsize=GENERATIONS_KEPT)(self._start)
         self._following = False
         self.controls["word"].options = list(read(self.sd.tokenizer, self.prompt).named)
-        self.panels["tokens"].layout.width = "100%"
 
     def buttons(self) -> list[widgets.Widget]:
         return [controls.another_seed(self)]
+
+    def page(self) -> list[widgets.Widget]:
+        tokens, attention, nearest, states = self.panels.values()
+        return [attention, layout.wide(tokens), nearest, states]
 
     @traitlets.observe("num_steps")
     def _count_steps(self, change: Any) -> None:
@@ -127,6 +136,20 @@ class TokenExplorer(LiveExplorer):
         positions = reading.places(reading.named[settings.word])
         looked = self._look(settings, positions, generation)
         yield PanelUpdate(looked.panels, read_word.status, read_word.facts | looked.facts)
+
+    def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
+        """Add up the attention that words, begin mark and the rest get."""
+        yield from self.updates(settings)
+        tokenizer = self.sd.tokenizer
+        kept, places = read(tokenizer, settings.prompt).kept, tokenizer.model_max_length
+        groups = ([*range(1, kept + 1)], [0], [*range(kept + 1, places)])
+        maps = self._generation(shared.without(settings, "word", "step")).maps_of(0)
+        side = self.sd.image_size // self.sd.vae_scale_factor
+        shares = [float(word_maps(maps, group, size=side).mean()) for group in groups]
+        named = dict(zip(self.CHOICES, shares, strict=True))
+        told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in named.items())
+        right = max(named, key=lambda name: named[name])
+        yield PanelUpdate(facts={"right": (right,), "told": f"Of all attention: {told}."})
 
     def figure(self) -> Figure:
         titles = [self.facts["title"]]
@@ -299,7 +322,7 @@ def states_html(reading: Reading, chosen: Word, states: Tensor) -> str:
     )
     grid = f'<div style="{columns}"><div>{lines}</div><div>{"".join(parts)}</div></div>'
     box = f'<div role="region" aria-label="text states" tabindex="0" style="{scroll}">{grid}</div>'
-    return f'<div style="margin: 4px; line-height: 1.4; max-width: 40em">{told}{box}</div>'
+    return f'<div style="margin: 4px; line-height: 1.4; max-width: 36em">{told}{box}</div>'
 
 
 def _strip(values: np.ndarray, height: float, alt: str) -> str:
@@ -312,8 +335,10 @@ def _strip(values: np.ndarray, height: float, alt: str) -> str:
 
 def attention_html(image: Image.Image, share: Tensor, title: str, behind: str) -> str:
     """The image, beside it the map laid over it, and the scale of the map's colours."""
-    pair = [(image, behind), (map_over_image(share, image), title)]
-    shown = shared.row_html([image_html(*one, IMAGE_WIDTH) for one in pair], 2, IMAGE_WIDTH)
+    large = image_html(map_over_image(share, image), title, IMAGE_WIDTH)
+    small = image_html(image, behind, IMAGE_WIDTH)
+    shown = '<div style="display: flex; flex-wrap: wrap; align-items: flex-start">'
+    shown += f'<div class="sdlearn-main">{large}</div><div class="sdlearn-side">{small}</div></div>'
     percent, peak = 100 * float(share.mean()), peak_region(share.cpu().numpy())
     told = f"The word gets {percent:.1f} % of all attention, the most in the {peak}."
     highest = f"{100 * float(share.max()):.1f} %"

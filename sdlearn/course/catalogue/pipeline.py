@@ -1,4 +1,8 @@
-"""Exercises of lesson 05: the whole loop (DDIM, arXiv 2010.02502)."""
+"""Exercises of lesson 05: the loop (DDIM, arXiv 2010.02502), which grows from one to the next.
+
+One step, the loop with the words, the loop with guidance, the noise of any seeds, the decoder. Each
+may use what the ones before it have taught, from the library (`diffusion.ddim_step`).
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,10 +11,25 @@ import torch
 from torch import Tensor
 
 from ...diffusion.equations import ddim_step
+from ...diffusion.loop import denoise_steps
 from ...diffusion.seeds import randn
 from ...pipeline import StableDiffusion
 from ..exercises import Cases, Exercise, Mistakes
-from ..given import model
+from ..given import GIVEN, Given, model
+
+NAMES = {**GIVEN, "alphas_cumprod": Given(lambda: model().scheduler.alphas_cumprod)}
+LOOPS: Mapping[str, Callable[..., Any]] = {
+    "sd.denoise": StableDiffusion.denoise,
+    "sd.generate": StableDiffusion.generate,
+    "diffusion.denoise_steps": denoise_steps,
+}
+SMALL = 64  # pixels of a side: the loop runs here on latents of 8 by 8
+
+
+def _few_steps() -> list[tuple[Tensor, list[int]]]:
+    """Noise and timesteps for the loop, with strides that do not stay the same."""
+    noise = model().init_latents([3], height=SMALL, width=SMALL)
+    return [(noise, [999, 749, 499, 249]), (noise, [999, 400])]
 
 
 class Shape(Exercise, name="pipeline.shape"):
@@ -127,6 +146,210 @@ class DdimStep(Exercise, name="pipeline.ddim_step"):
         yield "no scheduler subtracts the noise: find pred_x0, mix it with eps again"
 
 
+class Loop(Exercise, name="pipeline.loop"):
+    """Each call of the U-Net is asked about the latents that the step before has made. The step
+    leads to the next timestep of the list, and from its last one to timestep 0.
+    """
+
+    given = NAMES
+    tolerance = 1e-3  # latents may be moved in another order of sums
+    hints = (
+        "Begin with x_t = noise. In the loop, ask for eps, take the step, and call the result x_t.",
+        "Pairs of here and next: zip(timesteps, [*timesteps[1:], 0]).",
+        "x_t = diffusion.ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])",
+    )
+
+    def cases(self) -> Cases:
+        """(noise, cond, timesteps)."""
+        cond = model().encode_text("a red house on green grass")
+        return [(noise, cond, timesteps) for noise, timesteps in _few_steps()]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return LOOPS
+
+    def answer(
+        self,
+        noise: Tensor,
+        cond: Tensor,
+        timesteps: list[int],
+        *,
+        sd: Any,
+        diffusion: Any,
+        alphas_cumprod: Tensor,
+    ) -> Tensor:
+        x_t = noise
+        for t, t_prev in zip(timesteps, [*timesteps[1:], 0], strict=True):
+            eps = sd.predict_noise(x_t, t, cond)
+            x_t = diffusion.ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])
+        return x_t
+
+    def mistakes(
+        self,
+        noise: Tensor,
+        cond: Tensor,
+        timesteps: list[int],
+        *,
+        sd: Any,
+        alphas_cumprod: Tensor,
+    ) -> Mistakes:
+        def walk(grid: list[int], nexts: list[int]) -> Tensor:
+            x_t = noise
+            for t, t_prev in zip(grid, nexts, strict=True):
+                eps = sd.predict_noise(x_t, t, cond)
+                x_t = ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])
+            return x_t
+
+        rest = timesteps[1:]
+        yield walk(timesteps[:-1], rest)
+        yield "the last step is missing: from the last timestep of the list it leads to 0"
+        yield walk(timesteps[:1], rest[:1])
+        yield "you return after the first step: `return` stands below the loop, not in it"
+        yield walk(timesteps, [*rest, -1])
+        yield (
+            "a step of yours leads to more noise, where ddim_step gives nan: go down the list, and "
+            "from its last timestep to 0 (below 0, Python counts from the noisy end)"
+        )
+        stride = 1000 // len(timesteps)
+        yield walk(timesteps, [max(0, t - stride) for t in timesteps])
+        yield "not every list has strides of 1000 // its length: take the next from the list"
+        yield walk(timesteps[-1:], [0])
+        yield (
+            "every step of yours begins at the noise again, so only the last one counts: go on "
+            "with what the step before has made"
+        )
+        yield walk(timesteps, timesteps)
+        yield "you stay where you are: the second alpha_bar is that of the next timestep"
+        x_t = noise
+        for t in timesteps:
+            x_t = x_t - sd.predict_noise(x_t, t, cond)
+        yield x_t
+        yield "no scheduler subtracts the noise: take the step of turn 3, diffusion.ddim_step"
+
+
+class Guided(Exercise, name="pipeline.guided"):
+    """Only eps is another one: the prediction without words, plus guidance_scale times what the
+    words change in it. Everything else in the loop stays as it was.
+    """
+
+    given = NAMES
+    tolerance = 1e-3
+    hints = (
+        "Ask the U-Net twice, with uncond and with cond, and put the two answers together.",
+        "Guidance starts at eps_uncond and goes guidance_scale times the way to eps_cond.",
+        "eps = eps_uncond + guidance_scale * (eps_cond - eps_uncond)",
+    )
+
+    def cases(self) -> Cases:
+        """(noise, cond, uncond, timesteps, guidance_scale)."""
+        cond, uncond = model().encode_text(["a red house on green grass", ""]).chunk(2)
+        scales = 3.0, 7.5
+        return [(n, cond, uncond, ts, s) for (n, ts), s in zip(_few_steps(), scales, strict=True)]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return LOOPS
+
+    def answer(
+        self,
+        noise: Tensor,
+        cond: Tensor,
+        uncond: Tensor,
+        timesteps: list[int],
+        guidance_scale: float,
+        *,
+        sd: Any,
+        torch: Any,
+        diffusion: Any,
+        alphas_cumprod: Tensor,
+    ) -> Tensor:
+        x_t, text = noise, torch.cat([uncond, cond])
+        for t, t_prev in zip(timesteps, [*timesteps[1:], 0], strict=True):
+            eps_uncond, eps_cond = sd.predict_noise(torch.cat([x_t, x_t]), t, text).chunk(2)
+            eps = eps_uncond + guidance_scale * (eps_cond - eps_uncond)
+            x_t = diffusion.ddim_step(x_t, eps, alphas_cumprod[t], alphas_cumprod[t_prev])
+        return x_t
+
+    def mistakes(
+        self,
+        noise: Tensor,
+        cond: Tensor,
+        uncond: Tensor,
+        timesteps: list[int],
+        guidance_scale: float,
+        *,
+        sd: Any,
+        alphas_cumprod: Tensor,
+    ) -> Mistakes:
+        def walk(combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+            x_t = noise
+            for t, t_prev in zip(timesteps, [*timesteps[1:], 0], strict=True):
+                u, c = (sd.predict_noise(x_t, t, states) for states in (uncond, cond))
+                x_t = ddim_step(x_t, combine(u, c), alphas_cumprod[t], alphas_cumprod[t_prev])
+            return x_t
+
+        yield walk(lambda u, c: c)
+        yield "that is the loop without guidance, as at scale 1: guidance_scale must play a part"
+        yield walk(lambda u, c: u)
+        yield "the words have no say in yours: eps is eps_uncond"
+        yield walk(lambda u, c: c + guidance_scale * (u - c))
+        yield (
+            "the two predictions are swapped: start from the one without words, and with one batch "
+            "for both keep texts and answers in the same order"
+        )
+        yield walk(lambda u, c: u + guidance_scale * c)
+        yield "you add all of eps_cond: only its difference from eps_uncond is multiplied"
+        yield walk(lambda u, c: c + guidance_scale * (c - u))
+        yield "you start at eps_cond, which is one too many: start at eps_uncond"
+        yield walk(lambda u, c: guidance_scale * (c - u))
+        yield "the difference alone is not the noise: add it to eps_uncond"
+        yield walk(lambda u, c: guidance_scale * c)
+        yield "guidance does not multiply the whole prediction, only what the words change in it"
+
+
+class Noise(Exercise, name="pipeline.noise"):
+    """Each seed has a generator of its own, so the noise of a seed does not depend on which others
+    are drawn with it, or on their order.
+    """
+
+    hints = (
+        "Draw the noise of one seed as in section 2, for each of the seeds, then stack them.",
+        "A new torch.Generator().manual_seed(seed) for each seed; torch.cat at the end.",
+        "torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(seed)) for each seed",
+    )
+
+    def cases(self) -> Cases:
+        return [([7, 3],), ([5],), ([3, 4, 7],)]
+
+    def taught(self) -> Mapping[str, Callable[..., Any]]:
+        return {"sd.init_latents": StableDiffusion.init_latents, "diffusion.randn": randn}
+
+    def answer(self, seeds: list[int], *, torch: Any) -> Tensor:
+        each = []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            each.append(torch.randn(1, 4, 16, 16, generator=generator))
+        return torch.cat(each)
+
+    def mistakes(self, seeds: list[int]) -> Mistakes:
+        def drawn(seed: int) -> Tensor:
+            return torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+        one_by_one = torch.Generator().manual_seed(seeds[0])
+        yield torch.cat([torch.randn(1, 4, 16, 16, generator=one_by_one) for _ in seeds])
+        yield (
+            "one generator goes on from picture to picture, so the second seed has no say: make a "
+            "new one for each seed"
+        )
+        yield drawn(seeds[0]).expand(len(seeds), -1, -1, -1)
+        yield "all pictures have the noise of the first seed: use each of the seeds"
+        yield drawn(seeds[-1])
+        yield "only the last seed is left: keep the noise of each, and torch.cat them"
+        yield torch.stack([drawn(seed) for seed in seeds])
+        yield "torch.stack adds an axis: torch.cat puts the pictures into the axis that is there"
+        uniform = [torch.Generator().manual_seed(seed) for seed in seeds]
+        yield torch.cat([torch.rand(1, 4, 16, 16, generator=g) for g in uniform])
+        yield "torch.rand draws evenly from 0 to 1: Gaussian noise is torch.randn, with an n"
+
+
 class Decode(Exercise, name="pipeline.decode"):
     """The loop runs on latents that were multiplied with the scaling factor, to bring them near the
     size of the noise. The decoder wants them as the encoder made them, and gives pixels from -1 to
@@ -207,4 +430,4 @@ class Calls(Exercise, name="pipeline.calls"):
         return f"with 10 latents a call that would be {answer / 10:g} calls, in 30 steps of Heun"
 
 
-EXERCISES = (Shape(), Grid(), DdimStep(), Decode(), Calls())
+EXERCISES = (Shape(), Grid(), DdimStep(), Loop(), Guided(), Noise(), Decode(), Calls())
