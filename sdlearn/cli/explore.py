@@ -45,6 +45,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..util.checks import check_port
+
 if TYPE_CHECKING:
     import ipywidgets
     import nbformat
@@ -190,9 +192,8 @@ def pick_port(wanted: int | None = None) -> int:
 
     Raises `ValueError` when there is none.
     """
-    if wanted is not None and not 0 <= wanted <= 65535:
-        raise ValueError(f"port must lie in 0..65535; got {wanted}")
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS) if wanted is None else [wanted]:
+    ports = range(FIRST_PORT, FIRST_PORT + PORTS) if wanted is None else [check_port(wanted)]
+    for port in ports:
         try:
             with socket.create_server((HOST, port)) as probe:
                 return probe.getsockname()[1]

@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .. import course
+from ..util.checks import check_port
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
 def check_address(ip: str | None, port: int | None) -> None:
     """Raise `ValueError` for what Jupyter answers with a traceback or with another port."""
-    if port is not None and not 0 <= port <= 65535:
-        raise ValueError(f"port must lie in 0..65535; got {port}")
+    if port is not None:
+        check_port(port)
     if ip is None:
         return
     try:

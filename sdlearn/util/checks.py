@@ -85,6 +85,13 @@ def check_num_steps(num_steps: int, highest: int = 1000) -> int:
     return number
 
 
+def check_port(port: int) -> int:
+    """A port that there is; with 0, any free one. `ValueError` if not."""
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must lie in 0..65535; got {port}")
+    return port
+
+
 def check_size(height: int, width: int, factor: int) -> tuple[int, int]:
     """An image's height and width in pixels: positive multiples of the autoencoder's `factor`."""
     for name, pixels in (("height", height), ("width", width)):

@@ -55,6 +55,11 @@ FIRST_IMAGE_TIMEOUT = 3.0  # seconds that a cell waits for the first image
 REST, PAUSE = 0.3, 0.02  # seconds without a change that count as rest, and between two looks at it
 
 
+def changed(settings: Settings, **values: Any) -> Settings:
+    """The settings, but for these `values`."""
+    return Settings(**{**vars(settings), **values})
+
+
 class StaticFigure(widgets.VBox):
     """Controls, an image below them, and a status line, which screen readers read aloud."""
 

@@ -27,7 +27,7 @@ from ..pipeline import StableDiffusion, Step
 from ..world import parse_prompt, render, scenes
 from . import controls, shared
 from . import page as layout
-from .base import PanelUpdate, Settings
+from .base import PanelUpdate, Settings, changed
 from .shared import image_html
 
 __all__ = ["CfgExplorer"]
@@ -134,7 +134,7 @@ class CfgExplorer(shared.SheetExplorer):
         runs = []
         for number in range(1, OTHER_SEEDS + 1):
             seed = (settings.seed + number) % (controls.HIGHEST_SEED + 1)
-            run = yield from self.drawn(Settings(**{**vars(settings), "seed": seed}))
+            run = yield from self.drawn(changed(settings, seed=seed))
             runs.append(run)
         return runs
 
@@ -145,7 +145,7 @@ class CfgExplorer(shared.SheetExplorer):
             raise ValueError("the judge cannot read this prompt; name things of its world")
         rows, shown = [], []
         for scale in TASK_SCALES:
-            at_scale = Settings(**{**vars(settings), "guidance_scale": scale})
+            at_scale = changed(settings, guidance_scale=scale)
             run = yield from self.drawn(at_scale, f"scale {scale:g}")
             runs = [run, *(yield from self._others(at_scale))]
             images = [run.image() for run in runs]

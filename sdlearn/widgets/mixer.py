@@ -23,7 +23,7 @@ from .. import viz
 from ..diffusion.interpolation import angle, lerp, slerp
 from . import controls, shared
 from . import page as layout
-from .base import PanelUpdate, Settings
+from .base import PanelUpdate, Settings, changed
 from .shared import Generation, image_html
 
 __all__ = ["PromptMixer"]
@@ -99,7 +99,7 @@ class PromptMixer(shared.SheetExplorer):
     def _both_ends(self, settings: Settings, note: str) -> Iterator[PanelUpdate]:
         """The images of the two prompts, which stay the same while their texts are mixed."""
         for name, mix in (("first", 0.0), ("other", 1.0)):
-            at_end = Settings(**{**vars(settings), "mix": mix})
+            at_end = changed(settings, mix=mix)
             key = tuple(vars(at_end).values())
             if key not in self._ends:
                 run = yield from self.drawn(at_end)

@@ -24,7 +24,7 @@ from ..pipeline import to_pil
 from ..world import Scene, Thing
 from . import controls, shared
 from . import page as layout
-from .base import PanelUpdate, Settings
+from .base import PanelUpdate, Settings, changed
 from .shared import OWN, first_image, image_html
 
 __all__ = ["NoiseExplorer"]
@@ -92,7 +92,7 @@ class NoiseExplorer(shared.ImageExplorer):
     def reveal(self, settings: Settings) -> Iterator[PanelUpdate]:
         """Look up how much is left halfway, and show the images of that timestep."""
         half = len(self._schedules[settings.schedule]) // 2
-        yield from self.updates(Settings(**{**vars(settings), "t": half}))
+        yield from self.updates(changed(settings, t=half))
         left = 100 * float(self._schedules[settings.schedule][half])
         nearest = min(HALFWAY_SHARES, key=lambda share: abs(share - left))
         told = f"At t = {half}, alpha_bar is {left / 100:.3f}: "

@@ -32,7 +32,7 @@ from ..pipeline import StableDiffusion, Step, to_pil
 from ..util.checks import check_not_blank
 from ..world import Scene, render
 from . import controls
-from .base import LiveExplorer, PanelUpdate, Settings
+from .base import LiveExplorer, PanelUpdate, Settings, changed
 from .picker import to_square, upload_button
 from .sharing import download_html, gif
 
@@ -169,15 +169,20 @@ class Generation:
     steps: list[Step] = field(default_factory=list)  # those taken so far
     cache: dict[int, Any] = field(default_factory=dict)  # what an explorer has drawn of a step
 
+    def take(self) -> Iterator[Step]:
+        """Take the remaining steps, one for each `next`."""
+        for step in self.remaining:
+            self.steps.append(step)
+            yield step
+
     def finish(self, preview: Callable[[Step], dict[str, str]]) -> Iterator[PanelUpdate]:
-        """Take the remaining steps, one for each `next`, and show now and then how far it is.
+        """Take the remaining steps as `take` does, and show now and then how far it is.
 
         On a slow machine or with a large model, the panels that `preview` makes of a step are
         shown as well.
         """
         said, due = time.monotonic(), time.monotonic() + PREVIEW_EVERY
-        for step in self.remaining:
-            self.steps.append(step)
+        for step in self.take():
             panels, status, now = {}, None, time.monotonic()
             if now > due:
                 panels = preview(step)
@@ -250,8 +255,7 @@ def without(settings: Settings, *names: str) -> tuple[tuple[str, Any], ...]:
 
 def short(settings: Settings) -> Settings:
     """The same settings for a short run."""
-    few = {"num_steps": QUICK_STEPS, "scheduler": QUICK_SCHEDULER}
-    return Settings(**{**vars(settings), **few})
+    return changed(settings, num_steps=QUICK_STEPS, scheduler=QUICK_SCHEDULER)
 
 
 class QuickExplorer(LiveExplorer):
@@ -269,8 +273,7 @@ class QuickExplorer(LiveExplorer):
             return None
         generation = self.start(short(settings))
         end: float | None = None
-        for step in generation.remaining:
-            generation.steps.append(step)
+        for _step in generation.take():
             end = end or time.monotonic() + QUICK_SECONDS  # the first step may make an engine
             if time.monotonic() > end:
                 self._slow_runs += 1
@@ -344,7 +347,7 @@ class SheetExplorer(FilmExplorer):
         present, images = self.current_settings(), []
         film: list[tuple[str, Image.Image]] = []
         for number, (caption, changes) in enumerate(variants.items(), 1):
-            settings = Settings(**{**vars(present), **changes})
+            settings = changed(present, **changes)
             run = yield from self.drawn(settings, f"image {number} of {len(variants)}")
             image = run.image()
             caption += self.remark(settings, run.latents, image)
@@ -359,8 +362,7 @@ class SheetExplorer(FilmExplorer):
     ) -> Generator[PanelUpdate, None, Generation]:
         """Run another generation than that of the page, a step for each `next`; it is returned."""
         generation = self.start(settings)
-        for step in generation.remaining:
-            generation.steps.append(step)
+        for _step in generation.take():
             yield PanelUpdate(status=status)
         return generation
 
@@ -400,7 +402,7 @@ class ImageExplorer(LiveExplorer):
 
     def current_settings(self) -> Settings:
         """The settings as they are now; the image as its bytes, for `encoded`."""
-        return Settings(**{**vars(super().current_settings()), "image": self._pixels})
+        return changed(super().current_settings(), image=self._pixels)
 
     def _encode(self, pixels: bytes) -> tuple[Image.Image, Tensor]:
         """The image with these bytes, and its latents (1, 4, h, w)."""

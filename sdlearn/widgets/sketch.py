@@ -27,7 +27,7 @@ from ..diffusion.equations import add_noise
 from ..pipeline import to_pil
 from . import controls, shared
 from . import page as layout
-from .base import PanelUpdate, Settings
+from .base import PanelUpdate, Settings, changed
 from .picker import read_image
 from .shared import distance, image_html
 
@@ -131,8 +131,7 @@ class SketchExplorer(shared.QuickExplorer, shared.ImageExplorer):
         drawing, _ = self.encoded(settings.image)
         runs = {"without it": shared.start_generation(self.sd, settings)}
         for strength in TASK_STRENGTHS:
-            at_strength = Settings(**{**vars(settings), "strength": strength})
-            runs[f"{strength:g}"] = self.start(at_strength)
+            runs[f"{strength:g}"] = self.start(changed(settings, strength=strength))
         drawn: dict[str, Image.Image] = {}
         for name, run in runs.items():
             yield from run.finish(lambda _step: {})

@@ -14,8 +14,6 @@ from ..exercises import Cases, Exercise, Mistakes
 from ..given import GIVEN, Given, imported, model
 
 GRID = range(999, 0, -50)  # trailing, 20 steps
-
-
 PROMPT = "a large red house on the left, on green grass, by day"  # of the lesson's first section
 
 
